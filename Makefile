@@ -1,0 +1,35 @@
+# Each target sets up .venv by itself. Afterwards `source .venv/bin/activate` gives dvc, mlflow and python directly.
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: repro test paper lint bench lock
+
+repro: .venv/ready ## the whole comparison; reruns only what a change touches
+	dvc repro
+
+test: .venv/ready ## all tests, offline
+	python -m pytest
+
+paper: .venv/ready ## the papers' budgets, sources and weights into params.yaml
+	python -m pipeline.paper
+
+lint: .venv/ready ## style and types
+	ruff check && ruff format --check && mypy
+
+bench: .venv/ready ## where the time of a dvc repro goes
+	python benchmarks/repro_time.py
+
+lock: .venv/ready ## newest versions that fit pyproject.toml, with hashes
+	uv pip compile --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
+	    --python-version 3.11 --group dev pyproject.toml --output-file requirements.lock
+	echo uv | uv pip compile --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
+	    --python-version 3.11 --output-file requirements-uv.lock -
+
+# Made anew when a lock file changes, so that it never holds more or less than the lock says.
+.venv/ready: requirements.lock requirements-uv.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lobule needs Python 3.11 or newer, not " + sys.version.split()[0] + "; set PYTHON=")'
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --require-hashes -r requirements-uv.lock
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements.lock
+	touch $@

@@ -1,0 +1,1 @@
+"""Lobule: a reproducible comparison of U-Net encoders on breast-cancer histopathology."""

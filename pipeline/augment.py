@@ -1,0 +1,53 @@
+"""Add turned and mirrored copies of the training tiles.
+
+In: `plain.csv`. Out: `augmented.csv`, the plan on which augmented variants train. No pixel is written:
+a row names its transform, and `pipeline.examples` applies it when the tile is read.
+"""
+
+import argparse
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import run_stage
+from pipeline.params import Augment, read_params
+from pipeline.plan import TILE, plan_folder, read_plan, write_plan
+from pipeline.transforms import NAMED
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study")
+    name = parser.parse_args().study
+    params = read_params()
+    study = params.study(name)
+    folder = plan_folder(name, study.run, params.seed)
+    plan = read_plan(folder / "plain.csv")
+    augmented = augment(plan, study.augment, params.seed)
+    write_plan(augmented, folder / "augmented.csv")
+    rows = [(table["split"] == "train").sum() for table in (plan, augmented)]
+    print(f"{rows[0]:,} training rows became {rows[1]:,}")
+
+
+def augment(plan: pd.DataFrame, settings: Augment, seed: int) -> pd.DataFrame:
+    """Follow every training row by `factor - 1` transformed copies; validation and test rows stay as they are.
+
+    The transforms of a row are drawn without repetition. Rows that balancing repeated draw anew.
+    """
+    random = np.random.default_rng(seed)
+    recipes = [NAMED[name] for name in settings.transforms]
+    training = (plan["split"] == "train").to_numpy()
+    repeats = np.where(training, settings.factor, 1)
+    rows = plan.loc[plan.index.repeat(repeats)].copy()
+    drawn: list[str] = []
+    for recipe, is_training in zip(plan["transform"], training, strict=True):
+        drawn.append(recipe)
+        if is_training:
+            drawn += [recipes[i] for i in random.permutation(len(recipes))[: settings.factor - 1]]
+    rows["transform"] = drawn
+    rows["copy"] = rows.groupby(TILE).cumcount()
+    return rows.reset_index(drop=True)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,69 @@
+"""Refuse wrong parameters before any work starts.
+
+In: params.yaml. Out: `data/checked.txt`, whose content never changes, so that a right change of params.yaml
+reruns only the stages that use what changed.
+"""
+
+import os
+from pathlib import Path
+
+from pipeline import datasets
+from pipeline.errors import Problem, run_stage
+from pipeline.files import write_text
+from pipeline.models.encoders import check_encoder
+from pipeline.params import Study, read_params
+
+
+def main() -> None:
+    params = read_params()
+    check_encoder(params.encoder)
+    for name in params.datasets:
+        check_source(name, params.datasets[name].source)
+    for name, study in params.studies().items():
+        check_study(name, study)
+    write_text(Path("data/checked.txt"), "params.yaml was read, and every value in it is allowed.\n")
+
+
+def check_source(name: str, source: str) -> None:
+    """Refuse a source that is neither a known word nor a folder that exists, outside of what stages write."""
+    if source in {"sample", "official"}:
+        return
+    folder = _expand(source).resolve()
+    if not folder.is_dir():
+        raise Problem(
+            f"params.yaml: datasets.{name}.source is {source!r}, which is no folder; give sample, official or a folder."
+        )
+    if folder.is_relative_to(Path("data/raw").resolve()):
+        raise Problem(
+            f"params.yaml: datasets.{name}.source is {source!r}, which a stage writes and DVC would delete first;"
+            " move your files to a folder outside of data/raw."
+        )
+
+
+def check_study(name: str, study: Study) -> None:
+    """Refuse classes and groups that the study's data sets do not have."""
+    for dataset in study.datasets:
+        module = datasets.load(dataset)
+        if tuple(study.classes) != module.CLASSES:
+            raise Problem(
+                f"params.yaml: {name}.classes is {study.classes}, but {module.TITLE} has"
+                f" {list(module.CLASSES)}; give these, in this order."
+            )
+        if study.tissue not in module.TISSUES:
+            raise Problem(
+                f"params.yaml: {name}.tissue is {study.tissue!r}, which {module.TITLE} does not have;"
+                f" give one of {', '.join(module.TISSUES)}."
+            )
+    if study.model.weights not in {"random", "imagenet"} and not _expand(study.model.weights).is_file():
+        raise Problem(
+            f"params.yaml: {name}.model.weights is {study.model.weights!r}, which is no file;"
+            " give random, imagenet or the path of a checkpoint."
+        )
+
+
+def _expand(path: str) -> Path:
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser fails where ~ names an unknown user
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,83 @@
+"""Put a data set's tiles into the tile store.
+
+In: `data/raw/<dataset>/SOURCE.json`, which says where the files lie. Out: `data/tiles/<dataset>/<shard>.h5`, one shard
+a part of the data set. Tiles are streamed, so memory grows with neither.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from pipeline import datasets
+from pipeline.errors import Problem, run_stage
+from pipeline.files import read_json, replacing
+from pipeline.tiles import ShardInfo, ShardWriter
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dataset")
+    name = parser.parse_args().dataset
+    convert(name, Path("data/raw") / name / "SOURCE.json", Path("data/tiles") / name)
+
+
+def convert(name: str, record_path: Path, tiles: Path) -> None:
+    """Convert the data set that `record_path` describes; the folder `tiles` is replaced as a whole, or not at all."""
+    module = datasets.load(name)
+    if not record_path.is_file():
+        raise Problem(f"{record_path} is not there; run `dvc repro download@{name}`.")
+    record = read_json(record_path)
+    folder = Path(record["folder"])
+    recorded = {folder / file["name"]: file["bytes"] for file in record["files"]}
+    cure = f"run `dvc repro -f download@{name}`"
+    check_unchanged(recorded, cure)
+    sources = module.find(folder)
+    for path in (path for source in sources for path in source.files):
+        if path not in recorded:
+            raise Problem(f"{path} is new since the data set was recorded; {cure}.")
+    info = ShardInfo(
+        dataset=name,
+        classes=module.CLASSES,
+        microns_per_pixel=module.MICRONS_PER_PIXEL,
+        magnification=module.MAGNIFICATION,
+        source=record["source"],
+        source_sha256=record["sha256"],
+    )
+    with replacing(tiles) as temporary:
+        for source in sources:
+            write_shard(source, temporary / f"{source.name}.h5", info)
+
+
+def check_unchanged(recorded: dict[Path, int], cure: str) -> None:
+    """Refuse files (path -> bytes) that are gone or no longer those whose checksums were recorded."""
+    for path, size in recorded.items():
+        if not path.is_file():
+            raise Problem(f"{path} is gone since the data set was recorded; {cure}.")
+        if path.stat().st_size != size:
+            raise Problem(
+                f"{path} has {path.stat().st_size:,} bytes and had {size:,} when the data set was recorded; {cure}."
+            )
+
+
+def write_shard(source: Any, path: Path, info: ShardInfo) -> None:
+    """Write one part of the data set, and say what was in it."""
+    nuclei = overlap = conflict = 0
+    with (
+        ShardWriter(path, source.count, source.tile_size, info) as shard,
+        tqdm(source.tiles(), desc=source.name, total=source.count, unit="tile", disable=None) as progress,
+    ):
+        for tile in progress:
+            shard.add(tile)
+            nuclei += len(tile.nuclei)
+            overlap += tile.overlap
+            conflict += tile.conflict
+    print(
+        f"{source.name}: {source.count:,} tiles, {nuclei:,} nuclei;"
+        f" {overlap:,} px claimed by several nuclei, {conflict:,} px where the source contradicts itself"
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

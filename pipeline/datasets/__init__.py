@@ -1,0 +1,47 @@
+"""The public data sets, one module each: where it comes from, its licence, how to read it.
+
+A module is cheap to import and has
+
+    TITLE, LICENCE, LICENCE_URL, CITATION, HOMEPAGE: str
+    CLASSES: tuple[str, ...]                    class names by class code
+    TISSUES: tuple[str, ...]                    what the group of a tile can be
+    OFFICIAL_SPLITS: dict[int, dict[str, str]]  run -> shard -> side of the split
+    MICRONS_PER_PIXEL, MAGNIFICATION: float
+    FILES: tuple[RemoteFile, ...]               what `source: official` downloads
+    find(folder: Path) -> list[Source]          the parts that lie in a folder, or a Problem where there is none
+
+and a part, which becomes one shard of the tile store, has
+
+    name: str                                   of the shard
+    files: list[Path]                           that it reads
+    count, tile_size: int                       tiles; their height and width, px
+    tiles() -> Iterator[Tile]                   in order, streamed; a Problem names file and tile
+
+There is no list of modules: adding a data set touches no file that another one depends on.
+"""
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import Problem
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a data set at its official address."""
+
+    name: str  # of the file under data/raw/<dataset>
+    url: str
+    sha256: str
+    bytes: int | None = None  # where it is known
+
+
+def load(name: str) -> Any:
+    """Import the module of a data set."""
+    try:
+        return importlib.import_module(f"pipeline.datasets.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"pipeline.datasets.{name}":
+            raise
+        raise Problem(f"there is no data set named {name}; give the name of a module in pipeline/datasets.") from None

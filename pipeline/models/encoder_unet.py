@@ -1,0 +1,51 @@
+"""U-Nets with an encoder of segmentation-models-pytorch or timm, cut to the layers that they use."""
+
+import warnings
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import nn
+
+
+def encoder_unet(encoder: str, classes: int, decoder_channels: list[int]) -> nn.Module:
+    """The library's U-Net with a 1 x 1 head and random weights.
+
+    The encoder is cut off below the resolution that the deepest decoder block starts from: four blocks start from
+    1/16 of the image's size.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the library's `timm-` names still work
+        model: nn.Module = smp.Unet(
+            encoder, len(decoder_channels), encoder_weights=None, decoder_channels=decoder_channels, classes=classes
+        )
+    head = nn.Conv2d(decoder_channels[-1], classes, 1)  # the library's own is 3 x 3
+    nn.init.xavier_uniform_(head.weight)
+    nn.init.zeros_(head.bias)
+    model.segmentation_head = head
+    _cut_unused(model)
+    return model
+
+
+class _Cut(nn.Module):
+    """Stands where a layer was; gives back the first of its arguments."""
+
+    def forward(self, features: torch.Tensor, *_: object) -> torch.Tensor:
+        return features
+
+
+def _cut_unused(model: nn.Module) -> None:
+    """Replace the layers that the logits do not depend on, such as an encoder's deepest stage.
+
+    They would count as parameters, be saved, and hold up training on several GPUs, which waits for every gradient.
+    """
+    parameters = dict(model.named_parameters())
+    model.eval()  # leaves the running statistics of batch normalisation as they are
+    logits = model(torch.zeros(1, 3, 64, 64))
+    gradients = torch.autograd.grad(logits.sum(), list(parameters.values()), allow_unused=True)
+    model.train()
+    used = {name for name, gradient in zip(parameters, gradients, strict=True) if gradient is not None}
+    for path, module in list(model.named_modules()):
+        names = [f"{path}.{name}" for name, _ in module.named_parameters()]
+        if names and used.isdisjoint(names):
+            parent, _, child = path.rpartition(".")
+            setattr(model.get_submodule(parent), child, _Cut())

@@ -1,0 +1,25 @@
+"""The names of the encoders, as a static list, so that a wrong one is refused without importing torch.
+
+encoders.txt: the plain U-Nets (`unet`, `unet-bn`), then the encoders of segmentation-models-pytorch, then `tu-`
+encoders of timm that are known to build. A slow test compares the list with what the libraries have.
+"""
+
+import difflib
+from pathlib import Path
+
+from pipeline.errors import Problem
+
+ENCODERS = frozenset(Path(__file__).with_name("encoders.txt").read_text(encoding="utf-8").split())
+PLAIN = frozenset({"unet", "unet-bn"})  # our own U-Nets: no encoder library, no pretrained weights
+
+
+def check_encoder(name: str) -> None:
+    """Refuse an encoder that is not in the list.
+
+    Raises:
+        Problem: naming the nearest names.
+    """
+    if name not in ENCODERS:
+        near = difflib.get_close_matches(name, sorted(ENCODERS), n=3)
+        cure = f"did you mean {' or '.join(near)}?" if near else "pipeline/models/encoders.txt lists the names."
+        raise Problem(f"params.yaml: the encoder {name!r} is not known; {cure}")

@@ -1,0 +1,72 @@
+"""Put the papers' budgets, sources and weights into params.yaml; every comment stays where it is.
+
+`make paper` runs this once; afterwards `dvc repro` on a machine with a GPU rebuilds the papers' tables.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from pipeline.errors import run_stage
+from pipeline.files import replacing
+from pipeline.params import parse_params
+
+# What a paper fixes, or, where it is silent, a usual budget (docs/datasets and the reports say which is which).
+PAPER: dict[str, Any] = {
+    "datasets.pannuke.source": "official",
+    "pannuke.tile_size": 128,
+    "pannuke.model.weights": "imagenet",
+    "pannuke.model.width": 64,
+    "pannuke.model.decoder_channels": [512, 256, 128, 64],
+    "pannuke.train.epochs": 100,
+    "pannuke.train.patience": 15,
+    "pannuke.train.batch": 16,
+    "pannuke.train.learning_rate": 0.0001,
+    "pannuke.train.workers": 8,
+    "pannuke.predict.batch": 64,
+    "pannuke.predict.speed_batches": [1, 16, 64],
+}
+
+
+def main() -> None:
+    path = Path("params.yaml")
+    changed = apply(path, PAPER)
+    print("\n".join(changed) if changed else "params.yaml holds the papers' values already.")
+
+
+def apply(path: Path, values: dict[str, Any]) -> list[str]:
+    """Set dotted keys in a YAML file, keeping its comments and layout; return a line for each that changed.
+
+    Raises:
+        Problem: the file as it is, or as it would be, is not valid; nothing is written.
+    """
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 200
+    document = yaml.load(path.read_text(encoding="utf-8"))
+    parse_params(document, str(path))
+    changed = []
+    for key, value in values.items():
+        *blocks, last = key.split(".")
+        block = document
+        for name in blocks:
+            block = block[name]
+        if block[last] != value:
+            changed.append(f"{key}: {_flow(block[last])} -> {_flow(value)}")
+            if isinstance(value, list):
+                block[last][:] = value  # the list's own object keeps its one-line style and its comment
+            else:
+                block[last] = value
+    parse_params(document, str(path))
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        yaml.dump(document, file)
+    return changed
+
+
+def _flow(value: Any) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,224 @@
+"""params.yaml as typed, checked objects: an unknown key, a wrong type or a value out of range is refused."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.errors import Problem
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
+Transform = Literal["rotate90", "rotate180", "rotate270", "flip_horizontal", "flip_vertical"]
+
+
+class Block(BaseModel):
+    """A block of params.yaml: typed, closed to unknown keys, never changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Dataset(Block):
+    source: str = Field(min_length=1)
+
+    @property
+    def is_sample(self) -> bool:
+        return self.source == "sample"
+
+
+class PanNukeSample(Block):
+    tile_size: int = Field(ge=64, le=256)
+    tiles_per_fold: int = Field(ge=4)
+    breast_share: Fraction
+
+
+class Sample(Block):
+    seed: int = Field(ge=0)
+    pannuke: PanNukeSample
+
+
+class Split(Block):
+    by: Literal["official", "random", "group"]
+    fractions: list[Fraction] = Field(min_length=3, max_length=3)
+
+    @model_validator(mode="after")
+    def fractions_are_a_whole(self) -> "Split":
+        if abs(sum(self.fractions) - 1) > 1e-6:
+            raise ValueError(f"must add up to 1, not {sum(self.fractions):g} (train, validation, test)")
+        return self
+
+
+class Balance(Block):
+    method: Literal["none", "oversample"]
+    max_copies: Positive
+
+
+class Augment(Block):
+    factor: Positive
+    transforms: list[Transform]
+
+    @model_validator(mode="after")
+    def enough_transforms(self) -> "Augment":
+        if len(set(self.transforms)) != len(self.transforms):
+            raise ValueError("must not name a transform twice")
+        if self.factor - 1 > len(self.transforms):
+            raise ValueError(
+                f"has {len(self.transforms)} transforms, too few for a factor of {self.factor} without repetition"
+            )
+        return self
+
+
+class Model(Block):
+    weights: str = Field(min_length=1)
+    width: int = Field(gt=0, le=256)
+    decoder_channels: list[Positive] = Field(min_length=3, max_length=5)
+
+
+class Loss(Block):
+    cross_entropy: Weight
+    dice: Weight
+    focal: Weight
+
+    @model_validator(mode="after")
+    def some_term(self) -> "Loss":
+        if self.cross_entropy + self.dice + self.focal == 0:
+            raise ValueError("must give at least one term a weight above 0")
+        return self
+
+
+class Train(Block):
+    epochs: Positive
+    patience: Positive
+    batch: Positive
+    learning_rate: float = Field(gt=0, le=1)
+    loss: Loss
+    class_weights: Literal["none", "balanced"] | list[Weight]
+    precision: Literal["auto", "float32"]
+    workers: int = Field(ge=0, le=256)
+
+
+class Predict(Block):
+    batch: Positive
+    probabilities: bool
+    speed_batches: list[Positive] = Field(min_length=1)
+
+
+class Report(Block):
+    min_count: int = Field(ge=0)
+    examples: Positive
+    publish_pictures: bool
+
+
+class Study(Block):
+    """One paper's protocol."""
+
+    datasets: list[str] = Field(min_length=1)
+    run: Literal[1, 2, 3]
+    tissue: str
+    classes: list[str] = Field(min_length=2)
+    tile_size: int = Field(ge=32, le=2048, multiple_of=32)
+    split: Split
+    balance: Balance
+    augment: Augment
+    model: Model
+    train: Train
+    predict: Predict
+    report: Report
+
+    @model_validator(mode="after")
+    def a_weight_for_each_class(self) -> "Study":
+        weights = self.train.class_weights
+        if isinstance(weights, list) and len(weights) != len(self.classes):
+            raise ValueError(
+                f"has {len(weights)} values in train.class_weights for {len(self.classes)} classes; give one a class"
+            )
+        return self
+
+
+class Params(Block):
+    encoder: str
+    seed: int = Field(ge=0)
+    datasets: dict[Literal["pannuke"], Dataset]
+    sample: Sample
+    pannuke: Study
+
+    @model_validator(mode="after")
+    def datasets_of_studies_are_listed(self) -> "Params":
+        for name, study in self.studies().items():
+            for dataset in study.datasets:
+                if dataset not in self.datasets:
+                    raise ValueError(f"names the data set {dataset!r} in {name}.datasets; list it under datasets, too")
+        return self
+
+    def studies(self) -> dict[str, Study]:
+        """All studies, by name."""
+        return {name: value for name in type(self).model_fields if isinstance(value := getattr(self, name), Study)}
+
+    def study(self, name: str) -> Study:
+        """The block of one study."""
+        if name not in self.studies():
+            raise Problem(f"params.yaml has no study named {name!r}; it has {', '.join(self.studies())}.")
+        return self.studies()[name]
+
+
+def read_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check params.yaml.
+
+    Raises:
+        Problem: the file is missing, is no YAML, or holds a key, type or value that is not allowed.
+    """
+    try:
+        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Problem(f"{path} is missing; run this from the folder that holds dvc.yaml.") from None
+    except YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" at line {where.line + 1}" if where else ""
+        raise Problem(f"{path} is not valid YAML{line}: {getattr(error, 'problem', error)}.") from None
+    return parse_params(raw, str(path))
+
+
+def parse_params(raw: Any, name: str = "params.yaml") -> Params:
+    """Check the content of params.yaml, already parsed from YAML.
+
+    Raises:
+        Problem: one sentence for each thing that is wrong.
+    """
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        sentences = [_sentence(details, name) for details in error.errors()]
+        raise Problem("\n        ".join(dict.fromkeys(sentences))) from None
+
+
+def _sentence(error: Any, name: str) -> str:
+    """Say one pydantic error as a sentence that names the key, the value and the cure."""
+    place = list(error["loc"])
+    if error["type"] not in {"extra_forbidden", "missing"}:
+        # Where a value may be of several types, pydantic names the tried type last; a person knows keys only.
+        place = [part for part in place if not str(part).startswith(("list[", "literal["))]
+    key = ".".join(str(part) for part in place) or "the file"
+    match error["type"]:
+        case "extra_forbidden":
+            return f"{name}: {key} is not a known key{_suggestion(place)}; remove it or correct its name."
+        case "missing":
+            return f"{name}: {key} is missing; add it."
+        case "value_error":
+            return f"{name}: {key} {error['ctx']['error']}."
+        case _:
+            message = error["msg"].removeprefix("Input ")
+            return f"{name}: {key} is {error['input']!r} but {message[0].lower()}{message[1:]}."
+
+
+def _suggestion(place: list[Any]) -> str:
+    """The nearest known key beside an unknown one, as ' (did you mean ...?)', or nothing."""
+    block: Any = Params
+    for part in place[:-1]:
+        field = getattr(block, "model_fields", {}).get(part)
+        block = field.annotation if field else None
+    near = difflib.get_close_matches(str(place[-1]), getattr(block, "model_fields", {}), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""

@@ -1,0 +1,67 @@
+"""Plans: tables that say which tiles a study uses, on which side of the split, and how each is changed.
+
+One row a training example; `split`, `balance` and `augment` each write a plan, never pixels. A row
+rebuilds its example exactly: the tile `index` of `data/tiles/<dataset>/<shard>.h5`, with `transform` applied.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.errors import Problem
+from pipeline.files import replacing
+
+SPLITS = ("train", "validation", "test")
+COLUMNS = {
+    "dataset": str,
+    "shard": str,  # file name without .h5
+    "index": int,  # of the tile in the shard
+    "patient": str,  # empty where the data set does not tell
+    "slide": str,
+    "x": int,  # px in the slide
+    "y": int,
+    "microns_per_pixel": float,
+    "split": str,  # train, validation or test
+    "copy": int,  # 0 = the tile itself, 1, 2, ... = its copies by balance and augment
+    "transform": str,  # JSON, read by pipeline.transforms
+    "weight": float,  # of the example in the training loss
+}
+TILE = ["dataset", "shard", "index"]  # the columns that name a tile
+
+
+def plan_folder(study: str, run: int, seed: int) -> Path:
+    """Where the plans of a study lie."""
+    return Path("data/plans") / study / f"run{run}" / f"seed{seed}"
+
+
+def write_plan(plan: pd.DataFrame, path: Path) -> None:
+    """Check a plan and write it as CSV, the same bytes for the same rows."""
+    check_plan(plan)
+    with replacing(path) as temporary:
+        plan[list(COLUMNS)].to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_plan(path: Path) -> pd.DataFrame:
+    """Read a plan that a stage wrote."""
+    return pd.read_csv(path, dtype=COLUMNS, keep_default_na=False)
+
+
+def check_plan(plan: pd.DataFrame) -> None:
+    """Refuse a plan that leaks: a tile, slide or patient (where known) on two sides of the split.
+
+    Raises:
+        Problem: naming the first that does.
+    """
+    unknown = set(plan["split"]) - set(SPLITS)
+    if unknown:
+        raise Problem(f"the plan has splits named {sorted(unknown)}; they must be among {list(SPLITS)}.")
+    for columns in (TILE, ["dataset", "slide"], ["dataset", "patient"]):
+        known = plan[plan[columns[-1]] != ""]
+        sides = known.groupby(columns, sort=True)["split"].nunique()
+        leaking = sides[sides > 1]
+        if len(leaking):
+            name = " ".join(str(part) for part in leaking.index[0])
+            raise Problem(
+                f"the plan puts {columns[-1]} {name} and {len(leaking) - 1} more on two sides of the split;"
+                " split by group instead."
+            )

@@ -1,0 +1,110 @@
+"""Decide which tiles of a study train, validate and test.
+
+In: the tile store of the study's data sets. Out: `split.csv`, a plan with every tile of the study once.
+"""
+
+import argparse
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from pipeline import datasets
+from pipeline.errors import Problem, run_stage
+from pipeline.params import Study, read_params
+from pipeline.plan import SPLITS, plan_folder, write_plan
+from pipeline.tiles import shards
+from pipeline.transforms import IDENTITY
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study")
+    name = parser.parse_args().study
+    params = read_params()
+    study = params.study(name)
+    tiles = pd.concat([list_tiles(dataset, study) for dataset in study.datasets], ignore_index=True)
+    plan = SPLITTERS[study.split.by](tiles, study, params.seed)
+    counts = plan["split"].value_counts()
+    for side in SPLITS:
+        if side not in counts:
+            raise Problem(
+                f"the {study.split.by} split of {name} leaves no tile to {side}; change {name}.split in params.yaml,"
+                " or give the data set's missing part."
+            )
+    write_plan(plan, plan_folder(name, study.run, params.seed) / "split.csv")
+    print(", ".join(f"{counts[side]:,} tiles {side}" for side in SPLITS))
+
+
+def list_tiles(dataset: str, study: Study) -> pd.DataFrame:
+    """The tiles of a data set that the study uses, as plan rows without a split."""
+    frames = []
+    for shard in shards(dataset):
+        if shard.info.classes != tuple(study.classes):
+            raise Problem(f"{shard.path} has the classes {list(shard.info.classes)}, the study {study.classes}.")
+        table = shard.table()
+        table = table[table["group"] == study.tissue]
+        frames.append(
+            pd.DataFrame(
+                {
+                    "dataset": dataset,
+                    "shard": shard.path.stem,
+                    "index": table.index,
+                    **{column: table[column] for column in ("patient", "slide", "x", "y")},
+                    "microns_per_pixel": shard.info.microns_per_pixel,
+                    "copy": 0,
+                    "transform": IDENTITY,
+                    "weight": 1.0,
+                }
+            )
+        )
+    tiles = pd.concat(frames, ignore_index=True)
+    if tiles.empty:
+        raise Problem(f"the tile store of {dataset} holds no tile of tissue {study.tissue}; look at its source.")
+    return tiles
+
+
+def split_official(tiles: pd.DataFrame, study: Study, seed: int) -> pd.DataFrame:
+    """By the folds that the data set's authors published, in the rotation `run`."""
+    sides = {dataset: datasets.load(dataset).OFFICIAL_SPLITS[study.run] for dataset in study.datasets}
+    rows = zip(tiles["dataset"], tiles["shard"], strict=True)
+    return tiles.assign(split=[sides[dataset][shard] for dataset, shard in rows])
+
+
+def split_random(tiles: pd.DataFrame, study: Study, seed: int) -> pd.DataFrame:
+    """Each tile by itself; where a slide gave several tiles its patient lands on both sides, and is refused."""
+    return _assign(tiles, tiles.index.to_series().astype(str), study.split.fractions, seed)
+
+
+def split_group(tiles: pd.DataFrame, study: Study, seed: int) -> pd.DataFrame:
+    """All tiles of a patient, or of a slide where the patient is unknown, on one side."""
+    groups = tiles["patient"].where(tiles["patient"] != "", tiles["slide"])
+    if (groups == "").any():
+        raise Problem(
+            f"{' and '.join(study.datasets)} tells neither patient nor slide of its tiles;"
+            " set split.by to official or random in params.yaml."
+        )
+    return _assign(tiles, tiles["dataset"] + "/" + groups, study.split.fractions, seed)
+
+
+def _assign(tiles: pd.DataFrame, groups: pd.Series, fractions: list[float], seed: int) -> pd.DataFrame:
+    """Shuffle the groups and deal them out, in turn to the side that lacks the most tiles of its share."""
+    sizes = groups.value_counts(sort=False).sort_index()
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    lacking = np.array(fractions) * len(tiles)
+    side_of = {}
+    for position in order:
+        side = int(lacking.argmax())
+        side_of[sizes.index[position]] = SPLITS[side]
+        lacking[side] -= sizes.iloc[position]
+    return tiles.assign(split=groups.map(side_of))
+
+
+SPLITTERS: dict[str, Callable[[pd.DataFrame, Study, int], pd.DataFrame]] = {
+    "official": split_official,
+    "random": split_random,
+    "group": split_group,
+}
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,256 @@
+"""The training loop: Lightning runs it, this says what a step, an epoch and an interruption mean here.
+
+The order of tiles and all random numbers of an epoch follow from (seed, epoch) alone, so that a training that was
+interrupted and resumed ends with the same weights, bit for bit on one machine, as one that was not.
+"""
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from torch.utils.data import DataLoader, Sampler
+from tqdm import tqdm
+
+from pipeline.errors import Problem
+from pipeline.examples import Examples
+from pipeline.losses import segmentation_loss
+from pipeline.models import to_input
+from pipeline.params import Train
+from pipeline.tiles import IGNORE
+
+RESUME_SECONDS = 30.0  # between two writings of the resume file, so that short epochs don't wait for the disk
+
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # images (B, H, W, 3), class maps (B, H, W), weights (B,)
+
+
+class Shuffled(Sampler[int]):
+    """Positions 0 to count - 1 in an order drawn from (seed, epoch); Lightning tells it the epoch."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count = count
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(np.random.default_rng([self.seed, self.epoch]).permutation(self.count).tolist())
+
+
+class Training(L.LightningModule):
+    """A network with its loss and optimiser; counts pixels so that an epoch has an accuracy and a mean IoU."""
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        description: dict[str, Any],
+        train: Train,
+        class_weights: list[float],
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.classes = len(description["classes"])
+        self.mean, self.std = description["mean"], description["std"]
+        self.train_params = train
+        self.seed = seed
+        self.register_buffer("class_weights", torch.tensor(class_weights), persistent=False)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.network.parameters(), lr=self.train_params.learning_rate, fused=True)
+
+    def on_train_epoch_start(self) -> None:
+        self.start_counting()
+
+    def on_validation_epoch_start(self) -> None:
+        self.training_counts = self.totals()
+        self.start_counting()
+
+    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
+        return self.step(batch)
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        self.step(batch)
+
+    def start_counting(self) -> None:
+        """Set the sums of an epoch to 0: loss times images, images, pixels of each truth and predicted class."""
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.images = 0
+        self.confusion = torch.zeros(self.classes**2, dtype=torch.int64, device=self.device)
+
+    def totals(self) -> dict[str, float]:
+        """Loss, pixel accuracy and mean IoU (background included) of what was counted."""
+        confusion = self.confusion.reshape(self.classes, self.classes).double().cpu()
+        hits = confusion.diag()
+        union = confusion.sum(0) + confusion.sum(1) - hits
+        return {
+            "loss": float(self.loss_sum) / max(self.images, 1),
+            "accuracy": float(hits.sum() / confusion.sum().clamp(min=1)),
+            "mean_iou": float((hits / union)[union > 0].mean()) if bool(union.any()) else 0.0,
+        }
+
+    def step(self, batch: Batch) -> torch.Tensor:
+        images, truth, weight = batch
+        logits = self.network(to_input(images, self.mean, self.std))
+        loss = segmentation_loss(logits, truth, weight, self.class_weights, self.train_params.loss)
+        with torch.no_grad():
+            self.loss_sum += loss.detach() * len(images)
+            self.images += len(images)
+            pairs = truth.long() * self.classes + logits.argmax(1)
+            self.confusion += torch.bincount(pairs[truth != IGNORE], minlength=self.classes**2)
+        return loss
+
+
+class ResumeFile:
+    """What an interrupted training goes on from, in a folder that git and DVC ignore.
+
+    The file is named by the fingerprint of everything that shapes the weights: one of other settings is never used, and
+    is removed when the variant is trained again.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self.path = folder / f"{fingerprint}.ckpt"
+        for other in folder.glob("*.ckpt*"):
+            if other != self.path:
+                other.unlink()
+
+    def remove(self) -> None:
+        """Forget the training; nothing is left to resume."""
+        self.path.unlink(missing_ok=True)
+        if self.path.parent.is_dir():
+            self.path.parent.rmdir()
+
+
+class Epochs(L.Callback):
+    """Keeps the curves and the best weights, checks the loss, writes the resume file, shows progress."""
+
+    def __init__(self, resume: ResumeFile, report: Callable[..., None]) -> None:
+        self.resume = resume
+        self.report = report
+        self.rows: list[dict[str, float]] = []  # of the learning curves
+        self.best: dict[str, torch.Tensor] = {}
+        self.best_epoch = 0
+        self.best_loss = math.inf
+        self.written = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "best": self.best, "best_epoch": self.best_epoch, "best_loss": self.best_loss}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.__dict__.update(state_dict)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: Training) -> None:
+        torch.manual_seed(int(np.random.SeedSequence([module.seed, trainer.current_epoch]).generate_state(1)[0]))
+        name = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self.bar = tqdm(total=trainer.num_training_batches, desc=name, unit="batch", leave=False, disable=None)
+        self.started = time.monotonic()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.bar.update()
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, module: Training) -> None:
+        self.bar.close()
+        training, validation = module.training_counts, module.totals()
+        epoch = trainer.current_epoch + 1
+        if not math.isfinite(training["loss"] + validation["loss"]):
+            raise Problem(
+                f"the loss is no finite number after epoch {epoch}; lower train.learning_rate or set train.precision to"
+                " float32 in params.yaml."
+            )
+        module.log("validation_loss", validation["loss"])  # what early stopping watches
+        row = {
+            "epoch": epoch,
+            "train_loss": training["loss"],
+            "validation_loss": validation["loss"],
+            "train_accuracy": training["accuracy"],
+            "validation_accuracy": validation["accuracy"],
+            "validation_mean_iou": validation["mean_iou"],
+            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+        }
+        self.rows.append(row)
+        if validation["loss"] < self.best_loss:
+            self.best_loss, self.best_epoch = validation["loss"], epoch
+            self.best = {key: value.detach().cpu().clone() for key, value in module.network.state_dict().items()}
+        self.report({key: value for key, value in row.items() if key != "epoch"}, step=epoch)
+        tqdm.write(
+            f"epoch {epoch:3}/{trainer.max_epochs}  loss {training['loss']:.4f}, validation {validation['loss']:.4f}"
+            f"  mean IoU {validation['mean_iou']:.3f}  {time.monotonic() - self.started:.1f} s"
+        )
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Training) -> None:
+        last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        if not last and time.monotonic() - self.written >= RESUME_SECONDS:
+            temporary = self.resume.path.with_suffix(".ckpt.partial")
+            trainer.save_checkpoint(temporary)
+            temporary.replace(self.resume.path)
+            self.written = time.monotonic()
+
+
+def fit(module: Training, epochs: Epochs, training: Examples, validation: Examples) -> dict[str, Any]:
+    """Train from the start, or from the resume file where there is one; return what it ran on.
+
+    Raises:
+        Problem: the loss is no finite number.
+    """
+    train = module.train_params
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # what hardware there is, advertisements
+    warnings.filterwarnings("ignore", module="lightning")
+    trainer = L.Trainer(
+        max_epochs=train.epochs,
+        devices=1,
+        precision=_precision(train.precision),
+        deterministic="warn",
+        callbacks=[EarlyStopping("validation_loss", patience=train.patience, check_finite=False), epochs],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    resume = epochs.resume.path
+    if resume.is_file():
+        tqdm.write(f"resuming from {resume}")
+    trainer.fit(
+        module,
+        _loader(training, train, Shuffled(len(training), module.seed)),
+        _loader(validation, train, None),
+        ckpt_path=resume if resume.is_file() else None,
+        weights_only=True,
+    )
+    device = torch.cuda.get_device_name() if trainer.strategy.root_device.type == "cuda" else "cpu"
+    return {"device": device, "precision": str(trainer.precision), "threads": torch.get_num_threads()}
+
+
+def _precision(wanted: str) -> Any:
+    if wanted == "float32" or not torch.cuda.is_available():
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+
+
+def _loader(examples: Examples, train: Train, order: Shuffled | None) -> DataLoader[Any]:
+    return DataLoader(
+        examples,  # type: ignore[arg-type]  # has the two methods that are used
+        batch_size=train.batch,
+        sampler=order,
+        num_workers=train.workers,
+        persistent_workers=train.workers > 0,
+        collate_fn=_stack,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _stack(examples: list[tuple[Any, ...]]) -> Batch:
+    images, class_maps, weights = (torch.from_numpy(np.stack(values)) for values in zip(*examples, strict=True))
+    return images, class_maps, weights

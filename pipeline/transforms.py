@@ -1,0 +1,47 @@
+"""The transforms that a plan's rows name, as pure functions on arrays.
+
+A transform is a JSON object: `{}` leaves a tile as it is, `{"rotate": 90}` turns it counter-clockwise,
+`{"flip": "horizontal"}` mirrors left and right. With both keys the turn comes first.
+"""
+
+import json
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+IDENTITY = "{}"
+NAMED = {
+    "rotate90": '{"rotate": 90}',
+    "rotate180": '{"rotate": 180}',
+    "rotate270": '{"rotate": 270}',
+    "flip_horizontal": '{"flip": "horizontal"}',
+    "flip_vertical": '{"flip": "vertical"}',
+}
+
+Array = TypeVar("Array", bound=npt.NDArray[np.generic])
+
+
+def transform(array: Array, recipe: str) -> Array:
+    """Apply a recipe to an image (H, W, 3) or a map (H, W); the dtype stays.
+
+    Raises:
+        ValueError: the recipe has a key or value that is not known.
+    """
+    steps = json.loads(recipe)
+    if set(steps) - {"rotate", "flip"}:
+        raise ValueError(f"unknown transform {recipe}")
+    angle = steps.get("rotate", 0)
+    if angle % 90:
+        raise ValueError(f"rotation by {angle} degrees is not a multiple of 90")
+    result = np.rot90(array, angle // 90, axes=(0, 1))
+    match steps.get("flip"):
+        case None:
+            pass
+        case "horizontal":
+            result = result[:, ::-1]
+        case "vertical":
+            result = result[::-1]
+        case other:
+            raise ValueError(f"unknown flip {other!r}")
+    return np.ascontiguousarray(result)

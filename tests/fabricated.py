@@ -1,0 +1,136 @@
+"""A small project folder with everything that evaluation and reports read, made up without any training."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import h5py
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw
+from ruamel.yaml import YAML
+
+from pipeline import evaluate, tracking
+from pipeline.examples import Examples
+from pipeline.plan import COLUMNS, plan_folder, read_plan, write_plan
+from pipeline.tiles import ShardInfo, ShardWriter, Tile
+from pipeline.variants import AUGMENTATIONS, variant_folder
+
+ROOT = Path(__file__).parents[1]
+CLASSES = ["background", "neoplastic", "inflammatory", "connective", "dead", "epithelial"]
+ENCODERS = ["unet", "resnet50", "efficientnet-b0", "tu-tf_efficientnetv2_m", "mobilenet_v2", "vgg19"]
+SPLIT_OF = {"fold1": "train", "fold2": "validation", "fold3": "test"}
+TILES, NATIVE, SIZE, EPOCHS = 5, 64, 32, 4
+STUDY, RUN, SEED = "pannuke", 1, 42
+
+
+def make_project(encoder: str = "resnet50", source: str = "sample", **report: Any) -> None:
+    """Fill the working directory: params.yaml, tiles, plans and both variants of every encoder."""
+    params = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    params["encoder"] = encoder
+    params["datasets"][STUDY]["source"] = source
+    params[STUDY]["tile_size"] = SIZE
+    params[STUDY]["report"] |= {"examples": 2, "min_count": 3} | report
+    with Path("params.yaml").open("w") as file:
+        YAML().dump(params, file)
+    make_tiles(source)
+    for rank, name in enumerate(dict.fromkeys([*ENCODERS, encoder])):
+        for augmentation in AUGMENTATIONS:
+            make_variant(name, augmentation, noise=0.1 + 0.1 * rank)
+
+
+def evaluate_all(*encoders: str) -> None:
+    """Run the evaluate stage on both variants of each encoder (all of the study by default), without MLflow."""
+    with mock.patch.object(tracking, "variant_run", mock.MagicMock()):
+        for encoder in encoders or ENCODERS:
+            for augmentation in AUGMENTATIONS:
+                run(evaluate.main, STUDY, encoder, augmentation)
+
+
+def run(main: Callable[[], None], *arguments: str) -> None:
+    """Call a stage's main as the command line does."""
+    with mock.patch.object(sys, "argv", ["stage", *arguments]):
+        main()
+
+
+def make_tiles(source: str) -> None:
+    """Three shards, the plans that put one on each side of the split, and SOURCE.json."""
+    random = np.random.default_rng(0)
+    info = ShardInfo(STUDY, tuple(CLASSES), 0.25, 40.0, source, "c0ffee")
+    rows = []
+    for shard, split in SPLIT_OF.items():
+        with ShardWriter(Path(f"data/tiles/{STUDY}/{shard}.h5"), TILES, NATIVE, info) as writer:
+            for index in range(TILES):
+                writer.add(_tile(random, index))
+                rows.append([STUDY, shard, index, "", "", 0, 0, 0.25, split, 0, "{}", 1.0])
+    split = pd.DataFrame(rows, columns=list(COLUMNS))
+    folder = plan_folder(STUDY, RUN, SEED)
+    write_plan(split, folder / "split.csv")
+    train = split[split["split"] == "train"]
+    write_plan(train, folder / "plain.csv")
+    write_plan(pd.concat([train, train.assign(copy=1, transform='{"rotate": 90}')]), folder / "augmented.csv")
+    described = {"dataset": STUDY, "source": source, "folder": f"data/raw/{STUDY}", "licence": "CC BY-NC-SA 4.0"}
+    described |= {"licence_url": "https://example.org/licence", "citation": "Someone, 2020", "sha256": "c0ffee"}
+    _json(Path(f"data/raw/{STUDY}/SOURCE.json"), described | {"files": []})
+
+
+def make_variant(encoder: str, augmentation: str, noise: float) -> Path:
+    """One variant whose predictions are the truth with a share `noise` of the 4 x 4 px blocks replaced."""
+    folder = variant_folder(STUDY, RUN, SEED, encoder, augmentation)
+    random = np.random.default_rng([len(encoder), len(augmentation)])
+    plan = read_plan(plan_folder(STUDY, RUN, SEED) / "split.csv")
+    examples = Examples(plan[plan["split"] == "test"], SIZE)
+    truth = np.stack([examples.class_map(i) for i in range(len(examples))])
+    blocks = random.random((len(truth), SIZE // 4, SIZE // 4)).repeat(4, axis=1).repeat(4, axis=2)
+    other = random.integers(0, len(CLASSES), blocks.shape, np.uint8)
+    write_predictions(folder, np.where(blocks < noise, other, truth).astype(np.uint8))
+    falling = np.exp(-np.arange(EPOCHS) / (2 + 5 * noise))
+    curves = {"epoch": np.arange(EPOCHS) + 1, "train_loss": falling, "validation_loss": falling + noise}
+    curves |= {"train_accuracy": 1 - falling / 2, "validation_accuracy": 1 - falling / 2 - noise / 5}
+    curves |= {"validation_mean_iou": (1 - falling) * (1 - noise), "learning_rate": 0.001}
+    (folder / "training").mkdir(parents=True)
+    pd.DataFrame(curves).to_csv(folder / "training" / "curves.csv", index=False)
+    training = {"study": STUDY, "run": RUN, "seed": SEED, "encoder": encoder, "augmentation": augmentation}
+    training |= {"weights": "random", "examples": {"train": TILES, "validation": TILES}, "epochs_run": EPOCHS}
+    training |= {"best_epoch": EPOCHS - 1, "stopped_early": False, "weights_sha256": f"{encoder}-{augmentation}"}
+    training |= {"parameters": 1_000_000, "trainable_parameters": 1_000_000, "store_sha256": {STUDY: "c0ffee"}}
+    training |= {"machine": {"seconds": 12.3, "device": "a made-up device", "torch": "0", "platform": "nowhere"}}
+    _json(folder / "training" / "training.json", training)
+    return folder
+
+
+def write_predictions(folder: Path, class_map: np.ndarray, classes: list[str] = CLASSES) -> None:
+    """predictions.h5 and speed.json of a variant."""
+    (folder / "predictions").mkdir(parents=True, exist_ok=True)
+    with h5py.File(folder / "predictions" / "predictions.h5", "w") as file:
+        file["class_map"] = class_map
+        file.attrs["classes"] = json.dumps(classes)
+    speed = {"device": "a made-up device", "flops_per_image": 2.5e9, "parameters": 1_000_000}
+    speed |= {"images_per_second": {"1": 10.0, "16": 25.0}, "best_batch": "16", "images": TILES, "seconds": 1.5}
+    _json(folder / "predictions" / "speed.json", speed)
+
+
+def _tile(random: np.random.Generator, index: int) -> Tile:
+    """Ellipses of the five classes on a pale ground; the first tile of a shard is empty."""
+    picture = Image.new("RGB", (NATIVE, NATIVE), (235, 200, 220))
+    classes, instances = (Image.new("I", (NATIVE, NATIVE), 0) for _ in range(2))
+    nuclei = {}
+    for number in range(1, 1 + 8 * (index > 0)):
+        code = int(random.choice([1, 2, 3, 5])) if (number, index) != (1, 1) else 4
+        x, y, width, height = (*random.integers(0, NATIVE - 12, 2), *random.integers(8, 18, 2))
+        box = tuple(int(value) for value in (x, y, x + width, y + height))
+        ImageDraw.Draw(picture).ellipse(box, fill=(90 + 15 * code, 60, 130))
+        ImageDraw.Draw(classes).ellipse(box, fill=code)
+        ImageDraw.Draw(instances).ellipse(box, fill=number)
+        nuclei[number] = code
+    instance_map = np.asarray(instances).astype(np.int32)
+    kept = {number: code for number, code in nuclei.items() if (instance_map == number).any()}
+    return Tile(np.asarray(picture), np.asarray(classes).astype(np.uint8), instance_map, kept, index)
+
+
+def _json(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))

@@ -1,0 +1,98 @@
+"""dvc.yaml names, for every stage, exactly the code that the stage imports."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+
+# Code that no stage names, with the reason. A change to these changes no result:
+EXEMPT = {
+    "pipeline/__init__.py": "holds a docstring only",
+    "pipeline/errors.py": "how a problem is told; a sentence must not retrain a model",
+    "pipeline/files.py": "how an output is put in its place, never what is in it",
+    "pipeline/params.py": "checks types and ranges; the values that a stage uses are under its params",
+    "pipeline/progress.py": "shows progress",
+    "pipeline/archives.py": "refuses an archive or lets it pass",
+    "pipeline/fetch.py": "gives the bytes of a known checksum, or none",
+    "pipeline/tracking.py": "MLflow's copy of the results; no stage reads it",
+    "pipeline/metrics/__init__.py": "holds a docstring only",
+    "pipeline/reporting/__init__.py": "holds a docstring only",
+}
+
+
+def stages() -> dict[str, dict[str, Any]]:
+    """Every stage, a foreach or matrix once, with the templates left in."""
+    found = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    return {name: stage.get("do", stage) for name, stage in found.items()}
+
+
+def imported_files(module: str) -> set[str]:
+    """Files of this project that a module imports, wherever in it, and what these import in turn."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        path = module_file(waiting.pop())
+        if path is None or path in found:
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            if isinstance(node, ast.Import):
+                waiting += [name.name for name in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                waiting += [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
+    return found
+
+
+def module_file(module: str) -> str | None:
+    path = Path(*module.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if module.startswith("pipeline") and (ROOT / candidate).is_file():
+            return candidate.as_posix()
+    return None
+
+
+def named_files(stage: dict[str, Any]) -> set[str]:
+    """Python files of this project that a stage's deps name; a folder stands for all in it."""
+    found: set[str] = set()
+    for dep in stage["deps"]:
+        if dep.startswith("pipeline"):
+            path = ROOT / dep
+            found |= {p.relative_to(ROOT).as_posix() for p in path.rglob("*.py")} if path.is_dir() else {dep}
+    return {path for path in found if path.endswith(".py")}
+
+
+@pytest.mark.parametrize("name", stages())
+def test_a_stage_names_the_code_it_imports(name: str) -> None:
+    stage = stages()[name]
+    module = stage["cmd"].split()[2]
+    imported = imported_files(module) - set(EXEMPT)
+    named = named_files(stage) - set(EXEMPT)
+    chosen = {path for path in named if path.startswith("pipeline/datasets/") and not path.endswith("__init__.py")}
+    if "pipeline/datasets/__init__.py" in imported:
+        assert chosen, f"{name} loads a data set's module by name and names none in its deps"
+    else:
+        assert not chosen, f"{name} names {chosen} and loads no data set's module"
+    folders = {dep for dep in stage["deps"] if (ROOT / dep).is_dir()}
+    extra = {path for path in named - chosen if not any(path.startswith(f"{folder}/") for folder in folders)}
+    assert imported - named == set(), f"{name} imports code that its deps do not name"
+    assert extra - imported == set(), f"{name} names code that it does not import"
+
+
+@pytest.mark.parametrize("name", stages())
+def test_the_files_that_a_stage_names_are_there(name: str) -> None:
+    for dep in stages()[name]["deps"]:
+        if dep.startswith("pipeline") and "${" not in dep:
+            assert (ROOT / dep).exists(), f"{name} names {dep}, which is not there"
+
+
+def test_no_stage_imports_another() -> None:
+    modules = {stage["cmd"].split()[2] for stage in stages().values()}
+    for path in (ROOT / "pipeline").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+                assert not names & modules, f"{path} imports the stage {names & modules}"

@@ -1,0 +1,58 @@
+"""A plan's row rebuilds its example exactly."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.examples import Examples, resize_image, resize_map
+from pipeline.tiles import IGNORE, ShardInfo, ShardWriter, Tile
+from pipeline.transforms import NAMED, transform
+from tests.test_plan import make_plan
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    info = ShardInfo("pannuke", ("background", "nucleus"), 0.25, 40, "sample", "0" * 64)
+    with ShardWriter(tmp_path / "pannuke/fold1.h5", 6, 8, info) as writer:
+        for index in range(6):
+            image = random.integers(0, 256, (8, 8, 3), np.uint8)
+            instances = random.integers(0, 3, (8, 8)).astype(np.int32)
+            writer.add(Tile(image, (instances > 0).astype(np.uint8), instances, {1: 1, 2: 1}, index))
+    return tmp_path
+
+
+def test_image_and_maps_are_transformed_alike(store: Path) -> None:
+    plain = Examples(make_plan(), 8, store)
+    turned = Examples(make_plan(transform=NAMED["rotate90"]), 8, store)
+    for i in range(len(plain)):
+        np.testing.assert_array_equal(turned.image(i), transform(plain.image(i), NAMED["rotate90"]))
+        np.testing.assert_array_equal(turned.class_map(i), transform(plain.class_map(i), NAMED["rotate90"]))
+        np.testing.assert_array_equal(turned.class_map(i), turned.instance_map(i) > 0)
+
+
+def test_an_item_is_what_training_needs(store: Path) -> None:
+    image, class_map, weight = Examples(make_plan(weight=0.5), 4, store)[3]
+    assert (image.shape, image.dtype) == ((4, 4, 3), np.uint8)
+    assert (class_map.shape, class_map.dtype) == ((4, 4), np.uint8)
+    assert weight == np.float32(0.5)
+
+
+def test_a_reader_crosses_into_a_worker_without_its_open_file(store: Path) -> None:
+    examples = Examples(make_plan(), 8, store)
+    first = examples.image(0)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(examples)).image(0), first)
+
+
+def test_shrinking_an_image_averages_areas() -> None:
+    image = np.zeros((4, 4, 3), np.uint8)
+    image[:2, :2] = [[[0], [100]], [[100], [200]]]
+    assert resize_image(image, 2)[0, 0].tolist() == [100, 100, 100]
+
+
+def test_resizing_a_map_invents_no_class() -> None:
+    class_map = np.where(np.indices((9, 9)).sum(axis=0) % 2, 5, IGNORE).astype(np.uint8)
+    for size in (4, 9, 20):
+        assert set(np.unique(resize_map(class_map, size))) <= {5, IGNORE}

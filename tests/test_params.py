@@ -1,0 +1,99 @@
+"""params.yaml is read whole or refused with a sentence that names the key and the cure."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from pipeline.errors import Problem
+from pipeline.params import Params, parse_params, read_params
+
+ROOT = Path(__file__).parents[1]
+RAW = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+
+
+def changed(key: str, value: Any) -> Any:
+    raw = copy.deepcopy(RAW)
+    *blocks, last = key.split(".")
+    block = raw
+    for name in blocks:
+        block = block[name]
+    block[last] = value
+    return raw
+
+
+def test_the_committed_file_is_valid() -> None:
+    assert isinstance(read_params(ROOT / "params.yaml"), Params)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("encodr", "vgg19", "encodr is not a known key (did you mean encoder?)"),
+        ("pannuke.train.epcohs", 3, "pannuke.train.epcohs is not a known key (did you mean epochs?)"),
+        ("pannuke.train.epochs", 0, "pannuke.train.epochs is 0 but should be greater than 0"),
+        ("pannuke.train.epochs", "ten", "pannuke.train.epochs is 'ten' but should be a valid integer"),
+        ("pannuke.train.learning_rate", float("nan"), "pannuke.train.learning_rate"),
+        ("pannuke.run", 4, "pannuke.run is 4 but should be 1, 2 or 3"),
+        ("pannuke.split.fractions", [0.5, 0.2, 0.2], "must add up to 1, not 0.9"),
+        ("pannuke.augment.factor", 7, "too few for a factor of 7"),
+        ("pannuke.augment.transforms", ["rotate90", "rotate90"], "must not name a transform twice"),
+        ("pannuke.augment.transforms", ["rotate45"], "pannuke.augment.transforms.0 is 'rotate45'"),
+        ("pannuke.train.loss", {"cross_entropy": 0, "dice": 0, "focal": 0}, "at least one term"),
+        ("pannuke.train.class_weights", [1.0, 2.0], "2 values in train.class_weights for 6 classes"),
+        ("pannuke.datasets", ["kumar"], "names the data set 'kumar'"),
+        ("datasets.kumar", {"source": "sample"}, "datasets.kumar"),
+    ],
+)
+def test_a_wrong_value_is_named(key: str, value: Any, words: str) -> None:
+    with pytest.raises(Problem) as problem:
+        parse_params(changed(key, value))
+    assert words in str(problem.value)
+    assert "params.yaml" in str(problem.value)
+
+
+def test_a_missing_key_is_named() -> None:
+    raw = copy.deepcopy(RAW)
+    del raw["pannuke"]["train"]["epochs"]
+    with pytest.raises(Problem, match=r"pannuke\.train\.epochs is missing; add it"):
+        parse_params(raw)
+
+
+def test_every_wrong_value_is_named_once() -> None:
+    raw = changed("pannuke.run", 4)
+    raw["seed"] = -1
+    with pytest.raises(Problem) as problem:
+        parse_params(raw)
+    assert len(str(problem.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("text", ["encoder: [", "a: b: c", "\t"])
+def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(Problem, match=r"params\.yaml is not valid YAML"):
+        read_params(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"params\.yaml is missing"):
+        read_params(tmp_path / "params.yaml")
+
+
+def test_an_unknown_study_is_named() -> None:
+    with pytest.raises(Problem, match="no study named 'kumar'; it has pannuke"):
+        read_params(ROOT / "params.yaml").study("kumar")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
+def test_whatever_comes_is_refused_with_a_sentence(raw: Any) -> None:
+    with pytest.raises(Problem):
+        parse_params(raw)

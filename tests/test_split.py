@@ -1,0 +1,93 @@
+"""Every tile lands on one side, by the rule that params.yaml names."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import Problem
+from pipeline.params import Split, Study, read_params
+from pipeline.plan import check_plan
+from pipeline.split import list_tiles, split_group, split_official, split_random
+from pipeline.tiles import ShardInfo, ShardWriter, Tile
+from tests.test_plan import make_plan
+
+STUDY = read_params(Path(__file__).parents[1] / "params.yaml").pannuke
+Splitter = Callable[[pd.DataFrame, Study, int], pd.DataFrame]
+
+
+def study_with(**values: object) -> Study:
+    return STUDY.model_copy(update=values)
+
+
+@pytest.mark.parametrize(("run", "trains"), [(1, "fold1"), (2, "fold2"), (3, "fold3")])
+def test_the_official_rotation(run: int, trains: str) -> None:
+    tiles = make_plan(3, shard=["fold1", "fold2", "fold3"])
+    plan = split_official(tiles, study_with(run=run), seed=0)
+    assert plan.loc[plan["split"] == "train", "shard"].tolist() == [trains]
+    assert sorted(plan["split"]) == ["test", "train", "validation"]
+
+
+@given(st.integers(10, 200), st.integers(0, 1000))
+def test_random_shares_are_kept_to_a_tile(count: int, seed: int) -> None:
+    study = study_with(split=Split(by="random", fractions=[0.6, 0.2, 0.2]))
+    sizes = split_random(make_plan(count), study, seed)["split"].value_counts()
+    for side, share in zip(("train", "validation", "test"), (0.6, 0.2, 0.2), strict=True):
+        assert abs(sizes[side] - share * count) <= 1
+
+
+@given(st.lists(st.integers(0, 9), min_size=20, max_size=60), st.integers(0, 1000))
+def test_a_patient_stays_on_one_side(patients: list[int], seed: int) -> None:
+    tiles = make_plan(len(patients), patient=[f"p{number}" for number in patients])
+    check_plan(split_group(tiles, study_with(), seed))
+
+
+def test_a_slide_stands_for_an_unknown_patient() -> None:
+    tiles = make_plan(40, slide=[f"s{i // 4}" for i in range(40)])
+    plan = split_group(tiles, study_with(), seed=1)
+    assert set(plan["split"]) == {"train", "validation", "test"}
+    check_plan(plan)
+
+
+def test_grouping_without_groups_is_refused() -> None:
+    with pytest.raises(Problem, match="neither patient nor slide"):
+        split_group(make_plan(), study_with(), seed=0)
+
+
+@pytest.mark.parametrize("splitter", [split_random, split_group])
+def test_the_seed_decides(splitter: Splitter) -> None:
+    tiles = make_plan(50, patient=[f"p{i}" for i in range(50)])
+    first, again, other = (splitter(tiles, STUDY, seed)["split"].tolist() for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def write_shard(folder: Path, tissues: list[str], classes: list[str]) -> None:
+    info = ShardInfo("pannuke", tuple(classes), 0.25, 40, "sample", "0" * 64)
+    blank = np.zeros((32, 32), np.uint8)
+    with ShardWriter(folder / "data/tiles/pannuke/fold1.h5", len(tissues), 32, info) as writer:
+        for index, tissue in enumerate(tissues):
+            writer.add(Tile(np.zeros((32, 32, 3), np.uint8), blank, blank.astype(np.int32), {}, index, group=tissue))
+
+
+def test_only_the_studys_tissue_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_shard(tmp_path, ["Colon", "Breast", "Breast"], STUDY.classes)
+    monkeypatch.chdir(tmp_path)
+    assert list_tiles("pannuke", STUDY)["index"].tolist() == [1, 2]
+
+
+def test_a_store_without_the_tissue_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_shard(tmp_path, ["Colon"], STUDY.classes)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Problem, match="no tile of tissue Breast"):
+        list_tiles("pannuke", STUDY)
+
+
+def test_other_classes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_shard(tmp_path, ["Breast"], ["background", "nucleus"])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Problem, match="has the classes"):
+        list_tiles("pannuke", STUDY)
