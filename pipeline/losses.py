@@ -56,7 +56,7 @@ def cross_entropy(
 def focal(
     log_probability: torch.Tensor, one_hot: torch.Tensor, weight: torch.Tensor, class_weights: torch.Tensor
 ) -> torch.Tensor:
-    """Mean of -(1 - p)^gamma log p of the true class (Lin et al. 2017, equation 5): well-classified pixels count less."""
+    """Mean of -(1 - p)^gamma log p of the true class (Lin et al. 2017): pixels that are easy count less."""
     return _pixel_mean(-((1 - log_probability.exp()) ** GAMMA) * log_probability, one_hot, weight, class_weights)
 
 
@@ -82,10 +82,10 @@ def _pixel_mean(
 
 
 def balanced_weights(class_maps: Iterable[npt.NDArray[np.uint8]], classes: int) -> list[float]:
-    """Inverse pixel frequency of each class, scaled to a mean of 1 over the classes that occur; 0 for one that does not."""
+    """Inverse pixel frequency of each class, scaled to a mean of 1 over those that occur; 0 for one that does not."""
     pixels = np.zeros(IGNORE + 1, np.int64)
     for class_map in class_maps:
         pixels += np.bincount(class_map.ravel(), minlength=IGNORE + 1)
-    counts = pixels[:classes]
-    inverse = np.divide(1, counts, out=np.zeros(classes), where=counts > 0)
-    return [float(value) for value in inverse / max(inverse[inverse > 0].mean(), 1e-300)] if inverse.any() else [1.0] * classes
+    present = pixels[:classes] > 0
+    inverse = np.divide(1, pixels[:classes], out=np.zeros(classes), where=present)
+    return [float(value) for value in inverse * present.sum() / max(inverse.sum(), np.finfo(float).tiny)]

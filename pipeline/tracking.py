@@ -131,8 +131,8 @@ class VariantRun:
             while (deeper := cause.__cause__ or cause.__context__) is not None and deeper is not handled:
                 cause = deeper  # "Connection refused" rather than what was wrapped around it
             reason = str(cause).split("\n")[0][:200] or type(cause).__name__
-            address = re.sub(r"//[^/@]*@", "//", _uri())  # without the password
-            print(f"lobule: warning: MLflow at {address} failed ({reason}); going on without it.", file=sys.stderr)
+            text = re.sub(r"//[^/@\s]*@", "//", f"{_uri()} failed ({reason})")  # without a password
+            print(f"lobule: warning: MLflow at {text}; going on without it.", file=sys.stderr)
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class Training(L.LightningModule):
         seed: int,
     ) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
         self.classes = len(description["classes"])
         self.mean, self.std = description["mean"], description["std"]
         self.train_params = train
@@ -150,6 +150,8 @@ class Epochs(L.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.__dict__.update(state_dict)
+        for row in self.rows:
+            self._report(row)
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: Training) -> None:
         torch.manual_seed(int(np.random.SeedSequence([module.seed, trainer.current_epoch]).generate_state(1)[0]))
@@ -183,11 +185,14 @@ class Epochs(L.Callback):
         if validation["loss"] < self.best_loss:
             self.best_loss, self.best_epoch = validation["loss"], epoch
             self.best = {key: value.detach().cpu().clone() for key, value in module.network.state_dict().items()}
-        self.report({key: value for key, value in row.items() if key != "epoch"}, step=epoch)
+        self._report(row)
         tqdm.write(
             f"epoch {epoch:3}/{trainer.max_epochs}  loss {training['loss']:.4f}, validation {validation['loss']:.4f}"
             f"  mean IoU {validation['mean_iou']:.3f}  {time.monotonic() - self.started:.1f} s"
         )
+
+    def _report(self, row: dict[str, float]) -> None:
+        self.report({key: value for key, value in row.items() if key != "epoch"}, step=int(row["epoch"]))
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: Training) -> None:
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
@@ -248,6 +253,7 @@ def _loader(examples: Examples, train: Train, order: Shuffled | None) -> DataLoa
         persistent_workers=train.workers > 0,
         collate_fn=_stack,
         pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # else each start of the loader draws from the generator that drops paths
     )
 
 

@@ -19,28 +19,37 @@ FIGURES = {"ranking.png", "losses.png", "validation.png", "confusion.png"}
 
 
 @pytest.fixture(scope="module")
-def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with every variant evaluated; tests work on copies of it."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with every variant evaluated and both stages run; tests work on copies of it."""
     folder = tmp_path_factory.mktemp("project")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         fabricated.make_project()
         fabricated.evaluate_all()
+        fabricated.run(report.main, "pannuke")
+        fabricated.run(summary.main)
     return folder
 
 
 @pytest.fixture
-def project(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "project"
-    shutil.copytree(evaluated, folder)
+    shutil.copytree(finished, folder)
     monkeypatch.chdir(folder)
     return folder
 
 
-def write() -> str:
-    """Run the report stage and give its page."""
-    fabricated.run(report.main, "pannuke")
-    return Path("reports/pannuke.md").read_text(encoding="utf-8")
+def page_of(folder: Path) -> str:
+    return (folder / "reports" / "pannuke.md").read_text(encoding="utf-8")
+
+
+def write(figures: bool = False) -> str:
+    """Run the report stage again, by default without its figures, which take the time, and give its page."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not figures:
+            patch.setattr(report, "draw_figures", lambda *arguments: None)
+        fabricated.run(report.main, "pannuke")
+    return page_of(Path())
 
 
 def change(old: str, new: str, path: str = "params.yaml") -> None:
@@ -50,12 +59,12 @@ def change(old: str, new: str, path: str = "params.yaml") -> None:
 
 
 def test_the_first_line_of_a_sample_report_warns(project: Path) -> None:
-    first = write().splitlines()[0]
+    first = page_of(project).splitlines()[0]
     assert "Synthetic tiles" in first and "random initial weights" in first and "mean nothing clinically" in first
 
 
 def test_the_page_is_whole(project: Path) -> None:
-    page = write()
+    page = page_of(project)
     assert page.startswith("> ") and page.endswith("|\n")
     assert "{{" not in page and "{%" not in page and "None" not in page and "nan" not in page
     assert "\n\n\n" not in page
@@ -66,7 +75,7 @@ def test_the_page_is_whole(project: Path) -> None:
 
 
 def test_ours_stand_beside_the_published_figures(project: Path) -> None:
-    page = write()
+    page = page_of(project)
     ours = pd.read_csv("reports/pannuke/scores.csv").set_index(["encoder", "augmentation"])
     vgg = ours.loc[("vgg19", "plain"), "mean_iou"]
     assert f"| U-Net + VGG19 | plain | {vgg:.3f} | 0.430 | −{0.430 - vgg:.3f} ‡ |" in page
@@ -76,14 +85,14 @@ def test_ours_stand_beside_the_published_figures(project: Path) -> None:
 
 
 def test_scores_of_few_nuclei_read_na(project: Path) -> None:
-    page = write()
+    page = page_of(project)
     assert "dead, n = 1" in page and "n/a" in page
     change("min_count: 3", "min_count: 0")
     assert " n/a |" not in write()
 
 
 def test_a_variant_missing_is_one_sentence_and_leaves_the_old_report(project: Path) -> None:
-    old = write()
+    old = page_of(project)
     Path("models/pannuke/run1/seed42/vgg19-plain/evaluation/counts.csv").unlink()
     with pytest.raises(Problem, match=r"vgg19-plain/evaluation/counts\.csv is missing"):
         fabricated.run(report.main, "pannuke")
@@ -102,7 +111,6 @@ def test_an_encoder_that_the_paper_has_not_adds_a_row(project: Path) -> None:
 
 
 def test_every_score_can_be_recomputed_from_the_counts(project: Path) -> None:
-    write()
     counts = pd.read_csv("reports/pannuke/counts.csv")
     scores = pd.read_csv("reports/pannuke/scores.csv").set_index(["encoder", "augmentation"])
     for variant, images in counts.groupby(["encoder", "augmentation"]):
@@ -118,15 +126,14 @@ def test_a_report_is_the_same_twice_and_only_one_section_knows_the_machine(
     def everything() -> dict[str, bytes]:
         return {str(path): path.read_bytes() for path in Path("reports").rglob("*") if path.is_file()}
 
-    write()
     first = everything()
-    write()
+    write(figures=True)
     assert everything() == first
     for path in Path("models").rglob("*.json"):  # as another machine would have written them
         if path.name in ("training.json", "speed.json"):
             path.write_text(path.read_text().replace("a made-up device", "another").replace("10.0", "99.0"))
     monkeypatch.setattr(report.platform, "platform", lambda: "elsewhere")
-    page = write()
+    page = write(figures=True)
     changed = {name for name, content in everything().items() if content != first[name]}
     assert changed == {"reports/pannuke.md"}
     old = first["reports/pannuke.md"].decode()
@@ -134,7 +141,6 @@ def test_a_report_is_the_same_twice_and_only_one_section_knows_the_machine(
 
 
 def test_pictures_are_small_and_carry_no_date(project: Path) -> None:
-    write()
     names = {path.name for path in Path("reports/pannuke").glob("*.png")}
     assert names == PICTURES | FIGURES
     for name in names:
@@ -157,8 +163,6 @@ def test_pictures_of_real_tiles_stay_private_unless_told(project: Path, publish:
 
 
 def test_the_summary_has_the_headlines_of_the_encoder(project: Path) -> None:
-    write()
-    fabricated.run(summary.main)
     headline = json.loads(Path("reports/metrics.json").read_text())
     scores = pd.read_csv("reports/pannuke/scores.csv").set_index(["encoder", "augmentation"])
     assert headline["encoder"] == "resnet50"
@@ -172,5 +176,6 @@ def test_the_summary_has_the_headlines_of_the_encoder(project: Path) -> None:
 
 
 def test_the_summary_names_a_report_that_is_missing(project: Path) -> None:
+    Path("reports/pannuke/scores.csv").unlink()
     with pytest.raises(Problem, match=r"reports/pannuke/scores\.csv is missing; run `dvc repro report@pannuke`"):
         fabricated.run(summary.main)

@@ -20,7 +20,7 @@ def encoder_unet(encoder: str, classes: int, decoder_channels: list[int]) -> nn.
         )
     head = nn.Conv2d(decoder_channels[-1], classes, 1)  # the library's own is 3 x 3
     nn.init.xavier_uniform_(head.weight)
-    nn.init.zeros_(head.bias)
+    nn.init.zeros_(head.get_parameter("bias"))
     model.segmentation_head = head
     _cut_unused(model)
     return model

@@ -2,14 +2,15 @@
 of whole models, as safetensors, which cannot carry code as pickles can."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import requests
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import nn
 
 from pipeline.errors import Problem
@@ -47,6 +48,8 @@ def normalisation(encoder: str, weights: str) -> tuple[list[float], list[float]]
 
     Random ones take ImageNet's.
     """
+    mean: Sequence[float]
+    std: Sequence[float]
     mean, std = IMAGENET
     if weights != "random" and encoder.startswith("tu-"):
         import timm
@@ -84,7 +87,7 @@ def load_encoder(model: nn.Module, tensors: Mapping[str, torch.Tensor], name: st
 
 def save(model: nn.Module, path: Path) -> None:
     """Write a model's weights, the same bytes for the same weights."""
-    save_file({key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}, path)
+    path.write_bytes(to_bytes({key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}))
 
 
 def load(model: nn.Module, path: Path) -> None:
@@ -135,7 +138,9 @@ def _from_hub(encoder: str) -> dict[str, torch.Tensor]:
     else:
         published = timm.models.is_model_pretrained(plain)
     if not published:
-        raise Problem(f"there are no ImageNet weights of {encoder}; set model.weights to random or a checkpoint's path.")
+        raise Problem(
+            f"there are no ImageNet weights of {encoder}; set model.weights to random or a checkpoint's path."
+        )
     if not _reachable(huggingface_hub.constants.ENDPOINT):
         huggingface_hub.constants.HF_HUB_OFFLINE = True  # use what is cached, without a minute of retries
     try:

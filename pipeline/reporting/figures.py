@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from pipeline.reporting.results import Variant
 from pipeline.reporting.style import COLOURS, NEUTRAL, figure
 
-MODELS_A_ROW = 4
+MODELS_A_ROW = 3
 
 
 def ranking(rows: Sequence[dict[str, Any]], floor: float, path: Path, published_label: str) -> None:
@@ -24,7 +24,8 @@ def ranking(rows: Sequence[dict[str, Any]], floor: float, path: Path, published_
         path: the PNG to write.
         published_label: what the legend calls the published figures.
     """
-    pairs = sorted(zip(rows[::2], rows[1::2], strict=True), key=lambda pair: max(row["mean_iou"] for row in pair))
+    pairs = list(zip(rows[::2], rows[1::2], strict=True))
+    pairs = sorted(pairs, key=lambda pair: -max(row["mean_iou"] for row in pair))[::-1]  # drawn from the bottom up
     with figure(path, figsize=(8, 1.6 + 0.45 * len(pairs))) as (drawing, axes):
         axis = axes[0, 0]
         axis.axvline(floor, color=NEUTRAL, linestyle=":", zorder=1)
@@ -89,7 +90,7 @@ def _curves(
     variants: Sequence[Variant], labels: Sequence[str], lines: dict[str, str], path: Path, ylabel: str, log: bool
 ) -> None:
     rows = ceil(len(labels) / MODELS_A_ROW)
-    with figure(path, rows, MODELS_A_ROW, figsize=(12, 2.7 * rows + 0.6), sharey=True) as (drawing, axes):
+    with figure(path, rows, MODELS_A_ROW, figsize=(10, 2.6 * rows + 0.6), sharey=True) as (drawing, axes):
         for axis in axes.flat[len(labels) :]:
             axis.axis("off")
         for position, variant in enumerate(variants):
@@ -102,8 +103,9 @@ def _curves(
             axis.set(title=labels[position // 2], xlabel="epoch", yscale="log" if log else "linear")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             if log:
-                axis.yaxis.set_major_formatter("{x:g}")
-                axis.yaxis.set_minor_formatter("{x:g}")
+                axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.yaxis.set_major_formatter("{x:g}")  # 0.5, not 5 x 10^-1
+                axis.yaxis.set_minor_formatter(NullFormatter())
         for axis in axes[:, 0]:
             axis.set_ylabel(ylabel)
         handles = [Line2D([], [], color=colour, label=name) for name, colour in COLOURS.items()]

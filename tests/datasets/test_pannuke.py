@@ -112,9 +112,10 @@ def test_a_zip_gives_what_its_folder_gives(tmp_path: Path) -> None:
     assert_same(list(fold.tiles()), read_all(unpacked))
 
 
-def test_an_unpacked_fold_goes_before_its_zip(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["fold_1.zip", "fold_2.zip"])
+def test_an_unpacked_fold_goes_before_its_zip(tmp_path: Path, name: str) -> None:
     unpacked = write_fold(tmp_path / "raw")
-    zip_fold(unpacked).rename(unpacked / "fold_1.zip")
+    zip_fold(unpacked).rename(unpacked / name)
     (fold,) = find(unpacked)
     assert {path.suffix for path in fold.files} == {".npy"}
 
@@ -323,6 +324,14 @@ def test_a_damaged_zip(tmp_path: Path) -> None:
     content[place : place + 8] = np.float64(77 if make_arrays()["images"][1, 0, 0, 0] != 77 else 78).tobytes()
     archive.write_bytes(content)
     assert f"{archive}: Fold 1/images/fold1/images.npy is damaged at or before tile 2" in message(archive.parent)
+
+
+def test_a_wrong_checksum_in_a_zip(tmp_path: Path) -> None:
+    archive = zip_fold(write_fold(tmp_path / "raw"))
+    with zipfile.ZipFile(archive) as opened:
+        checksum = opened.getinfo("Fold 1/masks/fold1/masks.npy").CRC.to_bytes(4, "little")
+    archive.write_bytes(archive.read_bytes().replace(checksum, bytes(4)))
+    assert f"{archive}: Fold 1/masks/fold1/masks.npy is damaged at or before tile 2" in message(archive.parent)
 
 
 def test_an_unsafe_zip(tmp_path: Path) -> None:

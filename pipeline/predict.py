@@ -1,0 +1,153 @@
+"""Predict the test tiles of a study with one variant: `python -m pipeline.predict <study> <encoder> <augmentation>`.
+
+In:  the variant's weights/, the study's split.csv (its test rows), the tile store.
+Out: the variant's predictions/predictions.h5, in the order of the test rows:
+         class_map      (N, H, W) uint8       the most probable class
+         probabilities  (N, C, H, W) float16  where `predict.probabilities` asks for them
+     and predictions/speed.json: FLOPs, parameters, images per second, all on this machine.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from pipeline.errors import Problem, run_stage
+from pipeline.examples import Examples
+from pipeline.files import read_json, replacing, write_json
+from pipeline.models import build, to_input, weights
+from pipeline.params import Predict, read_params
+from pipeline.plan import plan_folder, read_plan
+from pipeline.variants import AUGMENTATIONS, variant_folder
+
+WARM_UPS = 2  # runs before the clock starts
+SPEED_SECONDS = 1.0  # of measuring, for each batch size
+SPEED_RUNS = (3, 50)  # at least and at most, within that time
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Predict the test tiles of a study with one variant.")
+    parser.add_argument("study")
+    parser.add_argument("encoder")
+    parser.add_argument("augmentation", choices=AUGMENTATIONS)
+    arguments = parser.parse_args()
+    params = read_params()
+    study = params.study(arguments.study)
+    path = plan_folder(arguments.study, study.run, params.seed) / "split.csv"
+    plan = read_plan(path)
+    examples = Examples(plan[plan["split"] == "test"], study.tile_size)
+    if not len(examples):
+        raise Problem(f"{path} has no test rows; change {arguments.study}.split in params.yaml.")
+    folder = variant_folder(arguments.study, study.run, params.seed, arguments.encoder, arguments.augmentation)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model, classes = load_model(folder / "weights", device)
+
+    with replacing(folder / "predictions") as temporary:
+        temporary.mkdir()
+        started = time.perf_counter()
+        predict(model, examples, temporary / "predictions.h5", classes, study.predict, device)
+        seconds = time.perf_counter() - started
+        speed = measure_speed(model, images_of(examples, range(min(len(examples), 16))).to(device), study.predict)
+        write_json(temporary / "speed.json", {**speed, "images": len(examples), "seconds": round(seconds, 2)})
+
+
+def load_model(folder: Path, device: torch.device) -> tuple[torch.nn.Module, list[str]]:
+    """The model of a weights folder, from uint8 images (B, H, W, 3) to logits (B, C, H, W), and its classes."""
+    description = read_json(folder / "model.json")
+    classes: list[str] = description["classes"]
+    network = build(description["encoder"], len(classes), description["width"], description["decoder_channels"])
+    weights.load(network, folder / "model.safetensors")
+    model = Predictor(network, description["mean"], description["std"])
+    return model.to(device, memory_format=torch.channels_last).eval(), classes  # type: ignore[call-overload]
+
+
+class Predictor(torch.nn.Module):
+    """A network behind its normalisation: uint8 images (B, H, W, 3) -> logits (B, C, H, W)."""
+
+    def __init__(self, network: torch.nn.Module, mean: list[float], std: list[float]) -> None:
+        super().__init__()
+        self.network = network
+        self.mean = mean
+        self.std = std
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(to_input(images, self.mean, self.std))
+        return logits
+
+
+@torch.inference_mode()
+def predict(
+    model: torch.nn.Module, examples: Examples, path: Path, classes: list[str], options: Predict, device: torch.device
+) -> None:
+    """Write predictions.h5, a batch at a time; the same predictions give the same bytes."""
+    shape = (len(examples), examples.tile_size, examples.tile_size)
+    with h5py.File(path, "w") as file:
+        file.attrs["classes"] = json.dumps(classes)
+        class_map = file.create_dataset("class_map", shape, "u1")
+        if options.probabilities:
+            probabilities = file.create_dataset("probabilities", (shape[0], len(classes), *shape[1:]), "f2")
+        for start in range(0, len(examples), options.batch):
+            rows = slice(start, min(start + options.batch, len(examples)))
+            logits = model(images_of(examples, range(rows.start, rows.stop)).to(device)).float()
+            class_map[rows] = logits.argmax(1).to(torch.uint8).cpu().numpy()
+            if options.probabilities:
+                probabilities[rows] = logits.softmax(1).half().cpu().numpy()
+
+
+def images_of(examples: Examples, positions: range) -> torch.Tensor:
+    """Images (B, H, W, 3) uint8."""
+    return torch.from_numpy(np.stack([examples.image(position) for position in positions]))
+
+
+@torch.inference_mode()
+def measure_speed(model: torch.nn.Module, images: torch.Tensor, options: Predict) -> dict[str, Any]:
+    """FLOPs of one image (a multiplication and an addition are two) and images per second, normalisation included.
+
+    Args:
+        model: on the device that is measured.
+        images: real ones (B, H, W, 3) uint8 on that device, repeated to fill a batch.
+        options: the batch sizes.
+    """
+    with FlopCounterMode(display=False) as counter:
+        model(images[:1])
+    rates = {}
+    for size in sorted(set(options.speed_batches)):
+        batch = images[torch.arange(size, device=images.device) % len(images)]
+        rates[str(size)] = round(size / median_seconds(partial(model, batch), images.device), 2)
+    return {
+        "device": torch.cuda.get_device_name() if images.is_cuda else f"cpu, {torch.get_num_threads()} threads",
+        "flops_per_image": counter.get_total_flops(),
+        "parameters": sum(value.numel() for value in model.parameters()),
+        "images_per_second": rates,
+        "best_batch": max(rates, key=lambda size: rates[size]),
+    }
+
+
+def median_seconds(run: Callable[[], object], device: torch.device) -> float:
+    """Median time of a run once warm, the device's queue emptied before each look at the clock."""
+    times: list[float] = []
+    for turn in range(WARM_UPS + SPEED_RUNS[1]):
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        started = time.perf_counter()
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        if turn >= WARM_UPS:
+            times.append(time.perf_counter() - started)
+        if len(times) >= SPEED_RUNS[0] and sum(times) > SPEED_SECONDS:
+            break
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
+    run_stage(main)

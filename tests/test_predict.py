@@ -1,0 +1,99 @@
+import json
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from pipeline import predict
+from pipeline.errors import Problem
+from pipeline.examples import Examples
+from pipeline.files import read_json, write_json
+from pipeline.models import build, weights
+from pipeline.plan import read_plan
+from tests.tiny_study import CLASSES, SIZE, make_tiny_study, set_params
+
+VARIANT = Path("models/pannuke/run1/seed42/unet-plain")
+MEAN, STD = [0.5, 0.4, 0.6], [0.2, 0.3, 0.25]
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
+    """A tiny study with a model that was never trained, in the current folder; returns the model."""
+    make_tiny_study(tmp_path, tiles=6)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["predict", "pannuke", "unet", "plain"])
+    monkeypatch.setattr(predict, "SPEED_SECONDS", 0.01)
+    torch.manual_seed(1)
+    model = build("unet", 6, 8, [32, 16, 8])
+    (VARIANT / "weights").mkdir(parents=True)
+    weights.save(model, VARIANT / "weights/model.safetensors")
+    description = {
+        "encoder": "unet",
+        "classes": CLASSES,
+        "width": 8,
+        "decoder_channels": [32, 16, 8],
+        "mean": MEAN,
+        "std": STD,
+    }
+    write_json(VARIANT / "weights/model.json", description)
+    return model
+
+
+def test_predictions_are_the_models_in_the_order_of_the_plan(study: torch.nn.Module) -> None:
+    predict.main()
+    plan = read_plan(Path("data/plans/pannuke/run1/seed42/split.csv"))
+    examples = Examples(plan[plan["split"] == "test"], SIZE)
+    with h5py.File(VARIANT / "predictions/predictions.h5") as file:
+        assert json.loads(file.attrs["classes"]) == list(CLASSES)
+        class_map, probabilities = file["class_map"][:], file["probabilities"][:]
+    assert class_map.shape == (6, SIZE, SIZE)
+    assert class_map.dtype == np.uint8
+    assert probabilities.dtype == np.float16
+    for row in range(6):
+        values = torch.from_numpy(examples.image(row).copy()).permute(2, 0, 1) / 255 - torch.tensor(MEAN)[:, None, None]
+        with torch.no_grad():
+            expected = study.eval()((values / torch.tensor(STD)[:, None, None])[None])[0].softmax(0).numpy()
+        np.testing.assert_allclose(probabilities[row], expected, atol=2e-3)
+        assert (class_map[row] == expected.argmax(0)).mean() > 0.999
+    assert len({values.tobytes() for values in probabilities}) == 6
+
+
+@pytest.mark.usefixtures("study")
+def test_the_same_predictions_give_the_same_bytes_and_probabilities_can_be_left_out(tmp_path: Path) -> None:
+    path = VARIANT / "predictions/predictions.h5"
+    predict.main()
+    first = path.read_bytes()
+    predict.main()
+    assert path.read_bytes() == first
+    set_params(tmp_path, pannuke__predict__probabilities=False)
+    predict.main()
+    with h5py.File(path) as file:
+        assert list(file) == ["class_map"]
+
+
+def test_speed_counts_what_was_measured(study: torch.nn.Module) -> None:
+    predict.main()
+    speed = read_json(VARIANT / "predictions/speed.json")
+    assert speed["parameters"] == sum(value.numel() for value in study.parameters())
+    rates = speed["images_per_second"]
+    assert list(rates) == ["1", "2"]
+    assert rates[speed["best_batch"]] == max(rates.values()) > 0
+    assert speed["images"] == 6
+
+
+def test_flops_of_a_convolution_by_hand() -> None:
+    model = predict.Predictor(torch.nn.Conv2d(3, 4, 1, bias=False), MEAN, STD)
+    images = torch.zeros(3, 8, 8, 3, dtype=torch.uint8)
+    options = predict.Predict(batch=1, probabilities=False, speed_batches=[5])
+    assert predict.measure_speed(model, images, options)["flops_per_image"] == 2 * 3 * 4 * 8 * 8
+
+
+@pytest.mark.usefixtures("study")
+def test_weights_that_are_broken_are_one_sentence() -> None:
+    (VARIANT / "weights/model.safetensors").write_bytes(b"")
+    with pytest.raises(Problem, match=r"model\.safetensors holds no weights of this model"):
+        predict.main()
+    assert not (VARIANT / "predictions").exists()
