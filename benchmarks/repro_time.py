@@ -40,6 +40,7 @@ def measure(folder: Path, title: str) -> None:
         assert process.stdout
         for line in process.stdout:
             now = time.perf_counter()
+            print(line, end="", file=sys.stderr, flush=True)
             starts = line.startswith("Running stage '")
             if running and (starts or line.startswith(("Updating lock file", "Generating lock file"))):
                 seconds[running[0]].append(now - running[1])

@@ -87,7 +87,7 @@ def count_nuclei(plan: pd.DataFrame, classes: Sequence[str], root: Path = Path("
     """Annotated nuclei of each class in the plan's tiles, at native resolution; None for the background."""
     codes: list[npt.NDArray[np.integer]] = []
     for (dataset, shard), rows in plan.groupby(["dataset", "shard"]):
-        nuclei = Shard(root / dataset / f"{shard}.h5").nuclei()
+        nuclei = Shard(root / str(dataset) / f"{shard}.h5").nuclei()
         codes.append(nuclei.loc[nuclei["tile"].isin(rows["index"]), "class"].to_numpy())
     totals = np.bincount(np.concatenate(codes), minlength=len(classes))
     return {name: None if name == pixel.BACKGROUND else int(totals[code]) for code, name in enumerate(classes)}

@@ -72,7 +72,7 @@ def read_table(study: str, name: str) -> pd.DataFrame:
 def front_row(row: FrontRow, scores: pd.DataFrame) -> dict[str, Any]:
     """A study's best variant beside the highest figure that its paper prints."""
     published = Published.of(row.study)
-    best = scores.loc[scores[row.metric].idxmax()]
+    best = scores.sort_values(row.metric, ascending=False, kind="stable").iloc[0]
     name, value = published.highest(row.table, row.printed)
     return {
         "study": row.study,
@@ -94,9 +94,13 @@ def headlines(scores: pd.DataFrame, encoder: str) -> dict[str, dict[str, float |
 
 def wide_curves(curves: pd.DataFrame, encoder: str) -> pd.DataFrame:
     """The encoder's curves, one row an epoch, one column a curve and augmentation (plain_train_loss, ...)."""
-    mine = curves[curves["encoder"] == encoder].pivot(index="epoch", columns="augmentation", values=list(CURVES))
-    mine.columns = pd.Index([f"{augmentation}_{curve}" for curve, augmentation in mine.columns])
-    return mine.reset_index()
+    mine = curves[curves["encoder"] == encoder].set_index("epoch")
+    columns = {
+        f"{augmentation}_{curve}": rows[curve]
+        for augmentation, rows in mine.groupby("augmentation")
+        for curve in CURVES
+    }
+    return pd.DataFrame(columns).reset_index()
 
 
 if __name__ == "__main__":

@@ -43,8 +43,10 @@ class Member:
         """The content as a decoded PIL image; a Problem where it is none or damaged."""
         from PIL import Image  # not on top: check and download read this module's users, and need no pictures
 
+        content = self.read()
         try:
-            picture = Image.open(io.BytesIO(self.read()))
+            Image.open(io.BytesIO(content)).verify()  # a PNG against its checksums, which reading it ignores
+            picture = Image.open(io.BytesIO(content))
             picture.load()
         except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
             said = str(error).split(" <")[0]  # PIL names the object in memory that it could not identify

@@ -35,11 +35,11 @@ def draw_tnbc(folder: Path, seed: int, tile_size: int, share: float) -> None:
     from PIL import Image
 
     for patient, images in enumerate(TNBC_IMAGES, start=1):
-        for kind in ("Slide", "GT"):
-            (folder / f"{kind}_{patient:02}").mkdir(parents=True)
+        for place in ("Slide", "GT"):
+            (folder / f"{place}_{patient:02}").mkdir(parents=True)
         for number in range(1, math.ceil(round(share * images, 9)) + 1):
-            kind = scenes.BREAST[(patient + number) % len(scenes.BREAST)]
-            pixels, instances = _picture(kind, tile_size, [seed, 101, patient], number)
+            scene = scenes.BREAST[(patient + number) % len(scenes.BREAST)]
+            pixels, instances = _picture(scene, tile_size, [seed, 101, patient], number)
             picture = Image.fromarray(pixels)
             if patient not in RGB_PATIENTS:
                 picture.putalpha(255)
@@ -66,8 +66,8 @@ def draw_monuseg(folder: Path, seed: int, tile_size: int, images: int) -> None:
     names = [name for name in chain.from_iterable(zip_longest(*ORGANS.values())) if name]
     organ_of = {name: organ for organ, named in ORGANS.items() for name in named}
     for index, name in enumerate(names[:images]):
-        kind = scenes.crypts if organ_of[name] in GLANDULAR else scenes.BREAST[index % len(scenes.BREAST)]
-        pixels, instances = _picture(kind, tile_size, [seed, 102, index], 0)
+        scene = scenes.crypts if organ_of[name] in GLANDULAR else scenes.BREAST[index % len(scenes.BREAST)]
+        pixels, instances = _picture(scene, tile_size, [seed, 102, index], 0)
         Image.fromarray(pixels).save(folder / "Tissue Images" / f"{name}.tif", compression="tiff_lzw")
         regions = [(outline, False) for outline in outlines(instances)]
         if index == 0:

@@ -22,6 +22,10 @@ def encoder_unet(encoder: str, classes: int, decoder_channels: list[int]) -> nn.
     nn.init.xavier_uniform_(head.weight)
     nn.init.zeros_(head.get_parameter("bias"))
     model.segmentation_head = head
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            # EfficientNet comes with 0.01: after a few hundred steps it would still predict with its first statistics.
+            module.momentum = 0.1
     _cut_unused(model)
     return model
 

@@ -103,7 +103,7 @@ def _curves(
             axis.set(title=labels[position // 2], xlabel="epoch", yscale="log" if log else "linear")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             if log:
-                axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
                 axis.yaxis.set_major_formatter("{x:g}")  # 0.5, not 5 x 10^-1
                 axis.yaxis.set_minor_formatter(NullFormatter())
         for axis in axes[:, 0]:

@@ -39,7 +39,7 @@ class Published:
     def highest(self, table: str, metric: str) -> tuple[str, float]:
         """The variant with the highest figure of a table over all classes, and the figure."""
         rows = self.rows[(self.rows["table"] == table) & (self.rows["metric"] == metric) & (self.rows["cls"] == "all")]
-        best = rows.loc[rows["value"].idxmax()]
+        best = rows.sort_values("value", ascending=False, kind="stable").iloc[0]
         return str(best["variant"]), float(best["value"])
 
     def others(self, table: str, metric: str) -> dict[str, dict[str, float]]:

@@ -65,3 +65,8 @@ def test_normalisation() -> None:
     assert to_input(torch.zeros(2, 8, 8, 3, dtype=torch.uint8), [0] * 3, [1] * 3).is_contiguous(
         memory_format=torch.channels_last
     )
+
+
+def test_running_statistics_keep_up_with_a_short_training() -> None:
+    model = build("efficientnet-b0", 6, 8, CHANNELS)
+    assert {module.momentum for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)} == {0.1}
