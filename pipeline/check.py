@@ -17,8 +17,8 @@ from pipeline.params import Study, read_params
 def main() -> None:
     params = read_params()
     check_encoder(params.encoder)
-    for name in params.datasets:
-        check_source(name, params.datasets[name].source)
+    for dataset, settings in params.datasets.items():
+        check_source(dataset, settings.source)
     for name, study in params.studies().items():
         check_study(name, study)
     write_text(Path("data/checked.txt"), "params.yaml was read, and every value in it is allowed.\n")

@@ -25,7 +25,8 @@ class Examples:
 
     @cached_property
     def _rows(self) -> list[tuple[Shard, int, str, float]]:
-        paths = self._root / self.plan["dataset"] / (self.plan["shard"] + ".h5") if len(self.plan) else []
+        named = zip(self.plan["dataset"], self.plan["shard"], strict=True)
+        paths = [self._root / str(dataset) / f"{shard}.h5" for dataset, shard in named]
         opened = {path: Shard(path) for path in set(paths)}
         columns = zip(paths, self.plan["index"], self.plan["transform"], self.plan["weight"], strict=True)
         return [(opened[path], int(index), recipe, float(weight)) for path, index, recipe, weight in columns]

@@ -66,7 +66,8 @@ def main() -> None:
 
     variant = f"{arguments.encoder}-{Path(first_weights).stem}-{arguments.augmentation}"
     with tracking.variant_run(arguments.study, variant, key.as_posix(), weights_sha256=None) as run:
-        run.params({"seed": params.seed, "run": study.run, "train": study.train.model_dump(), "model": description})
+        run.params({"seed": params.seed, "run": study.run, "data": stores})
+        run.params({"train": study.train.model_dump(), "model": description})
         module = Training(network, description, study.train, class_weights(study, training), params.seed)
         epochs = Epochs(resume, run.metrics)
         machine = fit(module, epochs, training, validation)
@@ -105,7 +106,8 @@ def main() -> None:
             pd.DataFrame(epochs.rows).to_csv(temporary / "curves.csv", index=False, lineterminator="\n")
             write_json(temporary / "training.json", record)
         run.tags({tracking.WEIGHTS: sha256})
-        run.artifact(folder / "weights", "weights")
+        for name in ("model.safetensors", "model.json"):
+            run.artifact(folder / "weights" / name, "weights")
         run.artifact(folder / "training", "training")
     resume.remove()
 

@@ -19,10 +19,10 @@ NAMED = {
     "flip_vertical": '{"flip": "vertical"}',
 }
 
-Array = TypeVar("Array", bound=npt.NDArray[np.generic])
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 
-def transform(array: Array, recipe: str) -> Array:
+def transform(array: npt.NDArray[Pixel], recipe: str) -> npt.NDArray[Pixel]:
     """Apply a recipe to an image (H, W, 3) or a map (H, W); the dtype stays.
 
     Raises:
