@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: repro test paper lint bench lock
 
 repro: .venv/ready ## the whole comparison; reruns only what a change touches
-	dvc repro
+	python -m pipeline.check && dvc repro
 
 test: .venv/ready ## all tests, offline
 	python -m pytest
