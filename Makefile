@@ -8,7 +8,7 @@ repro: .venv/ready ## the whole comparison; reruns only what a change touches
 	python -m pipeline.check && dvc repro
 
 test: .venv/ready ## all tests, offline
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
 paper: .venv/ready ## the papers' budgets, sources and weights into params.yaml
 	python -m pipeline.paper

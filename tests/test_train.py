@@ -42,7 +42,7 @@ class Recorder:
         self.steps.append(step)
 
     def artifact(self, path: Path, folder: str) -> None:
-        assert path.is_dir()
+        assert path.exists()
         self.logged[folder] = path
 
 
