@@ -16,8 +16,10 @@ paper: .venv/ready ## the papers' budgets, sources and weights into params.yaml
 lint: .venv/ready ## style and types
 	ruff check && ruff format --check && mypy
 
-bench: .venv/ready ## where the time of a dvc repro goes
-	python benchmarks/repro_time.py
+bench: .venv/ready ## speed and memory, as ratios within one run, and where the time of a dvc repro goes
+	python -m benchmarks.instance_metrics
+	python -m benchmarks.convert_pannuke --tiles 300
+	python -m benchmarks.repro_time
 
 lock: .venv/ready ## newest versions that fit pyproject.toml, with hashes
 	uv pip compile --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \

@@ -1,7 +1,7 @@
 """Where the time of a `dvc repro` goes, stage by stage.
 
-    python benchmarks/repro_time.py            # a fresh clone of HEAD, then a second `dvc repro` in it
-    python benchmarks/repro_time.py --here     # what the working tree still has to run
+    python -m benchmarks.repro_time            # a fresh clone of HEAD, then a second `dvc repro` in it
+    python -m benchmarks.repro_time --here     # what the working tree still has to run
 
 For every kind of stage: how often it ran, the seconds of its commands, and its share; the rest is DVC's own work
 (hashing, caching, writing dvc.lock). A stage's command includes its imports, which on a small machine are most of it.
