@@ -1,4 +1,4 @@
-"""Add turned and mirrored copies of the training tiles.
+"""Add turned and mirrored copies of the training tiles: `python -m pipeline.augment <study> <run>`.
 
 In: `plain.csv`. Out: `augmented.csv`, the plan on which augmented variants train. No pixel is written:
 a row names its transform, and `pipeline.examples` applies it when the tile is read.
@@ -18,10 +18,12 @@ from pipeline.transforms import NAMED
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study")
-    name = parser.parse_args().study
+    parser.add_argument("run", type=int)
+    arguments = parser.parse_args()
+    name, run = arguments.study, arguments.run
     params = read_params()
     study = params.study(name)
-    folder = plan_folder(name, study.run, params.seed)
+    folder = plan_folder(name, run, params.seed)
     plan = read_plan(folder / "plain.csv")
     augmented = augment(plan, study.augment, params.seed)
     write_plan(augmented, folder / "augmented.csv")
@@ -32,7 +34,7 @@ def main() -> None:
 def augment(plan: pd.DataFrame, settings: Augment, seed: int) -> pd.DataFrame:
     """Follow every training row by `factor - 1` transformed copies; validation and test rows stay as they are.
 
-    The transforms of a row are drawn without repetition. Rows that balancing repeated draw anew.
+    The transforms of a row are drawn without repetition.
     """
     random = np.random.default_rng(seed)
     recipes = [NAMED[name] for name in settings.transforms]

@@ -1,55 +1,47 @@
-"""Repeat training tiles that hold rare classes.
+"""Repeat training tiles that hold rare classes: `python -m pipeline.balance <study> <run>`.
 
-In: `split.csv`. Out: `plain.csv`, the plan on which variants without augmentation train.
+In: `split.csv`, the nuclei of the tile store. Out: two plans on which variants train, `plain.csv`, in which every tile
+stands once, and `balanced.csv`, in which tiles with rare classes stand several times.
 """
 
 import argparse
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from pipeline.census import count_nuclei
 from pipeline.errors import run_stage
 from pipeline.params import Balance, read_params
-from pipeline.plan import TILE, plan_folder, read_plan, write_plan
-from pipeline.tiles import shards
+from pipeline.plan import plan_folder, read_plan, write_plan
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study")
-    name = parser.parse_args().study
+    parser.add_argument("run", type=int)
+    arguments = parser.parse_args()
+    name, run = arguments.study, arguments.run
     params = read_params()
     study = params.study(name)
-    folder = plan_folder(name, study.run, params.seed)
+    folder = plan_folder(name, run, params.seed)
     plan = read_plan(folder / "split.csv")
-    if study.balance.method == "oversample":
-        nuclei = count_nuclei(study.datasets, len(study.classes))
-        plan = oversample(plan, nuclei, study.balance)
+    balanced = oversample(plan, count_nuclei(plan, len(study.classes)), study.balance)
     write_plan(plan, folder / "plain.csv")
-    print(f"{(plan['split'] == 'train').sum():,} training rows")
+    write_plan(balanced, folder / "balanced.csv")
+    rows = [(table["split"] == "train").sum() for table in (plan, balanced)]
+    print(f"{rows[0]:,} training rows became {rows[1]:,}")
 
 
-def count_nuclei(names: list[str], classes: int) -> pd.DataFrame:
-    """Nuclei of each class code (columns) in every tile (rows, by dataset, shard, index) that holds any."""
-    frames = []
-    for name in names:
-        for shard in shards(name):
-            nuclei = shard.nuclei()
-            counts = pd.crosstab(nuclei["tile"], nuclei["class"]).reindex(columns=range(classes), fill_value=0)
-            counts.index = pd.MultiIndex.from_product([[name], [shard.path.stem], counts.index], names=TILE)
-            frames.append(counts)
-    return pd.concat(frames)
-
-
-def oversample(plan: pd.DataFrame, nuclei: pd.DataFrame, balance: Balance) -> pd.DataFrame:
+def oversample(plan: pd.DataFrame, nuclei: npt.NDArray[np.int64], balance: Balance) -> pd.DataFrame:
     """Repeat each training tile by the inverse frequency of the rarest class in it.
 
-    A class's frequency is the share of training tiles that hold it. A tile is repeated
-    `most frequent class / rarest class in the tile` times, rounded, at most `balance.max_copies`;
+    `nuclei` (rows, C) are those of each row's tile. A class's frequency is the share of training tiles that hold it.
+    A tile is repeated `most frequent class / rarest class in the tile` times, rounded, at most `balance.max_copies`;
     a tile without a nucleus stays single. Rows keep their order, copies follow their tile.
     """
     training = (plan["split"] == "train").to_numpy()
-    holds = nuclei.reindex(pd.MultiIndex.from_frame(plan[TILE]), fill_value=0).to_numpy() > 0
+    holds = nuclei > 0
     frequency = holds[training].mean(axis=0)
     with np.errstate(divide="ignore"):
         repeat_of_class = np.where(frequency > 0, frequency.max() / frequency, 1)

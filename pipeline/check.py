@@ -54,6 +54,7 @@ def check_study(name: str, study: Study) -> None:
                 f"params.yaml: {name}.tissue is {study.tissue!r}, which {module.TITLE} does not have;"
                 f" give one of {', '.join(module.TISSUES)}."
             )
+    check_encoder(study.ablation)
     if study.model.weights not in {"random", "imagenet"} and not _expand(study.model.weights).is_file():
         raise Problem(
             f"params.yaml: {name}.model.weights is {study.model.weights!r}, which is no file;"

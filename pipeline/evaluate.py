@@ -1,16 +1,21 @@
-"""Score one variant's predictions: `python -m pipeline.evaluate <study> <encoder> <augmentation>`.
+"""Score one variant in all its runs: `python -m pipeline.evaluate <study> <encoder> <augmentation>`.
 
-In:  the variant's predictions/predictions.h5 and training/training.json, the study's split.csv, the tile store.
-Out: the variant's evaluation/counts.csv (pixels of each truth and predicted class, a row a test image) and
-     evaluation/metrics.json (every score, from those counts); both are logged to MLflow with a picture.
+In:  of each run the variant's predictions/ and training/ (a baseline has no training), split.csv, the tile store.
+Out: models/<study>/evaluation/<encoder>-<augmentation>/, in which every table has the columns run and seed:
+     counts.csv     pixels of each truth and predicted class, a row a test image, at the study's size
+     instances.csv  matched, invented and missed nuclei, a row a test image, at the tiles' native size
+     metrics.json   every score, from those counts; nothing in it depends on the machine
+     curves.csv, machine.json, class_maps.h5   what reports show of training, speed and predictions
+     The scores go to the MLflow run of each training, with a picture.
 
-NumPy alone: this imports no torch, so a change to a metric costs seconds and needs no GPU.
+NumPy and SciPy: this imports no torch, so a change to a metric costs seconds and needs no GPU.
 """
 
 import argparse
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,39 +24,78 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline import tracking
+from pipeline import nuclei, tracking
+from pipeline.census import count_nuclei
 from pipeline.errors import Problem, run_stage
 from pipeline.examples import Examples
 from pipeline.files import read_json, replacing, write_json
 from pipeline.metrics import pixel
-from pipeline.params import read_params
+from pipeline.params import Study, read_params
 from pipeline.plan import plan_folder, read_plan
 from pipeline.reporting import pictures
 from pipeline.tiles import Shard
-from pipeline.variants import AUGMENTATIONS, variant_folder
+from pipeline.variants import AUGMENTATIONS, BASELINES, evaluation_folder, variant_folder
 
-ROW = ["dataset", "shard", "index", "patient", "slide"]  # what names a test image in counts.csv
+ROW = ["dataset", "shard", "index", "patient", "slide"]  # what names a test image, beside run and seed
+DESCRIBED = ("epochs_run", "best_epoch", "weights_sha256")  # of training.json, for each run
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One run of the variant, scored."""
+
+    name: dict[str, int]  # run and seed
+    folder: Path  # of its predictions and training
+    examples: Examples
+    class_maps: npt.NDArray[np.uint8]  # (N, H, W), predicted
+    images: pd.DataFrame  # a row a test image: run, seed, what names it, its group
+    counts: pixel.Counts  # (N, C, C)
+    instances: pd.DataFrame  # counts of `nuclei.compare`, N rows
+    scores: dict[str, Any]
+    training: dict[str, Any]  # training.json and speed.json; empty for a baseline
+    speed: dict[str, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Score one variant's predictions.")
+    parser = argparse.ArgumentParser(description="Score one variant in all its runs.")
     parser.add_argument("study")
     parser.add_argument("encoder")
     parser.add_argument("augmentation", choices=AUGMENTATIONS)
     arguments = parser.parse_args()
     params = read_params()
     study = params.study(arguments.study)
-    folder = variant_folder(arguments.study, study.run, params.seed, arguments.encoder, arguments.augmentation)
+    names = (arguments.encoder, arguments.augmentation)
+    runs = [evaluate(arguments.study, study, run, params.seed, *names) for run in study.runs.numbers]
+    write_evaluation(evaluation_folder(arguments.study, *names), *names, runs)
+    for run in runs:
+        if run.training:
+            track(run, study.classes)
 
-    plan = read_plan(plan_folder(arguments.study, study.run, params.seed) / "split.csv")
+
+def evaluate(name: str, study: Study, run: int, seed: int, encoder: str, augmentation: str) -> Evaluated:
+    """Score the predictions of one run."""
+    folder = variant_folder(name, run, seed, encoder, augmentation)
+    plan = read_plan(plan_folder(name, run, seed) / "split.csv")
     examples = Examples(plan[plan["split"] == "test"], study.tile_size)
-    predicted = read_predictions(folder / "predictions" / "predictions.h5", study.classes, examples)
-    counts = count(examples, predicted, study.classes)
+    path = folder / "predictions" / "predictions.h5"
+    predicted = read_predictions(path, study.classes, examples)
+    counts = np.stack(
+        [pixel.confusion(examples.class_map(i), predicted[i], len(study.classes)) for i in range(len(examples))]
+    )
+    instances = nuclei.compare(examples, path, study)
+    images = examples.plan[ROW].assign(group=groups(examples.plan))
+    images.insert(0, "run", run)
+    images.insert(1, "seed", seed)
     scores = pixel.score(counts, study.classes)
-    for name, nuclei in count_nuclei(examples.plan, study.classes).items():
-        scores["per_class"][name]["nuclei"] = nuclei
-    write_evaluation(folder / "evaluation", examples.plan, counts, scores)
-    track(folder, scores, example_rows(examples, predicted, counts), study.classes)
+    annotated = count_nuclei(examples.plan, len(study.classes)).sum(axis=0)
+    for code, class_name in enumerate(study.classes):
+        scores["per_class"][class_name]["nuclei"] = None if class_name == pixel.BACKGROUND else int(annotated[code])
+    scores["instances"] = nuclei.score(instances, images["group"].tolist(), study.classes)
+    trained = encoder not in BASELINES
+    training = read_json(folder / "training" / "training.json") if trained else {}
+    speed = read_json(folder / "predictions" / "speed.json") if trained else {}
+    name_of_run = {"run": run, "seed": seed}
+    return Evaluated(name_of_run, folder, examples, predicted, images, counts, instances, scores, training, speed)
 
 
 def read_predictions(path: Path, classes: Sequence[str], examples: Examples) -> npt.NDArray[np.uint8]:
@@ -78,56 +122,76 @@ def read_predictions(path: Path, classes: Sequence[str], examples: Examples) -> 
     return maps
 
 
-def count(examples: Examples, predicted: npt.NDArray[np.uint8], classes: Sequence[str]) -> pixel.Counts:
-    """Confusion counts of each example, (N, C, C)."""
-    return np.stack([pixel.confusion(examples.class_map(i), predicted[i], len(classes)) for i in range(len(examples))])
+def groups(plan: pd.DataFrame, root: Path = Path("data/tiles")) -> list[str]:
+    """The group of every row's tile, such as its tissue."""
+    shards = set(zip(plan["dataset"], plan["shard"], strict=True))
+    tables = {(dataset, shard): Shard(root / dataset / f"{shard}.h5").table()["group"] for dataset, shard in shards}
+    rows = zip(plan["dataset"], plan["shard"], plan["index"], strict=True)
+    return [str(tables[dataset, shard][index]) for dataset, shard, index in rows]
 
 
-def count_nuclei(plan: pd.DataFrame, classes: Sequence[str], root: Path = Path("data/tiles")) -> dict[str, int | None]:
-    """Annotated nuclei of each class in the plan's tiles, at native resolution; None for the background."""
-    codes: list[npt.NDArray[np.integer]] = []
-    for (dataset, shard), rows in plan.groupby(["dataset", "shard"]):
-        nuclei = Shard(root / str(dataset) / f"{shard}.h5").nuclei()
-        codes.append(nuclei.loc[nuclei["tile"].isin(rows["index"]), "class"].to_numpy())
-    totals = np.bincount(np.concatenate(codes), minlength=len(classes))
-    return {name: None if name == pixel.BACKGROUND else int(totals[code]) for code, name in enumerate(classes)}
-
-
-def write_evaluation(folder: Path, plan: pd.DataFrame, counts: pixel.Counts, scores: dict[str, Any]) -> None:
-    """Write counts.csv and metrics.json, both or neither."""
-    size = counts.shape[-1]
-    table = pd.concat([plan[ROW], pd.DataFrame(counts.reshape(-1, size**2), columns=pixel.columns(size))], axis=1)
+def write_evaluation(folder: Path, encoder: str, augmentation: str, runs: Sequence[Evaluated]) -> None:
+    """Write all files of the folder or none."""
+    size = runs[0].counts.shape[-1]
+    counts = [
+        run.images.join(pd.DataFrame(run.counts.reshape(-1, size**2), columns=pixel.columns(size))) for run in runs
+    ]
+    tables = {"counts": counts, "instances": [run.images.join(run.instances) for run in runs]}
+    if runs[0].training:
+        curves = [pd.read_csv(run.folder / "training" / "curves.csv") for run in runs]
+        tables["curves"] = [
+            pd.concat([pd.DataFrame(run.name, index=table.index), table], axis=1)
+            for run, table in zip(runs, curves, strict=True)
+        ]
     with replacing(folder) as temporary:
         temporary.mkdir()
-        table.to_csv(temporary / "counts.csv", index=False, lineterminator="\n")
-        write_json(temporary / "metrics.json", scores)
+        for name, parts in tables.items():
+            pd.concat(parts).to_csv(temporary / f"{name}.csv", index=False, lineterminator="\n")
+        write_json(temporary / "metrics.json", describe(encoder, augmentation, runs))
+        machine = [run.name | {"training": run.training.get("machine"), "speed": run.speed or None} for run in runs]
+        write_json(temporary / "machine.json", machine)
+        with h5py.File(temporary / "class_maps.h5", "w") as file:
+            for run in runs:
+                name = "run{run}-seed{seed}".format(**run.name)
+                file.create_dataset(name, data=run.class_maps, compression="gzip")
 
 
-def example_rows(examples: Examples, predicted: npt.NDArray[np.uint8], counts: pixel.Counts) -> list[pictures.Row]:
+def describe(encoder: str, augmentation: str, runs: Sequence[Evaluated]) -> dict[str, Any]:
+    """The content of metrics.json; what a baseline has not is None."""
+    first = runs[0]
+    return {
+        "encoder": encoder,
+        "augmentation": augmentation,
+        **{key: first.training.get(key) for key in ("weights", "parameters", "trainable_parameters")},
+        "flops_per_image": first.speed.get("flops_per_image"),
+        "runs": [run.name | {key: run.training.get(key) for key in DESCRIBED} | {"scores": run.scores} for run in runs],
+    }
+
+
+def example_rows(run: Evaluated) -> list[pictures.Row]:
     """The tile that scores best, one in the middle, and the one that scores worst."""
-    scores = pixel.mean(pixel.iou(counts))
+    scores = pixel.mean(pixel.iou(run.counts))
     order = np.argsort(-scores, kind="stable")
     return [
-        pictures.Row(f"mean IoU {scores[i]:.3f}", examples.image(i), examples.class_map(i), predicted[i])
+        pictures.Row(f"mean IoU {scores[i]:.3f}", run.examples.image(i), run.examples.class_map(i), run.class_maps[i])
         for i in dict.fromkeys(int(order[k]) for k in (0, len(order) // 2, -1))
     ]
 
 
-def track(folder: Path, scores: dict[str, Any], rows: Sequence[pictures.Row], classes: Sequence[str]) -> None:
-    """Add the scores, the speed that `predict` measured and a picture to the variant's MLflow run."""
-    training = read_json(folder / "training" / "training.json")
-    speed = read_json(folder / "predictions" / "speed.json")
+def track(run: Evaluated, classes: Sequence[str]) -> None:
+    """Add the scores, the speed that `predict` measured and a picture to the run of this training in MLflow."""
+    training = run.training
     variant = f"{training['encoder']}-{Path(training['weights']).stem}-{training['augmentation']}"
-    key = folder.relative_to("models").as_posix()
+    key = run.folder.relative_to("models").as_posix()
     with (
         tempfile.TemporaryDirectory() as temporary,
-        tracking.variant_run(training["study"], variant, key, weights_sha256=training["weights_sha256"]) as run,
+        tracking.variant_run(training["study"], variant, key, weights_sha256=training["weights_sha256"]) as log,
     ):
         picture = Path(temporary) / "examples.png"
-        pictures.save(pictures.strip(rows, classes), picture)
-        run.metrics(scores)
-        run.metrics({name: speed[name] for name in ("images_per_second", "flops_per_image", "parameters")})
-        run.artifact(picture, "pictures")
+        pictures.save(pictures.strip(example_rows(run), classes), picture)
+        log.metrics(run.scores)
+        log.metrics({name: run.speed[name] for name in ("images_per_second", "flops_per_image", "parameters")})
+        log.artifact(picture, "pictures")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,21 @@ class Examples:
         shard, index, recipe, _ = self._rows[position]
         return transform(shard.instance_map(index), recipe)
 
+    def nuclei(self, position: int) -> tuple[InstanceMap, ClassMap, dict[int, int]]:
+        """Instance map and class map at native size, and the class code of each instance id."""
+        shard, index, recipe, _ = self._rows[position]
+        classes = self._classes.get((shard.path, index), {})
+        return self.instance_map(position), transform(shard.class_map(index), recipe), classes
+
+    @cached_property
+    def _classes(self) -> dict[tuple[Path, int], dict[int, int]]:
+        """Class code of each instance id of every tile that holds a nucleus."""
+        found: dict[tuple[Path, int], dict[int, int]] = {}
+        for path, shard in {row[0].path: row[0] for row in self._rows}.items():
+            for tile, number, code in shard.nuclei().itertuples(index=False):
+                found.setdefault((path, tile), {})[number] = code
+        return found
+
 
 def resize_image(image: Image, size: int) -> Image:
     """Resize an RGB image to size x size: box filter, which averages areas when shrinking."""

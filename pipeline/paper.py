@@ -15,6 +15,8 @@ from pipeline.params import parse_params
 # What a paper fixes, or, where it is silent, a usual budget (docs/datasets and the reports say which is which).
 PAPER: dict[str, Any] = {
     "datasets.pannuke.source": "official",
+    "pannuke.runs.second": 2,
+    "pannuke.runs.third": 3,
     "pannuke.tile_size": 128,
     "pannuke.model.weights": "imagenet",
     "pannuke.model.width": 64,

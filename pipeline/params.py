@@ -52,9 +52,24 @@ class Split(Block):
         return self
 
 
+class Runs(Block):
+    first: Literal[1, 2, 3]
+    second: Literal[1, 2, 3]
+    third: Literal[1, 2, 3]
+
+    @property
+    def numbers(self) -> list[int]:
+        """The runs, each once."""
+        return list(dict.fromkeys([self.first, self.second, self.third]))
+
+
 class Balance(Block):
-    method: Literal["none", "oversample"]
     max_copies: Positive
+
+
+class Instances(Block):
+    method: Literal["watershed", "components"]
+    minimum_size: int = Field(ge=0)
 
 
 class Augment(Block):
@@ -117,13 +132,15 @@ class Study(Block):
     """One paper's protocol."""
 
     datasets: list[str] = Field(min_length=1)
-    run: Literal[1, 2, 3]
+    runs: Runs
     tissue: str
     classes: list[str] = Field(min_length=2)
     tile_size: int = Field(ge=32, le=2048, multiple_of=32)
     split: Split
     balance: Balance
     augment: Augment
+    ablation: str
+    instances: Instances
     model: Model
     train: Train
     predict: Predict

@@ -26,6 +26,7 @@ COLUMNS = {
     "transform": str,  # JSON, read by pipeline.transforms
     "weight": float,  # of the example in the training loss
 }
+TCGA = r"(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})"  # what a barcode of The Cancer Genome Atlas begins with: the patient
 TILE = ["dataset", "shard", "index"]  # the columns that name a tile
 
 
@@ -49,14 +50,19 @@ def read_plan(path: Path) -> pd.DataFrame:
 def check_plan(plan: pd.DataFrame) -> None:
     """Refuse a plan that leaks: a tile, slide or patient (where known) on two sides of the split.
 
+    Patients of TCGA are known by their barcode (TCGA-XX-XXXX) in every data set that draws on it, so they are one
+    patient in all of them; other names mean something within their data set only.
+
     Raises:
         Problem: naming the first that does.
     """
     unknown = set(plan["split"]) - set(SPLITS)
     if unknown:
         raise Problem(f"the plan has splits named {sorted(unknown)}; they must be among {list(SPLITS)}.")
-    for columns in (TILE, ["dataset", "slide"], ["dataset", "patient"]):
-        known = plan[plan[columns[-1]] != ""]
+    barcode = (plan["patient"] + " " + plan["slide"]).str.upper().str.extract(TCGA, expand=False).fillna("")
+    for columns in (TILE, ["dataset", "slide"], ["dataset", "patient"], ["TCGA patient"]):
+        known = plan.assign(**{"TCGA patient": barcode})
+        known = known[known[columns[-1]] != ""]
         sides = known.groupby(columns, sort=True)["split"].nunique()
         leaking = sides[sides > 1]
         if len(leaking):

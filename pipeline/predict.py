@@ -1,4 +1,4 @@
-"""Predict the test tiles of a study with one variant: `python -m pipeline.predict <study> <encoder> <augmentation>`.
+"""Predict the test tiles of a study: `python -m pipeline.predict <study> <run> <encoder> <augmentation>`.
 
 In:  the variant's weights/, the study's split.csv (its test rows), the tile store.
 Out: the variant's predictions/predictions.h5, in the order of the test rows:
@@ -37,17 +37,18 @@ SPEED_RUNS = (3, 50)  # at least and at most, within that time
 def main() -> None:
     parser = argparse.ArgumentParser(description="Predict the test tiles of a study with one variant.")
     parser.add_argument("study")
+    parser.add_argument("run", type=int)
     parser.add_argument("encoder")
     parser.add_argument("augmentation", choices=AUGMENTATIONS)
     arguments = parser.parse_args()
     params = read_params()
     study = params.study(arguments.study)
-    path = plan_folder(arguments.study, study.run, params.seed) / "split.csv"
+    path = plan_folder(arguments.study, arguments.run, params.seed) / "split.csv"
     plan = read_plan(path)
     examples = Examples(plan[plan["split"] == "test"], study.tile_size)
     if not len(examples):
         raise Problem(f"{path} has no test rows; change {arguments.study}.split in params.yaml.")
-    folder = variant_folder(arguments.study, study.run, params.seed, arguments.encoder, arguments.augmentation)
+    folder = variant_folder(arguments.study, arguments.run, params.seed, arguments.encoder, arguments.augmentation)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, classes = load_model(folder / "weights", device)
 

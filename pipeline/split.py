@@ -1,4 +1,4 @@
-"""Decide which tiles of a study train, validate and test.
+"""Decide which tiles of a study train, validate and test: `python -m pipeline.split <study> <run>`.
 
 In: the tile store of the study's data sets. Out: `split.csv`, a plan with every tile of the study once.
 """
@@ -20,11 +20,13 @@ from pipeline.transforms import IDENTITY
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study")
-    name = parser.parse_args().study
+    parser.add_argument("run", type=int)
+    arguments = parser.parse_args()
+    name, run = arguments.study, arguments.run
     params = read_params()
     study = params.study(name)
     tiles = pd.concat([list_tiles(dataset, study) for dataset in study.datasets], ignore_index=True)
-    plan = SPLITTERS[study.split.by](tiles, study, params.seed)
+    plan = SPLITTERS[study.split.by](tiles, study, run, params.seed)
     counts = plan["split"].value_counts()
     for side in SPLITS:
         if side not in counts:
@@ -32,7 +34,7 @@ def main() -> None:
                 f"the {study.split.by} split of {name} leaves no tile to {side}; change {name}.split in params.yaml,"
                 " or give the data set's missing part."
             )
-    write_plan(plan, plan_folder(name, study.run, params.seed) / "split.csv")
+    write_plan(plan, plan_folder(name, run, params.seed) / "split.csv")
     print(", ".join(f"{counts[side]:,} tiles {side}" for side in SPLITS))
 
 
@@ -64,19 +66,19 @@ def list_tiles(dataset: str, study: Study) -> pd.DataFrame:
     return tiles
 
 
-def split_official(tiles: pd.DataFrame, study: Study, seed: int) -> pd.DataFrame:
-    """By the folds that the data set's authors published, in the rotation `run`."""
-    sides = {dataset: datasets.load(dataset).OFFICIAL_SPLITS[study.run] for dataset in study.datasets}
+def split_official(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
+    """By the folds that the data set's authors published, in rotation `run`."""
+    sides = {dataset: datasets.load(dataset).OFFICIAL_SPLITS[run] for dataset in study.datasets}
     rows = zip(tiles["dataset"], tiles["shard"], strict=True)
     return tiles.assign(split=[sides[dataset][shard] for dataset, shard in rows])
 
 
-def split_random(tiles: pd.DataFrame, study: Study, seed: int) -> pd.DataFrame:
+def split_random(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
     """Each tile by itself; where a slide gave several tiles its patient lands on both sides, and is refused."""
-    return _assign(tiles, tiles.index.to_series().astype(str), study.split.fractions, seed)
+    return _assign(tiles, tiles.index.to_series().astype(str), study.split.fractions, run, seed)
 
 
-def split_group(tiles: pd.DataFrame, study: Study, seed: int) -> pd.DataFrame:
+def split_group(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
     """All tiles of a patient, or of a slide where the patient is unknown, on one side."""
     groups = tiles["patient"].where(tiles["patient"] != "", tiles["slide"])
     if (groups == "").any():
@@ -84,13 +86,13 @@ def split_group(tiles: pd.DataFrame, study: Study, seed: int) -> pd.DataFrame:
             f"{' and '.join(study.datasets)} tells neither patient nor slide of its tiles;"
             " set split.by to official or random in params.yaml."
         )
-    return _assign(tiles, tiles["dataset"] + "/" + groups, study.split.fractions, seed)
+    return _assign(tiles, tiles["dataset"] + "/" + groups, study.split.fractions, run, seed)
 
 
-def _assign(tiles: pd.DataFrame, groups: pd.Series, fractions: list[float], seed: int) -> pd.DataFrame:
+def _assign(tiles: pd.DataFrame, groups: pd.Series, fractions: list[float], run: int, seed: int) -> pd.DataFrame:
     """Shuffle the groups and deal them out, in turn to the side that lacks the most tiles of its share."""
     sizes = groups.value_counts(sort=False).sort_index()
-    order = np.random.default_rng(seed).permutation(len(sizes))
+    order = np.random.default_rng([seed, run]).permutation(len(sizes))
     lacking = np.array(fractions) * len(tiles)
     side_of = {}
     for position in order:
@@ -100,7 +102,7 @@ def _assign(tiles: pd.DataFrame, groups: pd.Series, fractions: list[float], seed
     return tiles.assign(split=groups.map(side_of))
 
 
-SPLITTERS: dict[str, Callable[[pd.DataFrame, Study, int], pd.DataFrame]] = {
+SPLITTERS: dict[str, Callable[[pd.DataFrame, Study, int, int], pd.DataFrame]] = {
     "official": split_official,
     "random": split_random,
     "group": split_group,

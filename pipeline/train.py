@@ -1,4 +1,4 @@
-"""Train one variant of a study: `python -m pipeline.train <study> <encoder> <augmentation>`.
+"""Train one variant of a study: `python -m pipeline.train <study> <run> <encoder> <augmentation>`.
 
 In:  the plan data/plans/<study>/run<r>/seed<s>/<augmentation>.csv (its train and validation rows), the tile store,
      the data's licence in data/raw/<dataset>/SOURCE.json.
@@ -37,6 +37,7 @@ CODE = ("training.py", "examples.py", "losses.py", "transforms.py", "models/*.py
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train one variant of a study.")
     parser.add_argument("study")
+    parser.add_argument("run", type=int)
     parser.add_argument("encoder")
     parser.add_argument("augmentation", choices=AUGMENTATIONS)
     arguments = parser.parse_args()
@@ -44,7 +45,7 @@ def main() -> None:
     study = params.study(arguments.study)
     started = time.monotonic()
 
-    path = plan_folder(arguments.study, study.run, params.seed) / f"{arguments.augmentation}.csv"
+    path = plan_folder(arguments.study, arguments.run, params.seed) / f"{arguments.augmentation}.csv"
     plan = read_plan(path)
     training, validation = (Examples(plan[plan["split"] == side], study.tile_size) for side in ("train", "validation"))
     for side, examples in (("train", training), ("validation", validation)):
@@ -60,13 +61,13 @@ def main() -> None:
         for name, shard in plan.groupby("dataset", sort=True)["shard"].first().items()
     }
     shaping = [description, study.train.model_dump(exclude={"workers"}), params.seed, stores, path.read_text("utf-8")]
-    folder = variant_folder(arguments.study, study.run, params.seed, arguments.encoder, arguments.augmentation)
+    folder = variant_folder(arguments.study, arguments.run, params.seed, arguments.encoder, arguments.augmentation)
     key = folder.relative_to("models")
     resume = ResumeFile(Path("models/.resume") / key, fingerprint(shaping, first_weights))
 
     variant = f"{arguments.encoder}-{Path(first_weights).stem}-{arguments.augmentation}"
     with tracking.variant_run(arguments.study, variant, key.as_posix(), weights_sha256=None) as run:
-        run.params({"seed": params.seed, "run": study.run, "data": stores})
+        run.params({"seed": params.seed, "run": arguments.run, "data": stores})
         run.params({"train": study.train.model_dump(), "model": description})
         module = Training(network, description, study.train, class_weights(study, training), params.seed)
         epochs = Epochs(resume, run.metrics)
@@ -80,7 +81,7 @@ def main() -> None:
         sha256 = hashlib.sha256((folder / "weights" / "model.safetensors").read_bytes()).hexdigest()
         record = {
             "study": arguments.study,
-            "run": study.run,
+            "run": arguments.run,
             "seed": params.seed,
             "encoder": arguments.encoder,
             "augmentation": arguments.augmentation,

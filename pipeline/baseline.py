@@ -1,0 +1,79 @@
+"""Predict a study's test tiles without a model: `python -m pipeline.baseline <study> <run> <baseline>`.
+
+In:  split.csv, the tile store. Out: predictions/predictions.h5 of the variant <baseline>-plain, in the same format as
+     those of a model (see pipeline.predict), so that the rows which a model must beat are scored as it is.
+
+`background` predicts background everywhere. `otsu` calls nucleus what is dark in haematoxylin, by Otsu's threshold of
+each tile, and gives every nucleus the class that the training tiles hold most of.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pipeline.census import count_nuclei
+from pipeline.errors import run_stage
+from pipeline.examples import Examples
+from pipeline.files import replacing
+from pipeline.metrics.pixel import BACKGROUND
+from pipeline.params import Study, read_params
+from pipeline.plan import plan_folder, read_plan
+from pipeline.tiles import ClassMap, Image
+from pipeline.variants import BASELINES, variant_folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Predict a study's test tiles without a model.")
+    parser.add_argument("study")
+    parser.add_argument("run", type=int)
+    parser.add_argument("baseline", choices=BASELINES)
+    arguments = parser.parse_args()
+    params = read_params()
+    study = params.study(arguments.study)
+    plan = read_plan(plan_folder(arguments.study, arguments.run, params.seed) / "split.csv")
+    examples = Examples(plan[plan["split"] == "test"], study.tile_size)
+    background = study.classes.index(BACKGROUND)
+    nuclei = count_nuclei(plan[plan["split"] == "train"], len(study.classes)).sum(axis=0)
+    nuclei[background] = -1
+    commonest = int(nuclei.argmax())
+    class_map = np.full((len(examples), study.tile_size, study.tile_size), background, np.uint8)
+    if arguments.baseline == "otsu":
+        for position in range(len(examples)):
+            class_map[position][dark_in_haematoxylin(examples.image(position))] = commonest
+    folder = variant_folder(arguments.study, arguments.run, params.seed, arguments.baseline, "plain")
+    with replacing(folder / "predictions") as temporary:
+        temporary.mkdir()
+        write_predictions(temporary / "predictions.h5", class_map, study)
+
+
+def dark_in_haematoxylin(image: Image) -> np.ndarray:
+    """Mark the pixels of an RGB image (H, W, 3) with more haematoxylin than Otsu's threshold, (H, W) bool.
+
+    Stains are parted as by Ruifrok and Johnston 2001; the threshold is that of Otsu 1979. An image of one colour has
+    no threshold and no nucleus.
+    """
+    from skimage.color import rgb2hed
+    from skimage.filters import threshold_otsu
+
+    haematoxylin = rgb2hed(image)[..., 0]
+    return np.asarray(haematoxylin > threshold_otsu(haematoxylin))
+
+
+def write_predictions(path: Path, class_map: ClassMap, study: Study) -> None:
+    """Write class maps (N, H, W) and, where `predict.probabilities` asks for them, 0 and 1 as probabilities."""
+    with h5py.File(path, "w") as file:
+        file.attrs["classes"] = json.dumps(study.classes)
+        file["class_map"] = class_map
+        if study.predict.probabilities:
+            codes = np.arange(len(study.classes))[:, None, None]
+            shape = (len(class_map), len(codes), *class_map.shape[1:])
+            probabilities = file.create_dataset("probabilities", shape, "f2")
+            for position, codes_of_tile in enumerate(class_map):
+                probabilities[position] = codes_of_tile == codes
+
+
+if __name__ == "__main__":
+    run_stage(main)

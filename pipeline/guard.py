@@ -1,0 +1,108 @@
+"""Refuse a split that leaks: `python -m pipeline.guard <study> <run>`.
+
+In:  split.csv and the tile store. Out: leaks.json, only if nothing leaks: tiles on each side, and pairs of tiles on two
+     sides that look nearly alike, for a person to judge.
+
+No plan to train on is made before this has passed. Refused are a patient, slide or source tile on two sides (see
+`pipeline.plan.check_plan`), and two tiles on two sides that have the same pixels, whatever they are called.
+"""
+
+import argparse
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image as PillowImage
+
+from pipeline.errors import Problem, run_stage
+from pipeline.files import write_json
+from pipeline.params import read_params
+from pipeline.plan import SPLITS, TILE, check_plan, plan_folder, read_plan
+from pipeline.tiles import Image, Shard
+
+DISTANCE = 3  # of 64 bits: tiles whose hashes differ in so few are listed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Refuse a split that leaks.")
+    parser.add_argument("study")
+    parser.add_argument("run", type=int)
+    arguments = parser.parse_args()
+    folder = plan_folder(arguments.study, arguments.run, read_params().seed)
+    plan = read_plan(folder / "split.csv")
+    check_plan(plan)
+    near = compare_pixels(plan)
+    counts = plan["split"].value_counts()
+    tiles = {side: int(counts.get(side, 0)) for side in SPLITS}
+    write_json(folder / "leaks.json", {"tiles": tiles, "distance": DISTANCE, "near_duplicates": near})
+    print(f"Nothing leaks; {len(near)} pairs of tiles on two sides look nearly alike.")
+
+
+def compare_pixels(plan: pd.DataFrame) -> list[dict[str, Any]]:
+    """Pairs of tiles on two sides whose difference hashes are at most `DISTANCE` bits apart, the nearest first.
+
+    One tile is in memory at a time; what is kept of each is 8 bytes and a checksum.
+
+    Raises:
+        Problem: naming two tiles on two sides that have the same pixels.
+    """
+    hashes = np.zeros(len(plan), np.uint64)
+    first_with: dict[bytes, int] = {}
+    sides = plan["split"].to_numpy()
+    for row, image in enumerate(images(plan)):
+        hashes[row] = difference_hash(image)
+        digest = hashlib.blake2b(image.tobytes() + str(image.shape).encode(), digest_size=16).digest()
+        other = first_with.setdefault(digest, row)
+        if sides[other] != sides[row]:
+            raise Problem(
+                f"the plan puts {tile_name(plan, other)} on the side {sides[other]} and {tile_name(plan, row)} on the"
+                f" side {sides[row]}, and both have the same pixels; remove one of them from the data, or split anew."
+            )
+    pairs = sorted(near_pairs(hashes, sides))
+    return [
+        {
+            "distance": distance,
+            **{sides[row]: dict(zip(TILE, plan[TILE].iloc[row].tolist(), strict=True)) for row in (first, second)},
+        }
+        for distance, first, second in pairs
+    ]
+
+
+def images(plan: pd.DataFrame, root: Path = Path("data/tiles")) -> Iterator[Image]:
+    """The image of every row, at native size."""
+    shards: dict[Path, Shard] = {}
+    for dataset, name, index in plan[TILE].itertuples(index=False):
+        path = root / dataset / f"{name}.h5"
+        yield shards.setdefault(path, Shard(path)).image(index)
+
+
+def difference_hash(image: Image) -> np.uint64:
+    """64 bits that small changes of an image leave as they are: is each of 8 x 8 grey areas darker than its right one.
+
+    dHash, after N. Krawetz, "Kind of Like That", 2013.
+    """
+    grey = PillowImage.fromarray(image).convert("L").resize((9, 8), PillowImage.Resampling.BOX)
+    values = np.asarray(grey, np.int16)
+    return np.packbits(values[:, :-1] < values[:, 1:]).view(np.uint64)[0]
+
+
+def near_pairs(hashes: npt.NDArray[np.uint64], sides: npt.NDArray[Any]) -> Iterator[tuple[int, int, int]]:
+    """Distance (bits) and rows, in order, of every pair on two sides at most `DISTANCE` apart."""
+    for row in range(len(hashes)):
+        distances = np.bitwise_count(hashes[row + 1 :] ^ hashes[row])
+        near = np.flatnonzero((distances <= DISTANCE) & (sides[row + 1 :] != sides[row]))
+        yield from ((int(distances[place]), row, row + 1 + int(place)) for place in near)
+
+
+def tile_name(plan: pd.DataFrame, row: int) -> str:
+    """A tile as a person finds it."""
+    dataset, shard, index = plan[TILE].iloc[row]
+    return f"tile {index} of {dataset} {shard}"
+
+
+if __name__ == "__main__":
+    run_stage(main)
