@@ -57,6 +57,11 @@ class Balance(Block):
     max_copies: Positive
 
 
+class Instances(Block):
+    method: Literal["watershed", "components"]
+    minimum_size: int = Field(ge=0)
+
+
 class Augment(Block):
     factor: Positive
     transforms: list[Transform]
@@ -124,6 +129,8 @@ class Study(Block):
     split: Split
     balance: Balance
     augment: Augment
+    ablation: str
+    instances: Instances
     model: Model
     train: Train
     predict: Predict

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-AUGMENTATIONS = ("plain", "augmented")
+AUGMENTATIONS = ("plain", "augmented", "balanced")
+BASELINES = {"background": "background everywhere", "otsu": "Otsu on haematoxylin"}  # encoder name -> what it is called
 
 
 def variant_folder(study: str, run: int, seed: int, encoder: str, augmentation: str) -> Path:
