@@ -2,13 +2,16 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test paper lint bench lock
+.PHONY: repro test verify paper lint bench lock
 
 repro: .venv/ready ## the whole comparison; reruns only what a change touches
 	python -m pipeline.check && dvc repro
 
 test: .venv/ready ## all tests, offline
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
+
+verify: .venv/ready ## trains VARIANT again and says whether its scores are identical, within the band, or outside
+	python -m pipeline.verify $(VARIANT)
 
 paper: .venv/ready ## the papers' budgets, sources and weights into params.yaml
 	python -m pipeline.paper

@@ -1,10 +1,10 @@
 """Write the report of a study: `python -m pipeline.report <study>`.
 
-In:  training, predictions and evaluation of every variant, the study's plans, the tile store, SOURCE.json of
-     the data, published.csv, the study's template.
-Out: reports/<study>.md, to be read; reports/<study>/ with the tables behind it (scores.csv, counts.csv,
-     curves.csv) and its figures; reports/private/<study>/ with pictures of tiles where the data's licence does
-     not let them be published (git ignores that folder).
+In:  evaluation of every variant and baseline, the study's plans, the tile store, SOURCE.json of the data,
+     published.csv, band.csv, the study's template.
+Out: reports/<study>.md, to be read; reports/<study>/ with the tables behind it (scores.csv, intervals.csv, counts.csv,
+     instances.csv, curves.csv) and its figures; reports/private/<study>/ with pictures of tiles where the data's
+     licence does not let them be published (git ignores that folder).
 """
 
 import argparse
@@ -23,15 +23,16 @@ from ruamel.yaml import YAML
 from pipeline.errors import run_stage
 from pipeline.examples import Examples
 from pipeline.files import read_json, replacing, write_text
-from pipeline.metrics import pixel
+from pipeline.metrics import pixel, stats
 from pipeline.params import Params, Study, read_params
 from pipeline.plan import SPLITS, plan_folder, read_plan
-from pipeline.reporting import figures, pictures, tables
+from pipeline.reporting import band, figures, pictures, tables
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render
 from pipeline.reporting.results import Variant, load_variants
+from pipeline.reporting.scoring import Evidence, Figure, count_nuclei, image_scores
 from pipeline.tiles import shards
-from pipeline.variants import AUGMENTATIONS
+from pipeline.variants import AUGMENTATIONS, BASELINES
 
 REPORTS = Path("reports")
 PACKAGES = ("torch", "segmentation-models-pytorch", "lightning", "numpy", "dvc")
@@ -44,20 +45,23 @@ def main() -> None:
     params = read_params()
     study = params.study(name)
     published = Published.of(name)
-    encoders = dict.fromkeys([*published.encoders(tables.SEGMENTATION), params.encoder])
-    variants = load_variants(name, study.run, params.seed, list(encoders))
+    variants = load_variants(name, variant_names(study, published, params.encoder))
     dataset = study.datasets[0]
     source = read_json(Path("data/raw") / dataset / "SOURCE.json")
 
-    rows = tables.segmentation(variants, published, params.encoder)
-    best = max(range(len(rows)), key=lambda position: rows[position]["mean_iou"])
+    evidence = Evidence(variants, study.classes, params.seed)
+    scores = evidence.figures()
+    rows = tables.rows(variants, scores, published, params.encoder)
+    best = tables.best_row(rows)
+    ranked = [position for position, row in enumerate(rows) if not row["baseline"]]
+    all_pairs = evidence.compare_all(ranked)
     with replacing(REPORTS / name) as folder, replacing(REPORTS / "private" / name) as private:
         folder.mkdir()
         private.mkdir()
-        write_tables(folder, name, source["source"], variants)
-        draw_figures(folder, variants, rows, study, source["source"] == "sample")
+        write_tables(folder, name, source["source"], variants, scores, evidence)
+        draw_figures(folder, variants, rows, study, source["source"] == "sample", all_pairs)
         public = source["source"] == "sample" or study.report.publish_pictures
-        draw_strips(folder if public else private, variants[best], study, params.seed, name)
+        draw_strips(folder if public else private, variants[best], study, name)
         page = render(
             f"{name}.md.j2",
             study=study,
@@ -66,77 +70,128 @@ def main() -> None:
             source=source,
             sample=source["source"] == "sample",
             pictures_at=name if public else f"private/{name}",
-            tiles=count_tiles(name, study, params.seed),
-            classes=study.classes,
+            runs=variants[best].runs,
+            tiles=count_tiles(name, variants[best].runs),
             native=native_size(dataset),
-            segmentation=rows,
-            constant=tables.constant_row(variants[0], study.classes),
-            classification=tables.classification(variants, published, params.encoder, study.report.min_count),
+            evidence=evidence,
+            rows=rows,
+            cells=tables.classes(rows, count_nuclei(variants[0], study.classes), published, study.report.min_count),
             detection=published.others(tables.CLASSIFICATION, "f1"),
-            augmentation=tables.augmentation(rows),
+            bars={score: published.others(tables.BARS, score) for score in ("bpq", "mpq")},
+            against_best=tables.against_best(evidence, rows),
+            ablations=tables.ablations(evidence, rows),
+            count_verdicts=tables.count_verdicts,
             best=rows[best],
+            bands=bands(variants, scores, study, source["sha256"]),
             variants=list(zip(rows, variants, strict=True)),
             machine=machine(),
         )
     write_text(REPORTS / f"{name}.md", page)
 
 
-def write_tables(folder: Path, study: str, source: str, variants: Sequence[Variant]) -> None:
+def variant_names(study: Study, published: Published, encoder: str) -> list[tuple[str, str]]:
+    """Encoder and augmentation of every variant: the paper's, that of params.yaml, the ablation, the baselines."""
+    encoders = list(dict.fromkeys([*published.encoders(tables.SEGMENTATION), encoder]))
+    names = []
+    for each in encoders:
+        names += [(each, "plain"), (each, "augmented"), *([(each, "balanced")] if each == study.ablation else [])]
+    return [*names, *((baseline, "plain") for baseline in BASELINES)]
+
+
+def write_tables(
+    folder: Path,
+    study: str,
+    source: str,
+    variants: Sequence[Variant],
+    scores: Sequence[dict[str, Figure]],
+    evidence: Evidence,
+) -> None:
     """Write the tables from which every figure of the report can be recomputed."""
     parts = {
-        "scores": tables.scores_table(study, source, variants),
+        "scores": tables.scores_table(study, source, variants, evidence),
+        "intervals": tables.intervals_table(study, source, variants, scores, evidence),
         "counts": tables.stacked(variants, "images"),
+        "instances": tables.stacked(variants, "instances"),
         "curves": tables.stacked(variants, "curves"),
     }
     for name, table in parts.items():
-        table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", float_format="%.6g")
+        table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", float_format="%.10g")
 
 
 def draw_figures(
-    folder: Path, variants: Sequence[Variant], rows: list[dict[str, Any]], study: Study, sample: bool
+    folder: Path,
+    variants: Sequence[Variant],
+    rows: Sequence[dict[str, Any]],
+    study: Study,
+    sample: bool,
+    all_pairs: Sequence[stats.Comparison],
 ) -> None:
-    """Draw the figures that are made of numbers."""
-    models = [row["model"] for row in rows[:: len(AUGMENTATIONS)]]
-    floor = tables.constant_row(variants[0], study.classes)["mean_iou"] or 0.0
-    figures.ranking(rows, floor, folder / "ranking.png", "published" + (" (on real tiles)" if sample else ""))
-    figures.learning_curves(variants, models, folder / "losses.png")
-    figures.validation_curves(variants, models, folder / "validation.png")
-    figures.confusions(variants, models, study.classes, folder / "confusion.png")
+    """Draw the figures that are made of numbers; `all_pairs` compares the trained variants."""
+    figures.ranking(rows, folder / "ranking.png", "published" + (" (on real tiles)" if sample else ""))
+    trained = [variant for variant in variants if not variant.is_baseline]
+    named = [row for row in rows if not row["baseline"]]
+    per_image = np.stack([image_scores(variant, study.classes)[:, 0] for variant in trained], axis=1)
+    figures.ranks(named, stats.average_ranks(per_image), all_pairs, folder / "ranks.png")
+    figures.learning_curves(trained, named, folder / "losses.png")
+    figures.validation_curves(trained, named, folder / "validation.png")
+    shown = [place for place, row in enumerate(named) if row["augmentation"] in ("plain", "augmented")]
+    figures.confusions(
+        [trained[place] for place in shown], [named[place] for place in shown], study.classes, folder / "confusion.png"
+    )
 
 
-def draw_strips(folder: Path, variant: Variant, study: Study, seed: int, name: str) -> None:
-    """Draw a variant's best and worst test tiles, by mean IoU of their nuclei; tiles without nuclei are left out."""
-    plan = read_plan(plan_folder(name, study.run, seed) / "split.csv")
+def draw_strips(folder: Path, variant: Variant, study: Study, name: str) -> None:
+    """Draw a variant's best and worst test tiles, by mean IoU of their nuclei; tiles without nuclei are left out.
+
+    They are those of the first run.
+    """
+    run, seed = variant.runs[0]["run"], variant.runs[0]["seed"]
+    mine = ((variant.images["run"] == run) & (variant.images["seed"] == seed)).to_numpy()
+    plan = read_plan(plan_folder(name, run, seed) / "split.csv")
     examples = Examples(plan[plan["split"] == "test"], study.tile_size)
-    scores = pixel.mean(pixel.iou(variant.counts), pixel.foreground(study.classes))
+    scores = pixel.mean(pixel.iou(variant.counts[mine]), pixel.foreground(study.classes))
     order = [int(position) for position in np.argsort(-scores, kind="stable") if not np.isnan(scores[position])]
-    names, indices = variant.images["shard"], variant.images["index"]
-    with h5py.File(variant.folder / "predictions" / "predictions.h5", "r") as file:
+    shard, index = examples.plan["shard"], examples.plan["index"]
+    with h5py.File(variant.folder / "class_maps.h5", "r") as file:
+        class_maps = file[f"run{run}-seed{seed}"]
         for title, chosen in (
             ("best", order[: study.report.examples]),
             ("worst", order[::-1][: study.report.examples]),
         ):
             strip = [
                 pictures.Row(
-                    f"{names[i]}, tile {indices[i]}: mean IoU of nuclei {scores[i]:.3f}",
+                    f"{shard[i]}, tile {index[i]}: mean IoU of nuclei {scores[i]:.3f}",
                     examples.image(i),
                     examples.class_map(i),
-                    file["class_map"][i],
+                    class_maps[i],
                 )
                 for i in chosen
             ]
             pictures.save(pictures.strip(strip, study.classes), folder / f"{title}.png")
 
 
-def count_tiles(name: str, study: Study, seed: int) -> list[dict[str, Any]]:
-    """Tiles of each split, and the training examples that the plans make of them; None where they make none."""
-    folder = plan_folder(name, study.run, seed)
-    tiles = read_plan(folder / "split.csv")["split"].value_counts()
-    training = {kind: (read_plan(folder / f"{kind}.csv")["split"] == "train").sum() for kind in AUGMENTATIONS}
+def count_tiles(name: str, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Tiles of each run and split, and the training examples that the plans make of them; None where they make none."""
+    result = []
+    for run in runs:
+        folder = plan_folder(name, run["run"], run["seed"])
+        tiles = read_plan(folder / "split.csv")["split"].value_counts()
+        training = {kind: (read_plan(folder / f"{kind}.csv")["split"] == "train").sum() for kind in AUGMENTATIONS}
+        for split in SPLITS:
+            examples = {kind: int(count) if split == "train" else None for kind, count in training.items()}
+            result.append({"run": run["run"], "split": split, "tiles": int(tiles.get(split, 0))} | examples)
+    return result
+
+
+def bands(
+    variants: Sequence[Variant], scores: Sequence[dict[str, Figure]], study: Study, data_sha256: str
+) -> list[dict[str, Any]]:
+    """The measured bands of the study's variants, one row a variant and score, with the score of this report."""
+    on = band.basis(study.model_dump(mode="json"), data_sha256)
     return [
-        {"split": split, "tiles": int(tiles.get(split, 0))}
-        | {kind: int(count) if split == "train" else None for kind, count in training.items()}
-        for split in SPLITS
+        {"variant": f"{variant.encoder}-{variant.augmentation}", "band": found, "here": figures[score].value}
+        for variant, figures in zip(variants, scores, strict=True)
+        for score, found in band.read_bands(f"{variant.encoder}-{variant.augmentation}", on).items()
     ]
 
 

@@ -1,8 +1,9 @@
 """Write the front page of the reports: `python -m pipeline.summary`.
 
-In:  scores.csv and curves.csv of every study's report, published.csv.
-Out: reports/README.md, one row a study; reports/metrics.json, the headline figures of the top-level `encoder`
-     (for `dvc metrics` and `dvc exp show`); reports/curves.csv, its learning curves (for `dvc plots`).
+In:  intervals.csv and curves.csv of every study's report, published.csv.
+Out: reports/README.md, one row a study; reports/metrics.json, the headline figures of the top-level `encoder` with
+     their intervals (for `dvc metrics` and `dvc exp show`); reports/curves.csv, the learning curves of its first run
+     (for `dvc plots`).
      Nothing in them depends on the machine.
 """
 
@@ -18,10 +19,18 @@ from pipeline.metrics import pixel
 from pipeline.params import read_params
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render
+from pipeline.variants import BASELINES
 
 REPORTS = Path("reports")
 ENCODER_STUDY = "pannuke"  # the study that the top-level `encoder` joins
-HEADLINES = ("mean_iou", "mean_iou_no_background", "dice_micro", "dice_macro")
+HEADLINES = {  # name in metrics.json -> in intervals.csv
+    "mean_iou": "mean_iou",
+    "mean_iou_no_background": "mean_iou_no_background",
+    "dice_micro": "dice_micro",
+    "dice_macro": "dice_macro",
+    "bpq": "bpq_images",
+    "mpq": "mpq_images",
+}
 CURVES = ("train_loss", "validation_loss", "validation_mean_iou")
 
 
@@ -31,7 +40,7 @@ class FrontRow:
 
     study: str
     question: str
-    metric: str  # the column of scores.csv that ranks its variants
+    metric: str  # the score of intervals.csv that ranks its variants
     label: str
     table: str  # where published.csv has the paper's figures of it
     printed: str  # and under which name
@@ -44,17 +53,18 @@ FRONT = (
 
 def main() -> None:
     encoder = read_params().encoder
-    scores = {row.study: read_table(row.study, "scores") for row in FRONT}
+    figures = {row.study: read_table(row.study, "intervals") for row in FRONT}
+    mine = headlines(figures[ENCODER_STUDY], encoder)
     write_text(
         REPORTS / "README.md",
         render(
             "summary.md.j2",
-            rows=[front_row(row, scores[row.study]) for row in FRONT],
+            rows=[front_row(row, figures[row.study]) for row in FRONT],
             encoder=encoder,
-            headlines=headlines(scores[ENCODER_STUDY], encoder),
+            headlines=mine,
         ),
     )
-    write_json(REPORTS / "metrics.json", {"encoder": encoder, ENCODER_STUDY: headlines(scores[ENCODER_STUDY], encoder)})
+    write_json(REPORTS / "metrics.json", {"encoder": encoder, ENCODER_STUDY: as_numbers(mine)})
     with replacing(REPORTS / "curves.csv") as temporary:
         curves = wide_curves(read_table(ENCODER_STUDY, "curves"), encoder)
         curves.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
@@ -69,10 +79,11 @@ def read_table(study: str, name: str) -> pd.DataFrame:
         raise Problem(f"{path} is missing; run `dvc repro report@{study}`.") from None
 
 
-def front_row(row: FrontRow, scores: pd.DataFrame) -> dict[str, Any]:
-    """A study's best variant beside the highest figure that its paper prints."""
+def front_row(row: FrontRow, figures: pd.DataFrame) -> dict[str, Any]:
+    """A study's best trained variant beside the highest figure that its paper prints."""
     published = Published.of(row.study)
-    best = scores.sort_values(row.metric, ascending=False, kind="stable").iloc[0]
+    trained = figures[(figures["score"] == row.metric) & ~figures["encoder"].isin(BASELINES)]
+    best = trained.sort_values("value", ascending=False, kind="stable").iloc[0]
     name, value = published.highest(row.table, row.printed)
     return {
         "study": row.study,
@@ -80,21 +91,41 @@ def front_row(row: FrontRow, scores: pd.DataFrame) -> dict[str, Any]:
         "sample": best["source"] == "sample",
         "label": row.label,
         "best": f"{published.name(best['encoder'])}, {best['augmentation']}",
-        "value": best[row.metric],
+        "figure": best,
         "published": name,
         "published_value": value,
     }
 
 
-def headlines(scores: pd.DataFrame, encoder: str) -> dict[str, dict[str, float | None]]:
-    """The encoder's headline figures, plain and augmented."""
-    mine = scores[scores["encoder"] == encoder].set_index("augmentation")
-    return {str(name): {key: pixel.number(row[key]) for key in HEADLINES} for name, row in mine.iterrows()}
+def headlines(figures: pd.DataFrame, encoder: str) -> dict[str, dict[str, Any]]:
+    """The rows of the encoder's headline figures: augmentation -> name -> row (value, sd, low, high)."""
+    mine = figures[figures["encoder"] == encoder]
+    return {
+        str(augmentation): {
+            name: rows[rows["score"] == score].iloc[0]
+            for name, score in HEADLINES.items()
+            if score in set(rows["score"])
+        }
+        for augmentation, rows in mine.groupby("augmentation", sort=False)
+    }
+
+
+def as_numbers(headlines: dict[str, dict[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """Headline figures and the ends of their 95 % intervals (`<name>_low`, `<name>_high`) as plain numbers."""
+    return {
+        augmentation: {
+            f"{name}{ending}": pixel.number(row[column])
+            for name, row in rows.items()
+            for ending, column in (("", "value"), ("_low", "low"), ("_high", "high"))
+        }
+        for augmentation, rows in headlines.items()
+    }
 
 
 def wide_curves(curves: pd.DataFrame, encoder: str) -> pd.DataFrame:
-    """The encoder's curves, one row an epoch, one column a curve and augmentation (plain_train_loss, ...)."""
-    mine = curves[curves["encoder"] == encoder].set_index("epoch")
+    """The curves of the encoder's first run: a row an epoch, a column a curve and augmentation (plain_train_loss, ...)."""
+    mine = curves[curves["encoder"] == encoder]
+    mine = mine[(mine["run"] == mine["run"].iloc[0]) & (mine["seed"] == mine["seed"].iloc[0])].set_index("epoch")
     columns = {
         f"{augmentation}_{curve}": rows[curve]
         for augmentation, rows in mine.groupby("augmentation")

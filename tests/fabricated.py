@@ -1,8 +1,9 @@
 """A small project folder with everything that evaluation and reports read, made up without any training."""
 
 import json
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,8 +16,9 @@ from ruamel.yaml import YAML
 
 from pipeline import evaluate, tracking
 from pipeline.examples import Examples
+from pipeline.metrics import detection, instance, pixel, watershed
 from pipeline.plan import COLUMNS, plan_folder, read_plan, write_plan
-from pipeline.tiles import ShardInfo, ShardWriter, Tile
+from pipeline.tiles import Shard, ShardInfo, ShardWriter, Tile
 from pipeline.variants import AUGMENTATIONS, variant_folder
 
 ROOT = Path(__file__).parents[1]
@@ -72,6 +74,7 @@ def make_tiles(source: str) -> None:
     train = split[split["split"] == "train"]
     write_plan(train, folder / "plain.csv")
     write_plan(pd.concat([train, train.assign(copy=1, transform='{"rotate": 90}')]), folder / "augmented.csv")
+    write_plan(pd.concat([train, train[:2].assign(copy=1)]), folder / "balanced.csv")
     described = {"dataset": STUDY, "source": source, "folder": f"data/raw/{STUDY}", "licence": "CC BY-NC-SA 4.0"}
     described |= {"licence_url": "https://example.org/licence", "citation": "Someone, 2020", "sha256": "c0ffee"}
     _json(Path(f"data/raw/{STUDY}/SOURCE.json"), described | {"files": []})
@@ -100,6 +103,94 @@ def make_variant(encoder: str, augmentation: str, noise: float) -> Path:
     training |= {"machine": {"seconds": 12.3, "device": "a made-up device", "torch": "0", "platform": "nowhere"}}
     _json(folder / "training" / "training.json", training)
     return folder
+
+
+def make_evaluations(encoder: str = "resnet50", runs: Sequence[int] = (RUN,)) -> None:
+    """The evaluation folders that a report reads, without any training, prediction or evaluation stage."""
+    for run_number in runs[1:]:  # every run tests on the same tiles here, with other mistakes
+        shutil.copytree(plan_folder(STUDY, RUN, SEED), plan_folder(STUDY, run_number, SEED))
+    for rank, name in enumerate(dict.fromkeys([*ENCODERS, encoder])):
+        for augmentation in ("plain", "augmented"):
+            make_evaluation(name, augmentation, 0.1 + 0.1 * rank - 0.04 * (augmentation == "augmented"), runs)
+    make_evaluation("unet", "balanced", 0.1, runs)
+    for rank, name in enumerate(("background", "otsu")):
+        make_evaluation(name, "plain", 1 - rank / 10, runs)
+
+
+def make_evaluation(encoder: str, augmentation: str, noise: float, runs: Sequence[int] = (RUN,)) -> Path:
+    """One evaluation folder; a share `noise` of the blocks of its class maps is wrong, all background at 1."""
+    plan = read_plan(plan_folder(STUDY, RUN, SEED) / "split.csv")
+    examples = Examples(plan[plan["split"] == "test"], SIZE)
+    maps = {}
+    for number in runs:
+        random = np.random.default_rng([len(encoder), len(augmentation), number])
+        truth = np.stack([examples.class_map(i) for i in range(len(examples))])
+        wrong = random.random((len(truth), SIZE // 4, SIZE // 4)).repeat(4, axis=1).repeat(4, axis=2) < noise
+        other = 0 if noise == 1 else random.integers(0, len(CLASSES), wrong.shape)
+        maps[number, SEED] = np.where(wrong, other, truth).astype(np.uint8)
+    return write_evaluation(encoder, augmentation, examples, maps)
+
+
+def write_evaluation(
+    encoder: str, augmentation: str, examples: Examples, maps: Mapping[tuple[int, int], np.ndarray]
+) -> Path:
+    """What the evaluate stage writes of class maps (N, H, W), one array a run and seed."""
+    folder = Path("models") / STUDY / "evaluation" / f"{encoder}-{augmentation}"
+    folder.mkdir(parents=True, exist_ok=True)
+    trained = encoder not in ("background", "otsu")
+    counts, instances, curves, described, machine = [], [], [], [], []
+    with h5py.File(folder / "class_maps.h5", "w") as file:
+        for (number, seed), class_map in maps.items():
+            file.create_dataset(f"run{number}-seed{seed}", data=class_map, compression="gzip")
+            for i, row in enumerate(examples.plan.rename(columns={"index": "index_"}).itertuples()):
+                named = {"run": number, "seed": seed, "dataset": row.dataset, "shard": row.shard, "index": row.index_}
+                named |= {"patient": row.patient, "slide": row.slide, "group": ""}
+                pixels = pixel.confusion(examples.class_map(i), class_map[i], len(CLASSES))
+                counts.append(named | dict(zip(pixel.columns(len(CLASSES)), pixels.ravel(), strict=True)))
+                instances.append(named | _count_instances(examples, i, class_map[i]))
+            falling = np.exp(-np.arange(EPOCHS) / 3)
+            table = {"run": number, "seed": seed, "epoch": np.arange(EPOCHS) + 1, "train_loss": falling}
+            table |= {"validation_loss": falling + 0.1, "validation_mean_iou": 1 - falling, "learning_rate": 0.001}
+            curves.append(pd.DataFrame(table))
+            run = {"run": number, "seed": seed, "epochs_run": EPOCHS, "best_epoch": EPOCHS - 1}
+            run |= {"weights_sha256": f"{encoder}-{augmentation}-{number}"}
+            described.append(run if trained else dict.fromkeys(run) | {"run": number, "seed": seed})
+            speed = {"device": "a made-up device", "images_per_second": {"1": 10.0, "16": 25.0}, "best_batch": "16"}
+            training = {"seconds": 12.3, "device": "a made-up device"}
+            parts = {"training": training, "speed": speed} if trained else {"training": None, "speed": None}
+            machine.append({"run": number, "seed": seed} | parts)
+    cost = {"weights": "random", "parameters": 1_000_000, "trainable_parameters": 1_000_000, "flops_per_image": 2.5e9}
+    record = {"encoder": encoder, "augmentation": augmentation} | (cost if trained else dict.fromkeys(cost))
+    _json(folder / "metrics.json", record | {"runs": described})
+    _json(folder / "machine.json", machine)
+    pd.DataFrame(counts).to_csv(folder / "counts.csv", index=False)
+    pd.DataFrame(instances).to_csv(folder / "instances.csv", index=False)
+    if trained:
+        pd.concat(curves).to_csv(folder / "curves.csv", index=False)
+    return folder
+
+
+def _count_instances(examples: Examples, i: int, class_map: np.ndarray) -> dict[str, float]:
+    """The counts of one image's nuclei, at the tile's native size."""
+    truth = examples.instance_map(i)
+    scale = truth.shape[0] // class_map.shape[0]
+    native = class_map.repeat(scale, axis=0).repeat(scale, axis=1)
+    found = watershed.instances(native > 0, "components")
+    found_classes = watershed.classes_of(found, native)
+    row = examples.plan.iloc[i]
+    nuclei = Shard(Path("data/tiles") / row["dataset"] / f"{row['shard']}.h5").nuclei()
+    nuclei = nuclei[nuclei["tile"] == row["index"]]
+    true_classes = dict(zip(nuclei["id"], nuclei["class"], strict=True))
+    overlaps, codes = instance.overlaps(truth, found), range(1, len(CLASSES))
+    pairs = detection.nuclei(truth, true_classes), detection.nuclei(found, found_classes)
+    all_found, of_classes = detection.count(*pairs, codes)
+    by_class = instance.count_classes(overlaps, true_classes, found_classes, codes)
+    result = dict(zip([f"binary_{name}" for name in instance.COLUMNS], instance.count(overlaps), strict=True))
+    result |= zip([f"detection_{name}" for name in detection.DETECTION_COLUMNS], all_found, strict=True)
+    for name, counts, detected in zip(CLASSES[1:], by_class, of_classes, strict=True):
+        result |= zip([f"{name}_{column}" for column in instance.COLUMNS], counts, strict=True)
+        result |= zip([f"{name}_detection_{column}" for column in detection.CLASS_COLUMNS], detected, strict=True)
+    return result
 
 
 def write_predictions(folder: Path, class_map: np.ndarray, classes: list[str] = CLASSES) -> None:

@@ -41,7 +41,7 @@ class Comparison:
 
 def nan_mean(values: FloatArray, axis: int) -> FloatArray:
     """Mean over an axis with NaN left out; NaN where all are. Unlike `np.nanmean` it does so without a warning."""
-    return mean_score(np.moveaxis(score_counts(values), axis, 0).sum(axis=0))
+    return mean_score(np.moveaxis(score_counts(values), axis % values.ndim, 0).sum(axis=0))
 
 
 def score_counts(scores: FloatArray) -> FloatArray:

@@ -9,64 +9,101 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from pipeline.metrics import stats
+from pipeline.metrics.stats import FloatArray
 from pipeline.reporting.results import Variant
 from pipeline.reporting.style import COLOURS, NEUTRAL, figure
 
 MODELS_A_ROW = 3
+FLOORS = {"background": ":", "otsu": "--"}  # how the line of a baseline is drawn
 
 
-def ranking(rows: Sequence[dict[str, Any]], floor: float, path: Path, published_label: str) -> None:
-    """Mean IoU of each model, best on top: plain, augmented, and the published figures as hollow marks.
+def ranking(rows: Sequence[dict[str, Any]], path: Path, published_label: str) -> None:
+    """Mean IoU of each model with its interval, best on top; published figures as hollow marks, baselines as lines.
 
     Args:
-        rows: those of `tables.segmentation`.
-        floor: mean IoU of the constant prediction, drawn as a line.
+        rows: those of `tables.rows`.
         path: the PNG to write.
         published_label: what the legend calls the published figures.
     """
-    pairs = list(zip(rows[::2], rows[1::2], strict=True))
-    pairs = sorted(pairs, key=lambda pair: -max(row["mean_iou"] for row in pair))[::-1]  # drawn from the bottom up
-    with figure(path, figsize=(8, 1.6 + 0.45 * len(pairs))) as (drawing, axes):
+    models = _by_model([row for row in rows if not row["baseline"]])
+    models.sort(key=lambda group: max(row["figures"]["mean_iou"].value for row in group))  # drawn from the bottom up
+    with figure(path, figsize=(8, 1.8 + 0.55 * len(models))) as (drawing, axes):
         axis = axes[0, 0]
-        axis.axvline(floor, color=NEUTRAL, linestyle=":", zorder=1)
-        for height, pair in enumerate(pairs):
-            axis.plot([row["mean_iou"] for row in pair], [height, height], color="#BBBBBB", linewidth=2, zorder=2)
-            for row in pair:
-                colour = COLOURS[row["augmentation"]]
-                axis.plot(row["mean_iou"], height, "o", color=colour, markersize=9, zorder=4)
-                if row["mean_iou_published"] is not None:
-                    hollow = {"markerfacecolor": "none", "markersize": 8, "zorder": 3}
-                    axis.plot(row["mean_iou_published"], height - 0.22, "D", color=colour, **hollow)
-        axis.set_yticks(range(len(pairs)), [_marked(pair[0]) for pair in pairs])
-        axis.set(xlabel="mean IoU, background counted", xlim=(0, None), ylim=(-0.6, len(pairs) - 0.4))
-        axis.grid(axis="y", visible=False)
         handles = [
-            *(Line2D([], [], color=COLOURS[name], marker="o", linestyle="", label=name) for name in COLOURS),
+            *(Line2D([], [], color=colour, marker="o", label=name) for name, colour in COLOURS.items()),
             Line2D([], [], color=NEUTRAL, marker="D", linestyle="", markerfacecolor="none", label=published_label),
-            Line2D([], [], color=NEUTRAL, linestyle=":", label="background everywhere"),
         ]
-        drawing.legend(handles=handles, loc="outside lower center", ncols=4)
+        for row in rows:
+            if row["baseline"]:
+                style, value = FLOORS[row["encoder"]], row["figures"]["mean_iou"].value
+                axis.axvline(value, color=NEUTRAL, linestyle=style, zorder=1)
+                handles.append(Line2D([], [], color=NEUTRAL, linestyle=style, label=row["model"]))
+        for height, group in enumerate(models):
+            for step, row in enumerate(group):
+                found, colour = row["figures"]["mean_iou"], COLOURS[row["augmentation"]]
+                place = height + 0.2 * ((len(group) - 1) / 2 - step)
+                axis.plot([found.low, found.high], [place, place], color=colour, linewidth=2, alpha=0.5, zorder=2)
+                axis.plot(found.value, place, "o", color=colour, markersize=8, zorder=4)
+                if row["published"]["mean_iou"] is not None:
+                    hollow = {"markerfacecolor": "none", "markersize": 7, "zorder": 3}
+                    axis.plot(row["published"]["mean_iou"], place, "D", color=colour, **hollow)
+        axis.set_yticks(range(len(models)), [_marked(group[0]) for group in models])
+        axis.set(xlabel="mean IoU, background counted; bars: 95 % interval", xlim=(0, None))
+        axis.set_ylim(-0.6, len(models) - 0.4)
+        axis.grid(axis="y", visible=False)
+        drawing.legend(handles=handles, loc="outside lower center", ncols=3)
 
 
-def learning_curves(variants: Sequence[Variant], labels: Sequence[str], path: Path) -> None:
+def ranks(rows: Sequence[dict[str, Any]], average: FloatArray, tests: Sequence[stats.Comparison], path: Path) -> None:
+    """Average ranks of variants, best on top; a bar on the right joins those between which no difference was shown.
+
+    A critical-difference picture (Demšar 2006) turned on its side, with the groups of `stats.alike`.
+    """
+    order = np.argsort(average, kind="stable")
+    height_of = {int(variant): -height for height, variant in enumerate(order)}
+    groups = sorted(stats.alike(len(rows), tests), key=lambda group: min(average[group]))
+    last = float(np.ceil(average.max()))
+    with figure(path, figsize=(8, 1.6 + 0.32 * len(rows))) as (_, axes):
+        axis = axes[0, 0]
+        for variant, height in height_of.items():
+            colour = COLOURS[rows[variant]["augmentation"]]
+            axis.plot([1, average[variant]], [height, height], color="#E4E4E4", zorder=1)
+            axis.plot(average[variant], height, "o", color=colour, markersize=8, zorder=3)
+            axis.annotate(f"{average[variant]:.1f}", (average[variant], height), (8, -3.5), textcoords="offset points")
+        for column, group in enumerate(groups):
+            heights = [height_of[variant] for variant in group]
+            place = last + 1 + 0.5 * column
+            axis.plot([place] * 2, [max(heights), min(heights)], color="k", linewidth=2.5, solid_capstyle="butt")
+            axis.plot([place] * len(heights), heights, "o", color="k", markersize=5)
+        names = [f"{_marked(rows[variant])}, {rows[variant]['augmentation']}" for variant in height_of]
+        axis.set_yticks(list(height_of.values()), names)
+        axis.set_xticks(range(1, int(last) + 1))
+        axis.set(xlim=(0.6, last + 1.5 + 0.5 * len(groups)), ylim=(-len(rows) + 0.4, 0.6))
+        axis.set_xlabel("average rank, 1 = best", loc="left")
+        axis.text(last + 1 + 0.25 * (len(groups) - 1), 0.75, "no difference\nshown between", ha="center", va="bottom")
+        axis.grid(visible=False)
+
+
+def learning_curves(variants: Sequence[Variant], rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Loss by epoch, one panel a model: training dashed, validation solid, a dot at the epoch whose weights were kept.
 
-    `variants` are plain and augmented in turn, `labels` one a model.
+    `variants` are trained ones, `rows` their rows of `tables.rows`.
     """
     lines = {"train_loss": "--", "validation_loss": "-"}
-    _curves(variants, labels, lines, path, "loss", log=True)
+    _curves(variants, rows, lines, path, "loss", log=True)
 
 
-def validation_curves(variants: Sequence[Variant], labels: Sequence[str], path: Path) -> None:
+def validation_curves(variants: Sequence[Variant], rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Mean IoU of the validation tiles by epoch, one panel a model."""
-    _curves(variants, labels, {"validation_mean_iou": "-"}, path, "validation mean IoU", log=False)
+    _curves(variants, rows, {"validation_mean_iou": "-"}, path, "validation mean IoU", log=False)
 
 
-def confusions(variants: Sequence[Variant], labels: Sequence[str], classes: Sequence[str], path: Path) -> None:
+def confusions(variants: Sequence[Variant], rows: Sequence[dict[str, Any]], classes: Sequence[str], path: Path) -> None:
     """A matrix a variant: of each true class's pixels, the percentage given to each class (rows add up to 100)."""
-    rows = ceil(len(variants) / 4)
-    options = {"figsize": (11, 2.9 * rows + 0.6), "sharex": True, "sharey": True}
-    with figure(path, rows, 4, **options) as (drawing, axes):
+    lines = ceil(len(variants) / 4)
+    options = {"figsize": (11, 2.9 * lines + 0.6), "sharex": True, "sharey": True}
+    with figure(path, lines, 4, **options) as (drawing, axes):
         for axis in axes.flat[len(variants) :]:
             axis.axis("off")
         for position, (axis, variant) in enumerate(zip(axes.flat, variants, strict=False)):
@@ -79,7 +116,7 @@ def confusions(variants: Sequence[Variant], labels: Sequence[str], classes: Sequ
                 axis.text(column, row, text, ha="center", va="center", fontsize=8, color="w" if value > 60 else "k")
             axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
             axis.set_yticks(range(len(classes)), classes)
-            axis.set_title(f"{labels[position // 2]}\n{variant.augmentation}", fontsize=9)
+            axis.set_title(f"{rows[position]['model']}\n{variant.augmentation}", fontsize=9)
             axis.grid(visible=False)
             axis.tick_params(labelbottom=position + 4 >= len(variants), labelsize=9)
         drawing.supylabel("true class (rows: % of its pixels)")
@@ -87,23 +124,31 @@ def confusions(variants: Sequence[Variant], labels: Sequence[str], classes: Sequ
 
 
 def _curves(
-    variants: Sequence[Variant], labels: Sequence[str], lines: dict[str, str], path: Path, ylabel: str, log: bool
+    variants: Sequence[Variant],
+    rows: Sequence[dict[str, Any]],
+    lines: dict[str, str],
+    path: Path,
+    ylabel: str,
+    log: bool,
 ) -> None:
-    rows = ceil(len(labels) / MODELS_A_ROW)
-    with figure(path, rows, MODELS_A_ROW, figsize=(10, 2.6 * rows + 0.6), sharey=True) as (drawing, axes):
-        for axis in axes.flat[len(labels) :]:
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    height = ceil(len(models) / MODELS_A_ROW)
+    with figure(path, height, MODELS_A_ROW, figsize=(10, 2.6 * height + 0.6), sharey=True) as (drawing, axes):
+        for axis in axes.flat[len(models) :]:
             axis.axis("off")
-        for position, variant in enumerate(variants):
-            axis, colour = axes.flat[position // 2], COLOURS[variant.augmentation]
-            curves = variant.curves.set_index("epoch")
-            for column, line in lines.items():
-                axis.plot(curves.index, curves[column], line, color=colour, linewidth=1.5)
-            best = variant.training["best_epoch"]
-            axis.plot(best, curves.loc[best, column], "o", color=colour)  # on the last line drawn, validation
-            axis.set(title=labels[position // 2], xlabel="epoch", yscale="log" if log else "linear")
+        for variant, named in zip(variants, rows, strict=True):
+            axis, colour = axes.flat[models.index(named["model"])], COLOURS[variant.augmentation]
+            for run in variant.runs:
+                mine = (variant.curves["run"] == run["run"]) & (variant.curves["seed"] == run["seed"])
+                curves = variant.curves[mine].set_index("epoch")
+                for column, line in lines.items():
+                    axis.plot(curves.index, curves[column], line, color=colour, linewidth=1.5)
+                best = run["best_epoch"]
+                axis.plot(best, curves.loc[best, column], "o", color=colour)  # on the last line drawn, validation
+            axis.set(title=named["model"], xlabel="epoch", yscale="log" if log else "linear")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             if log:
-                axis.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+                axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                 axis.yaxis.set_major_formatter("{x:g}")  # 0.5, not 5 x 10^-1
                 axis.yaxis.set_minor_formatter(NullFormatter())
         for axis in axes[:, 0]:
@@ -113,6 +158,14 @@ def _curves(
             handles += [Line2D([], [], color="k", linestyle=s, label=c.split("_")[0]) for c, s in lines.items()]
         handles.append(Line2D([], [], color="k", marker="o", linestyle="", label="weights kept"))
         drawing.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+
+
+def _by_model(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The rows of each model together."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["model"], []).append(row)
+    return list(groups.values())
 
 
 def _marked(row: dict[str, Any]) -> str:

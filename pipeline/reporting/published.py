@@ -33,7 +33,7 @@ class Published:
 
     def value(self, table: str, encoder: str, augmentation: str, metric: str, of: str = "all") -> float | None:
         """One printed figure, of all classes or of one, or None where the paper has none."""
-        augmented = "yes" if augmentation == "augmented" else "no"
+        augmented = {"plain": "no", "augmented": "yes"}.get(augmentation, "not in the paper")
         return self._only({"table": table, "encoder": encoder, "augmented": augmented, "metric": metric, "cls": of})
 
     def highest(self, table: str, metric: str) -> tuple[str, float]:

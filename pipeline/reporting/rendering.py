@@ -1,11 +1,24 @@
 """Fill a template: the filters that turn values into text live here, the sentences in the templates."""
 
+from collections.abc import Callable
+from math import isfinite, isnan
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 TEMPLATES = Path(__file__).with_name("templates")
+
+
+class Estimate(Protocol):
+    """A number with its interval, such as scoring.Figure, which may have an `sd`, or stats.Interval."""
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
 
 
 def render(template: str, **values: Any) -> str:
@@ -18,20 +31,54 @@ def render(template: str, **values: Any) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # what comes out is Markdown
     )
-    environment.filters |= {"score": score, "signed": signed, "count": count}
+    environment.filters |= {
+        "score": score,
+        "signed": signed,
+        "count": count,
+        "figure": figure,
+        "change": change,
+        "p": p_text,
+    }
     return environment.get_template(template).render(**values)
 
 
 def score(value: float | None, digits: int = 3) -> str:
     """A figure, or a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}f}"
+    return "–" if value is None or isnan(value) else f"{value:.{digits}f}"
 
 
 def signed(value: float | None, digits: int = 3) -> str:
     """A difference with its sign, or a dash where there is none."""
-    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
+    return "–" if value is None or isnan(value) else f"{value:+.{digits}f}".replace("-", "−")
 
 
 def count(value: int | None) -> str:
     """A whole number with thousands set apart, or a dash where there is none."""
     return "–" if value is None else f"{value:,}"
+
+
+def figure(value: Estimate) -> str:
+    """A figure, its standard deviation over the runs where there are several, its interval: 0.538 [0.49, 0.58]."""
+    text = score(value.value)
+    sd = getattr(value, "sd", None)
+    if sd is not None and isfinite(sd):
+        text += f" ± {sd:.3f}"
+    return text + _ends(value.low, value.high, score)
+
+
+def change(value: Estimate) -> str:
+    """A difference with its sign and interval: +0.194 [+0.15, +0.24]."""
+    return signed(value.value) + _ends(value.low, value.high, signed)
+
+
+def p_text(value: float) -> str:
+    """A p value as it is printed: 0.014, or < 0.001."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _ends(low: float, high: float, text: Callable[[float, int], str]) -> str:
+    """The ends of an interval; a third digit where two would hide how narrow it is."""
+    if not isfinite(low) or low == high:
+        return ""
+    digits = 2 if high - low >= 0.05 else 3
+    return f" [{text(low, digits)}, {text(high, digits)}]"

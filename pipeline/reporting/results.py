@@ -10,53 +10,73 @@ import pandas as pd
 from pipeline.errors import Problem
 from pipeline.files import read_json
 from pipeline.metrics import pixel
-from pipeline.variants import AUGMENTATIONS, variant_folder
+from pipeline.variants import BASELINES
+
+NAMED = ["run", "seed", "dataset", "shard", "index"]  # the columns that name a row of counts.csv and instances.csv
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One trained and evaluated variant."""
+    """One evaluated variant: an encoder (or baseline) and an augmentation, over all its runs and seeds."""
 
     encoder: str
     augmentation: str
     folder: Path
-    training: dict[str, Any]  # training/training.json
-    speed: dict[str, Any]  # predictions/speed.json
-    scores: dict[str, Any]  # evaluation/metrics.json
-    curves: pd.DataFrame  # training/curves.csv, a row an epoch
-    images: pd.DataFrame  # evaluation/counts.csv, a row a test image
+    record: dict[str, Any]  # metrics.json
+    machine: list[dict[str, Any]]  # machine.json, one entry a run and seed
+    curves: pd.DataFrame  # a row an epoch of each run; empty for a baseline
+    images: pd.DataFrame  # counts.csv, a row a test image of each run
+    instances: pd.DataFrame  # instances.csv, the same rows
 
     @property
     def counts(self) -> pixel.Counts:
-        """Pixels of each truth and predicted class, image by image, (N, C, C)."""
-        size = len(self.scores["per_class"])
+        """Pixels of each truth and predicted class, row by row, (N, C, C)."""
+        size = round(sum(column.startswith("c") and "_" in column for column in self.images.columns) ** 0.5)
         return self.images[pixel.columns(size)].to_numpy().reshape(-1, size, size)
 
+    @property
+    def runs(self) -> list[dict[str, Any]]:
+        """What metrics.json tells of each run and seed."""
+        return list(self.record["runs"])
 
-def load_variants(study: str, run: int, seed: int, encoders: Sequence[str]) -> list[Variant]:
-    """Both variants of each encoder, in order, plain first.
+    @property
+    def is_baseline(self) -> bool:
+        """A sanity row: nothing was trained."""
+        return self.encoder in BASELINES
+
+
+def load_variants(study: str, names: Sequence[tuple[str, str]]) -> list[Variant]:
+    """The variants of a study, each named by encoder and augmentation, in the order given.
 
     Raises:
-        Problem: naming the first file that is missing.
+        Problem: naming the first file that is missing, or the first variant that was scored on other test tiles.
     """
-    return [
-        _load(encoder, augmentation, variant_folder(study, run, seed, encoder, augmentation))
-        for encoder in encoders
-        for augmentation in AUGMENTATIONS
+    variants = [
+        load_variant(Path("models") / study / "evaluation" / f"{name}-{kind}", name, kind) for name, kind in names
     ]
+    for variant in variants:
+        for table in (variant.images, variant.instances):
+            if not table[NAMED].equals(variants[0].images[NAMED]):
+                raise Problem(
+                    f"{variant.folder} was scored on other test tiles than {variants[0].folder};"
+                    " run `dvc repro` so that both are evaluated again."
+                )
+    return variants
 
 
-def _load(encoder: str, augmentation: str, folder: Path) -> Variant:
+def load_variant(folder: Path, encoder: str, augmentation: str) -> Variant:
+    """What `evaluate` wrote of one variant."""
     try:
+        curves = folder / "curves.csv"
         return Variant(
             encoder,
             augmentation,
             folder,
-            read_json(folder / "training" / "training.json"),
-            read_json(folder / "predictions" / "speed.json"),
-            read_json(folder / "evaluation" / "metrics.json"),
-            pd.read_csv(folder / "training" / "curves.csv"),
-            pd.read_csv(folder / "evaluation" / "counts.csv", keep_default_na=False),
+            read_json(folder / "metrics.json"),
+            read_json(folder / "machine.json"),
+            pd.DataFrame() if encoder in BASELINES else pd.read_csv(curves),
+            pd.read_csv(folder / "counts.csv", keep_default_na=False),
+            pd.read_csv(folder / "instances.csv", keep_default_na=False),
         )
     except FileNotFoundError as error:
         raise Problem(f"{error.filename} is missing; run `dvc repro` so that the variant is evaluated first.") from None

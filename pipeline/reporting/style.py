@@ -10,8 +10,8 @@ import matplotlib
 matplotlib.use("Agg")  # before pyplot: no window, on any machine
 from matplotlib import pyplot as plt
 
-# Okabe and Ito's blue and vermilion, told apart with any colour vision and in grey.
-COLOURS = {"plain": "#0072B2", "augmented": "#D55E00"}
+# Okabe and Ito's blue, vermilion and bluish green, told apart with any colour vision.
+COLOURS = {"plain": "#0072B2", "augmented": "#D55E00", "balanced": "#009E73"}
 NEUTRAL = "#777777"
 SETTINGS = {
     "axes.grid": True,

@@ -1,13 +1,16 @@
 """The tables of a comparison, as rows of plain values; templates say how they look."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import pandas as pd
 
-from pipeline.metrics import pixel
+from pipeline.metrics.stats import Comparison
 from pipeline.reporting.published import Published
 from pipeline.reporting.results import Variant
+from pipeline.reporting.scoring import Evidence, Figure
+from pipeline.variants import BASELINES
 
 AVERAGES = (
     "pixel_accuracy",
@@ -19,8 +22,10 @@ AVERAGES = (
     "dice_macro_no_background",
     "mean_iou_of_images",
 )
-CLASS_SCORES = ("iou", "precision", "recall", "f1")
 SEGMENTATION, CLASSIFICATION = "Table 3", "Table 4"  # of the pannuke paper
+BARS = "breast, per image, three runs"  # published instance scores that have no encoder of this study
+CHANGES = ("augmented", "balanced")  # what an ablation sets against `plain`
+ABLATED = ("mean_iou", "mpq_images")  # the scores that an ablation tells
 
 
 def difference(ours: float | None, published: float | None) -> float | None:
@@ -28,80 +33,142 @@ def difference(ours: float | None, published: float | None) -> float | None:
     return None if ours is None or published is None else ours - published
 
 
-def names(variant: Variant, published: Published, encoder: str) -> dict[str, Any]:
-    """What each row of a table starts with."""
-    return {
-        "model": published.name(variant.encoder),
-        "augmentation": variant.augmentation,
-        "marked": variant.encoder == encoder,
-    }
-
-
-def segmentation(variants: Sequence[Variant], published: Published, encoder: str) -> list[dict[str, Any]]:
-    """One row a variant: the averages, and the published mean IoU and Dice with their differences to ours."""
-    rows = []
-    for variant in variants:
-        row = names(variant, published, encoder) | {name: variant.scores[name] for name in AVERAGES}
+def rows(
+    variants: Sequence[Variant], figures: Sequence[dict[str, Figure]], published: Published, encoder: str
+) -> list[dict[str, Any]]:
+    """One row a variant: its names, its figures, and the published mean IoU and Dice with their differences to ours."""
+    result = []
+    for variant, found in zip(variants, figures, strict=True):
+        row: dict[str, Any] = {
+            "encoder": variant.encoder,
+            "model": BASELINES.get(variant.encoder) or published.name(variant.encoder),
+            "augmentation": variant.augmentation,
+            "marked": variant.encoder == encoder,
+            "baseline": variant.is_baseline,
+            "figures": found,
+            "published": {},
+            "difference": {},
+        }
         for name, printed in (("mean_iou", "mean_iou"), ("dice_micro", "dice")):
             value = published.value(SEGMENTATION, variant.encoder, variant.augmentation, printed)
-            row |= {f"{name}_published": value, f"{name}_difference": difference(row[name], value)}
-        rows.append(row)
-    return rows
-
-
-def constant_row(variant: Variant, classes: Sequence[str]) -> dict[str, float | None]:
-    """The averages of a prediction that is background everywhere, on the same truth."""
-    total = pixel.constant(variant.counts, classes.index(pixel.BACKGROUND)).sum(axis=0)
-    return {name: pixel.number(value) for name, value in pixel.averages(total, classes).items()}
-
-
-def classification(
-    variants: Sequence[Variant], published: Published, encoder: str, min_count: int
-) -> list[dict[str, Any]]:
-    """One row a variant; under "classes" a cell a class with ours, the published F1, and whether n is too small."""
-    rows = []
-    for variant in variants:
-        cells = []
-        for name, scores in variant.scores["per_class"].items():
-            if name != pixel.BACKGROUND:
-                value = published.value(CLASSIFICATION, variant.encoder, variant.augmentation, "f1", name)
-                few = scores["nuclei"] < min_count
-                cells.append({"name": name, **scores, "f1_published": value, "few": few})
-        rows.append(names(variant, published, encoder) | {"classes": cells})
-    return rows
-
-
-def augmentation(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What augmentation changes, one row a model, from the rows of `segmentation` (plain and augmented in turn)."""
-    result = []
-    for plain, augmented in zip(rows[::2], rows[1::2], strict=True):
-        row = {"model": plain["model"], "marked": plain["marked"]}
-        for name in ("mean_iou", "mean_iou_published", "dice_macro_no_background"):
-            row[name] = difference(augmented[name], plain[name])
-        result.append(row | {"plain": plain["mean_iou"], "augmented": augmented["mean_iou"]})
+            row["published"][name] = value
+            row["difference"][name] = difference(found[name].value, value)
+        result.append(row)
     return result
 
 
-def scores_table(study: str, source: str, variants: Sequence[Variant]) -> pd.DataFrame:
-    """Every score of every variant, one row a variant, nothing that depends on the machine."""
-    rows = []
-    for variant in variants:
-        row = {"study": study, "source": source, "encoder": variant.encoder, "augmentation": variant.augmentation}
-        row |= {name: variant.training[name] for name in ("run", "seed", "weights", "epochs_run", "best_epoch")}
-        row |= {"parameters": variant.speed["parameters"], "flops_per_image": variant.speed["flops_per_image"]}
-        row |= {name: variant.scores[name] for name in ("images", *AVERAGES)}
-        for name, scores in variant.scores["per_class"].items():
-            row |= {f"{score}_{name}": scores[score] for score in (*CLASS_SCORES, "pixels", "nuclei")}
-        rows.append(row)
-    return pd.DataFrame(rows)
+def best_row(rows: Sequence[dict[str, Any]]) -> int:
+    """The position of the trained variant with the highest mean IoU."""
+    trained = [position for position, row in enumerate(rows) if not row["baseline"]]
+    return max(trained, key=lambda position: rows[position]["figures"]["mean_iou"].value)
+
+
+def classes(
+    rows: Sequence[dict[str, Any]], nuclei: Mapping[str, int], published: Published, min_count: int
+) -> list[list[dict[str, Any]]]:
+    """For each row a cell a nucleus class: its figures, the published F1 of pixels, whether its nuclei are too few."""
+    return [
+        [
+            {
+                "name": name,
+                "nuclei": count,
+                "few": count < min_count,
+                "published": published.value(CLASSIFICATION, row["encoder"], row["augmentation"], "f1", name),
+                **{score: row["figures"][f"{score}_{name}"] for score in ("f1", "precision", "recall", "detection_f1")},
+                "pq": row["figures"][f"pq_{name}_images"],
+            }
+            for name, count in nuclei.items()
+        ]
+        for row in rows
+    ]
+
+
+def against_best(evidence: Evidence, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each other row tested against the best one, by mean IoU; the nearest first."""
+    best = best_row(rows)
+    others = [position for position in range(len(rows)) if position != best]
+    tests = evidence.compare([("mean_iou", position, best) for position in others])
+    found = [rows[test.first] | {"test": test} for test in tests]
+    return sorted(found, key=lambda row: -row["test"].difference.value)
+
+
+def ablations(evidence: Evidence, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What augmentation and balancing change: one row an encoder and change, its tests by score; one table of tests."""
+    place = {(row["encoder"], row["augmentation"]): position for position, row in enumerate(rows)}
+    pairs = [
+        (place[encoder, change], place[encoder, "plain"])
+        for change in CHANGES
+        for encoder, kind in place
+        if kind == change
+    ]
+    tests: list[Comparison] = evidence.compare([(score, *pair) for pair in pairs for score in ABLATED])
+    result = []
+    for position, (changed, plain) in enumerate(pairs):
+        row, before = rows[changed], rows[plain]
+        result.append(
+            {
+                "model": row["model"],
+                "marked": row["marked"],
+                "baseline": False,
+                "change": row["augmentation"],
+                "published": difference(row["published"]["mean_iou"], before["published"]["mean_iou"]),
+                "plain": before["figures"],
+                "tests": dict(zip(ABLATED, tests[len(ABLATED) * position :][: len(ABLATED)], strict=True)),
+            }
+        )
+    return result
+
+
+def count_verdicts(tests: Sequence[Comparison]) -> dict[str, int]:
+    """How often each verdict was given, those that were given only."""
+    verdicts = [test.verdict for test in tests]
+    return {name: verdicts.count(name) for name in ("better", "no difference shown", "worse") if name in verdicts}
+
+
+def scores_table(study: str, source: str, variants: Sequence[Variant], evidence: Evidence) -> pd.DataFrame:
+    """Every score of every variant and run, one row each, nothing that depends on the machine."""
+    scores = evidence.by_run()
+    result = []
+    for place, variant in enumerate(variants):
+        for position, run in enumerate(variant.runs):
+            row = {"study": study, "source": source, "encoder": variant.encoder, "augmentation": variant.augmentation}
+            row |= {name: run[name] for name in ("run", "seed", "epochs_run", "best_epoch")}
+            row |= {name: variant.record[name] for name in ("weights", "parameters", "flops_per_image")}
+            result.append(row | {name: values[place, position] for name, values in scores.items()})
+    return pd.DataFrame(result)
+
+
+def intervals_table(
+    study: str, source: str, variants: Sequence[Variant], figures: Sequence[dict[str, Figure]], evidence: Evidence
+) -> pd.DataFrame:
+    """Every figure as the report prints it, one row each: mean over the runs, standard deviation, interval."""
+    return pd.DataFrame(
+        {
+            "study": study,
+            "source": source,
+            "encoder": variant.encoder,
+            "augmentation": variant.augmentation,
+            "score": name,
+            "value": figure.value,
+            "sd": figure.sd,
+            "low": figure.low,
+            "high": figure.high,
+            "runs": evidence.runs,
+            "unit": evidence.unit,
+            "units": evidence.units,
+        }
+        for variant, found in zip(variants, figures, strict=True)
+        for name, figure in found.items()
+        if isfinite(figure.value)
+    )
 
 
 def stacked(variants: Sequence[Variant], attribute: str) -> pd.DataFrame:
-    """A table of each variant (`curves` or `images`) below each other, with the variant's names in front."""
-    return pd.concat(
-        [
-            getattr(variant, attribute).assign(encoder=variant.encoder, augmentation=variant.augmentation)
-            for variant in variants
-        ],
-        ignore_index=True,
-    ).pipe(lambda table: table[["encoder", "augmentation", *table.columns[:-2]]])
+    """A table of each variant (`curves`, `images` or `instances`) below each other, the variant's names in front."""
+    tables = []
+    for variant in variants:
+        table = getattr(variant, attribute)
+        if len(table):
+            named = {"encoder": variant.encoder, "augmentation": variant.augmentation}
+            tables.append(table.assign(**named)[[*named, *table.columns]])
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,232 @@
+"""From per-image counts to figures: every score, its interval, and what a paired test says of two variants.
+
+Counts of an image are summed over the units that are resampled (patients where known, else slides, else images); a
+figure is computed from the sums of each run and averaged over the runs. A unit is drawn for all variants and all runs
+together, since official rotations share test tiles.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.metrics import detection, instance, pixel, stats
+from pipeline.metrics.stats import FloatArray, nan_mean
+from pipeline.reporting.results import NAMED, Variant
+
+REPEATS = 2000  # resamples for an interval
+PAIRED = 10_000  # for the tests of a table: the smallest p that they can find, times the tests, must be far below 0.05
+RANKED = 50_000  # for the tests of all pairs, which are many
+MEANS_OVER_CLASSES = ("mean_iou", "mean_iou_no_background", "dice_macro", "dice_macro_no_background")
+CLASS_SCORES = ("iou", "precision", "recall", "f1")
+Figures = dict[str, FloatArray]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A score averaged over the runs, its 95 % interval over test units, and its standard deviation over the runs."""
+
+    value: float
+    low: float
+    high: float
+    sd: float | None  # None with one run
+
+
+def pixel_figures(sums: Any, classes: Sequence[str]) -> Figures:
+    """Scores of summed pixel counts (..., C, C)."""
+    scores = {"iou": pixel.iou(sums), "precision": pixel.precision(sums), "recall": pixel.recall(sums)}
+    scores["f1"] = pixel.f1(sums)
+    by_class = {
+        f"{score}_{name}": scores[score][..., code] for code, name in enumerate(classes) for score in CLASS_SCORES
+    }
+    return pixel.averages(sums, classes) | by_class
+
+
+def mean_figures(sums: FloatArray, classes: Sequence[str]) -> Figures:
+    """Scores that are means of images' scores, from sums (..., tissues, scores, 2); see `Evidence`."""
+    images, tissues = stats.mean_score(sums.sum(axis=-3)), nan_mean(stats.mean_score(sums), axis=-2)
+    figures = {"mean_iou_of_images": images[..., 0]}
+    for position, name in enumerate(["bpq", "mpq", *(f"pq_{name}" for name in classes[1:])], start=1):
+        figures |= {f"{name}_images": images[..., position], f"{name}_tissues": tissues[..., position]}
+    return figures
+
+
+def aji_figure(sums: FloatArray, classes: Sequence[str]) -> Figures:
+    """Aggregated Jaccard index of summed counts of nuclei (..., 6), whatever their class."""
+    return {"aji": instance.aggregated_jaccard(sums)}
+
+
+def detection_figures(sums: FloatArray, classes: Sequence[str]) -> Figures:
+    """Precision, recall and F1 of found nuclei, from sums (..., 3)."""
+    scores = detection.detection_scores(sums)
+    return {f"detection_{name}": values for name, values in scores._asdict().items()}
+
+
+def class_detection_figures(sums: FloatArray, classes: Sequence[str]) -> Figures:
+    """Precision, recall and F1 of found nuclei of each class, from sums (..., C - 1, 5)."""
+    scores = detection.classification_scores(sums)._asdict()
+    return {
+        f"detection_{score}_{name}": values[..., position]
+        for position, name in enumerate(classes[1:])
+        for score, values in scores.items()
+    }
+
+
+KINDS: dict[str, Callable[[Any, Sequence[str]], Figures]] = {
+    "pixels": pixel_figures,
+    "means": mean_figures,
+    "nuclei": aji_figure,
+    "detection": detection_figures,
+    "class_detection": class_detection_figures,
+}
+
+
+def image_scores(variant: Variant, classes: Sequence[str]) -> FloatArray:
+    """Scores of each row of a variant, (N, 3 + C - 1): mean IoU, bPQ, mPQ, PQ of each nucleus class."""
+    per_class = np.stack([_columns(variant, name, instance.COLUMNS) for name in classes[1:]], axis=1)
+    class_pq = instance.pannuke_pq(per_class)
+    binary_pq = instance.pannuke_pq(_columns(variant, "binary", instance.COLUMNS))
+    mean_iou = pixel.mean(pixel.iou(variant.counts))
+    return np.column_stack([mean_iou, binary_pq, nan_mean(class_pq, axis=1), class_pq])
+
+
+def count_nuclei(variant: Variant, classes: Sequence[str]) -> dict[str, int]:
+    """Annotated nuclei of each class in the test tiles; a tile that several runs test on counts once."""
+    tiles = variant.instances.drop_duplicates(["dataset", "shard", "index"])
+    return {name: int((tiles[f"{name}_tp"] + tiles[f"{name}_fn"]).sum()) for name in classes[1:]}
+
+
+class Evidence:
+    """The counts of all variants, which share their test images, and what can be said from them.
+
+    `classes` are in the order of their codes, the background first. Each kind of counts is (units, variants, runs,
+    ...); the scores behind "means" are those of `image_scores`, kept as stats.score_counts for each tissue.
+    """
+
+    def __init__(self, variants: Sequence[Variant], classes: Sequence[str], seed: int) -> None:
+        self.classes = classes
+        self.seed = seed
+        rows = variants[0].instances
+        self.unit, names = name_units(rows)
+        units, positions = np.unique(names, return_inverse=True)
+        self.units = len(units)
+        runs = rows.groupby(NAMED[:2], sort=False).ngroup().to_numpy()
+        self.runs = int(runs.max()) + 1
+        self.tissues = sorted(set(rows["group"]))
+        self.counts: dict[str, FloatArray] = {}
+        for place, variant in enumerate(variants):
+            for kind, values in self._kinds(variant).items():
+                shape = (self.units, len(variants), self.runs, *values.shape[1:])
+                counts = self.counts.setdefault(kind, np.zeros(shape))
+                np.add.at(counts[:, place], (positions, runs), values)
+
+    def _kinds(self, variant: Variant) -> dict[str, FloatArray]:
+        groups = variant.instances["group"].to_numpy()
+        of_tissue = np.stack([groups == tissue for tissue in self.tissues], axis=1)  # (N, T)
+        scores = stats.score_counts(image_scores(variant, self.classes))
+        names = self.classes[1:]
+        return {
+            "pixels": np.asarray(variant.counts, np.float64),
+            "means": of_tissue[:, :, None, None] * scores[:, None],
+            "nuclei": _columns(variant, "binary", instance.COLUMNS),
+            "detection": _columns(variant, "detection", detection.DETECTION_COLUMNS),
+            "class_detection": np.stack(
+                [_columns(variant, f"{name}_detection", detection.CLASS_COLUMNS) for name in names], axis=1
+            ),
+        }
+
+    def by_run(self) -> Figures:
+        """Every score of every variant and run, (variants, runs)."""
+        return {
+            name: values
+            for kind, counts in self.counts.items()
+            for name, values in KINDS[kind](counts.sum(axis=0), self.classes).items()
+        }
+
+    def figures(self) -> list[dict[str, Figure]]:
+        """Every score of every variant, over its runs, with its interval."""
+        scores = self.by_run()
+        drawn = self._draw(set(scores), REPEATS)
+        return [
+            {
+                name: self._figure(values[place], over_runs(drawn[name][:, place], values[place]))
+                for name, values in scores.items()
+            }
+            for place in range(self.counts["nuclei"].shape[1])
+        ]
+
+    def compare(self, tests: Sequence[tuple[str, int, int]]) -> list[stats.Comparison]:
+        """Paired tests (score, first variant, second variant), first minus second, Holm-corrected over all of them."""
+        scores = self.by_run()
+        drawn = self._draw({score for score, _, _ in tests}, PAIRED)
+        differences = []
+        for score, first, second in tests:
+            known = scores[score][first] - scores[score][second]
+            replicates = over_runs(drawn[score][:, first] - drawn[score][:, second], known)
+            differences.append((self._figure(known, replicates), stats.p_value(replicates, self.units)))
+        corrected = stats.holm([p for _, p in differences]).tolist()
+        return [
+            stats.Comparison(
+                first,
+                second,
+                stats.Interval(found.value, found.low, found.high, self.units),
+                p,
+                stats.verdict(found.value, p),
+            )
+            for (_, first, second), (found, _), p in zip(tests, differences, corrected, strict=True)
+        ]
+
+    def compare_all(self, places: Sequence[int]) -> list[stats.Comparison]:
+        """Paired tests of all pairs of variants, named by their position in `places`, by the mean IoU of images."""
+        sums = self.counts["means"][:, :, :, :, 0].sum(axis=3)  # (units, variants, runs, 2)
+        return stats.compare(
+            [sums[:, place] for place in places],
+            lambda drawn: nan_mean(stats.mean_score(drawn), axis=1),
+            repeats=RANKED,
+            seed=self.seed,
+        )
+
+    def _draw(self, names: set[str], repeats: int) -> Figures:
+        """Scores (repeats, variants, runs) of resampled units.
+
+        A resample that holds no pixel of a class that the test tiles hold has no mean over classes: it would be a mean
+        over fewer classes, another score.
+        """
+        found: Figures = {}
+        for kind, counts in self.counts.items():
+            if not names & KINDS[kind](counts.sum(axis=0), self.classes).keys():
+                continue
+            sums = stats.resample(counts, repeats, self.seed)
+            drawn = KINDS[kind](sums, self.classes)
+            if kind == "pixels":
+                lost = ((sums.sum(axis=-1) == 0) & (counts.sum(axis=(0, -1)) > 0)).any(axis=-1)
+                drawn |= {name: np.where(lost, np.nan, drawn[name]) for name in MEANS_OVER_CLASSES}
+            found |= {name: values for name, values in drawn.items() if name in names}
+        return found
+
+    def _figure(self, values: FloatArray, replicates: FloatArray) -> Figure:
+        found = stats.interval(float(nan_mean(values, axis=0)), replicates, self.units)
+        return Figure(found.value, found.low, found.high, float(np.std(values, ddof=1)) if self.runs > 1 else None)
+
+
+def over_runs(replicates: FloatArray, known: FloatArray) -> FloatArray:
+    """Mean over the runs (R, L) -> (R,) of those in which the score exists, `known` (L,) being that of all units."""
+    exists = np.isfinite(known)
+    return np.asarray(np.where(exists, replicates, 0).sum(axis=1) / max(1, exists.sum()), np.float64)
+
+
+def name_units(rows: pd.DataFrame) -> tuple[str, list[str]]:
+    """What is resampled ("patients", "slides", "test tiles" or several of them), and the unit of each row."""
+    columns = rows[["dataset", "patient", "slide", "shard", "index"]].astype(str)
+    names, kinds = [], set()
+    for dataset, patient, slide, shard, index in columns.itertuples(index=False):
+        kind = "patients" if patient else "slides" if slide else "test tiles"
+        kinds.add(kind)
+        names.append(" ".join([kind, dataset, patient or slide or f"{shard} {index}"]))
+    return " and ".join(kind for kind in ("patients", "slides", "test tiles") if kind in kinds), names
+
+
+def _columns(variant: Variant, prefix: str, names: Sequence[str]) -> FloatArray:
+    return variant.instances[[f"{prefix}_{name}" for name in names]].to_numpy(np.float64)
