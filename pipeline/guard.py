@@ -66,7 +66,7 @@ def compare_pixels(plan: pd.DataFrame) -> list[dict[str, Any]]:
     return [
         {
             "distance": distance,
-            **{sides[row]: dict(zip(TILE, plan[TILE].iloc[row].tolist(), strict=True)) for row in (first, second)},
+            **{str(sides[row]): tile_of(plan, row) for row in (first, second)},
         }
         for distance, first, second in pairs
     ]
@@ -98,10 +98,15 @@ def near_pairs(hashes: npt.NDArray[np.uint64], sides: npt.NDArray[Any]) -> Itera
         yield from ((int(distances[place]), row, row + 1 + int(place)) for place in near)
 
 
+def tile_of(plan: pd.DataFrame, row: int) -> dict[str, Any]:
+    """What names the tile of a row."""
+    dataset, shard, index = plan[TILE].iloc[row]
+    return {"dataset": str(dataset), "shard": str(shard), "index": int(index)}
+
+
 def tile_name(plan: pd.DataFrame, row: int) -> str:
     """A tile as a person finds it."""
-    dataset, shard, index = plan[TILE].iloc[row]
-    return f"tile {index} of {dataset} {shard}"
+    return "tile {index} of {dataset} {shard}".format(**tile_of(plan, row))
 
 
 if __name__ == "__main__":

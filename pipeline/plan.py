@@ -66,8 +66,9 @@ def check_plan(plan: pd.DataFrame) -> None:
         sides = known.groupby(columns, sort=True)["split"].nunique()
         leaking = sides[sides > 1]
         if len(leaking):
-            name = " ".join(str(part) for part in leaking.index[0])
+            first = leaking.index[0]
+            name = first if isinstance(first, str) else " ".join(str(part) for part in first)
+            more = f" and {len(leaking) - 1} more" if len(leaking) > 1 else ""
             raise Problem(
-                f"the plan puts {columns[-1]} {name} and {len(leaking) - 1} more on two sides of the split;"
-                " split by group instead."
+                f"the plan puts {columns[-1]} {name}{more} on two sides of the split; split by group instead."
             )

@@ -48,9 +48,3 @@ def test_every_transform_is_drawn_about_as_often() -> None:
     augmented = augment(make_plan(3000, split="train"), PAPER, seed=1)
     share = augmented["transform"].value_counts(normalize=True).drop(IDENTITY) / (2 / 3)
     assert np.allclose(share, 1 / len(NAMED), atol=0.03)
-
-
-def test_rows_that_balancing_repeated_are_augmented_each() -> None:
-    plan = make_plan(2, split="train", index=0, copy=[0, 1])
-    augmented = augment(plan, PAPER, seed=3)
-    assert augmented["copy"].tolist() == list(range(6))

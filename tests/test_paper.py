@@ -22,6 +22,7 @@ def test_the_papers_values_are_valid_and_set(params: Path) -> None:
     apply(params, PAPER)
     study = read_params(params).pannuke
     assert (study.tile_size, study.model.width, study.model.weights) == (128, 64, "imagenet")
+    assert study.runs.numbers == [1, 2, 3]
     assert read_params(params).datasets["pannuke"].source == "official"
 
 

@@ -38,7 +38,7 @@ def test_the_committed_file_is_valid() -> None:
         ("pannuke.train.epochs", 0, "pannuke.train.epochs is 0 but should be greater than 0"),
         ("pannuke.train.epochs", "ten", "pannuke.train.epochs is 'ten' but should be a valid integer"),
         ("pannuke.train.learning_rate", float("nan"), "pannuke.train.learning_rate"),
-        ("pannuke.run", 4, "pannuke.run is 4 but should be 1, 2 or 3"),
+        ("pannuke.runs.second", 4, "pannuke.runs.second is 4 but should be 1, 2 or 3"),
         ("pannuke.split.fractions", [0.5, 0.2, 0.2], "must add up to 1, not 0.9"),
         ("pannuke.augment.factor", 7, "too few for a factor of 7"),
         ("pannuke.augment.transforms", ["rotate90", "rotate90"], "must not name a transform twice"),
@@ -64,7 +64,7 @@ def test_a_missing_key_is_named() -> None:
 
 
 def test_every_wrong_value_is_named_once() -> None:
-    raw = changed("pannuke.run", 4)
+    raw = changed("pannuke.runs.first", 4)
     raw["seed"] = -1
     with pytest.raises(Problem) as problem:
         parse_params(raw)
@@ -87,6 +87,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_an_unknown_study_is_named() -> None:
     with pytest.raises(Problem, match="no study named 'kumar'; it has pannuke"):
         read_params(ROOT / "params.yaml").study("kumar")
+
+
+def test_a_run_that_is_named_again_counts_once() -> None:
+    raw = changed("pannuke.runs", {"first": 2, "second": 1, "third": 2})
+    assert parse_params(raw).pannuke.runs.numbers == [2, 1]
 
 
 @given(

@@ -62,6 +62,22 @@ def test_the_same_patient_number_in_two_data_sets_is_no_leak() -> None:
     check_plan(make_plan(2, dataset=["tnbc", "monuseg"], patient="1", split=["train", "test"]))
 
 
+def test_a_tcga_patient_in_two_data_sets_is_a_leak() -> None:
+    slides = ["TCGA-A7-A13E-01Z-00-DX1", "TCGA-A7-A13E-01A-01-TS1"]
+    leak = make_plan(2, dataset=["pannuke", "monuseg"], slide=slides, split=["train", "test"])
+    with pytest.raises(Problem, match="TCGA patient TCGA-A7-A13E on two sides"):
+        check_plan(leak)
+    check_plan(leak.assign(split="train"))
+    other = ["TCGA-A7-A13E-01Z-00-DX1", "TCGA-A7-A13F-01Z-00-DX1"]
+    check_plan(leak.assign(slide=other))
+
+
+def test_a_tcga_patient_is_known_by_patient_or_slide() -> None:
+    plan = make_plan(2, dataset=["bcss", "monuseg"], patient=["tcga-a7-a13e", ""], slide=["", "TCGA-A7-A13E-01Z"])
+    with pytest.raises(Problem, match="TCGA patient"):
+        check_plan(plan.assign(split=["validation", "test"]))
+
+
 def test_an_unknown_side_is_refused() -> None:
     with pytest.raises(Problem, match="valid"):
         check_plan(make_plan(split="valid"))

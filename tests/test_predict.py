@@ -24,7 +24,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
     """A tiny study with a model that was never trained, in the current folder; returns the model."""
     make_tiny_study(tmp_path, tiles=6)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["predict", "pannuke", "unet", "plain"])
+    monkeypatch.setattr(sys, "argv", ["predict", "pannuke", "1", "unet", "plain"])
     monkeypatch.setattr(predict, "SPEED_SECONDS", 0.01)
     torch.manual_seed(1)
     model = build("unet", 6, 8, [32, 16, 8])

@@ -17,25 +17,21 @@ from pipeline.tiles import ShardInfo, ShardWriter, Tile
 from tests.test_plan import make_plan
 
 STUDY = read_params(Path(__file__).parents[1] / "params.yaml").pannuke
-Splitter = Callable[[pd.DataFrame, Study, int], pd.DataFrame]
-
-
-def study_with(**values: object) -> Study:
-    return STUDY.model_copy(update=values)
+Splitter = Callable[[pd.DataFrame, Study, int, int], pd.DataFrame]
 
 
 @pytest.mark.parametrize(("run", "trains"), [(1, "fold1"), (2, "fold2"), (3, "fold3")])
 def test_the_official_rotation(run: int, trains: str) -> None:
     tiles = make_plan(3, shard=["fold1", "fold2", "fold3"])
-    plan = split_official(tiles, study_with(run=run), seed=0)
+    plan = split_official(tiles, STUDY, run, seed=0)
     assert plan.loc[plan["split"] == "train", "shard"].tolist() == [trains]
     assert sorted(plan["split"]) == ["test", "train", "validation"]
 
 
 @given(st.integers(10, 200), st.integers(0, 1000))
 def test_random_shares_are_kept_to_a_tile(count: int, seed: int) -> None:
-    study = study_with(split=Split(by="random", fractions=[0.6, 0.2, 0.2]))
-    sizes = split_random(make_plan(count), study, seed)["split"].value_counts()
+    study = STUDY.model_copy(update={"split": Split(by="random", fractions=[0.6, 0.2, 0.2])})
+    sizes = split_random(make_plan(count), study, 1, seed)["split"].value_counts()
     for side, share in zip(("train", "validation", "test"), (0.6, 0.2, 0.2), strict=True):
         assert abs(sizes[side] - share * count) <= 1
 
@@ -43,26 +39,29 @@ def test_random_shares_are_kept_to_a_tile(count: int, seed: int) -> None:
 @given(st.lists(st.integers(0, 9), min_size=20, max_size=60), st.integers(0, 1000))
 def test_a_patient_stays_on_one_side(patients: list[int], seed: int) -> None:
     tiles = make_plan(len(patients), patient=[f"p{number}" for number in patients])
-    check_plan(split_group(tiles, study_with(), seed))
+    check_plan(split_group(tiles, STUDY, 1, seed))
 
 
 def test_a_slide_stands_for_an_unknown_patient() -> None:
     tiles = make_plan(40, slide=[f"s{i // 4}" for i in range(40)])
-    plan = split_group(tiles, study_with(), seed=1)
+    plan = split_group(tiles, STUDY, 1, seed=1)
     assert set(plan["split"]) == {"train", "validation", "test"}
     check_plan(plan)
 
 
 def test_grouping_without_groups_is_refused() -> None:
     with pytest.raises(Problem, match="neither patient nor slide"):
-        split_group(make_plan(), study_with(), seed=0)
+        split_group(make_plan(), STUDY, 1, seed=0)
 
 
 @pytest.mark.parametrize("splitter", [split_random, split_group])
-def test_the_seed_decides(splitter: Splitter) -> None:
+def test_seed_and_run_decide(splitter: Splitter) -> None:
     tiles = make_plan(50, patient=[f"p{i}" for i in range(50)])
-    first, again, other = (splitter(tiles, STUDY, seed)["split"].tolist() for seed in (1, 1, 2))
-    assert first == again != other
+    first, again, *others = (
+        splitter(tiles, STUDY, run, seed)["split"].tolist() for run, seed in ((1, 1), (1, 1), (1, 2), (2, 1))
+    )
+    assert first == again
+    assert first not in others
 
 
 def write_shard(folder: Path, tissues: list[str], classes: list[str]) -> None:

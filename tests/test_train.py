@@ -57,7 +57,7 @@ def run_train(
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr(tracking, "variant_run", variant_run)
-    monkeypatch.setattr(sys, "argv", ["train", "pannuke", encoder, "plain"])
+    monkeypatch.setattr(sys, "argv", ["train", "pannuke", "1", encoder, "plain"])
     train.main()
     return recorder
 
@@ -193,7 +193,7 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path: Path, monkeypatc
         "tracking.VariantRun._attempt = lambda *_: time.sleep(0.5)\n"
         "train.main()\n"
     )
-    command = [sys.executable, "-c", slowed, "pannuke", "unet", "plain"]
+    command = [sys.executable, "-c", slowed, "pannuke", "1", "unet", "plain"]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True)
     deadline = time.monotonic() + 120
     while not list(Path("models/.resume").rglob("*.ckpt")) and time.monotonic() < deadline:

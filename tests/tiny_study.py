@@ -27,7 +27,7 @@ TINY = {
     "pannuke.predict.batch": 4,
     "pannuke.predict.speed_batches": [1, 2],
     "seed": 42,
-    "pannuke.run": 1,
+    "pannuke.runs": {"first": 1, "second": 1, "third": 1},
 }
 
 

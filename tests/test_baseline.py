@@ -1,0 +1,62 @@
+"""The rows that a model must beat predict what they say."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from pipeline import baseline
+from pipeline.examples import Examples
+from pipeline.metrics import pixel
+from pipeline.plan import plan_folder, read_plan
+from tests import fabricated
+
+
+@pytest.fixture
+def truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """A project with tiles and plans; the class maps of its test tiles."""
+    monkeypatch.chdir(tmp_path)
+    fabricated.make_params()
+    fabricated.make_tiles("sample")
+    plan = read_plan(plan_folder("pannuke", 1, 42) / "split.csv")
+    examples = Examples(plan[plan["split"] == "test"], fabricated.SIZE)
+    return np.stack([examples.class_map(i) for i in range(len(examples))])
+
+
+def predicted(name: str) -> tuple[np.ndarray, np.ndarray]:
+    fabricated.run(baseline.main, "pannuke", "1", name)
+    with h5py.File(f"models/pannuke/run1/seed42/{name}-plain/predictions/predictions.h5") as file:
+        assert json.loads(file.attrs["classes"]) == fabricated.CLASSES
+        assert file["probabilities"].dtype == np.float16
+        return file["class_map"][:], file["probabilities"][:]
+
+
+def test_background_is_everywhere(truth: np.ndarray) -> None:
+    class_map, probabilities = predicted("background")
+    assert class_map.shape == truth.shape
+    assert not class_map.any()
+    assert (probabilities[:, 0] == 1).all() and not probabilities[:, 1:].any()
+
+
+def test_otsu_finds_nuclei_and_gives_all_the_commonest_class(truth: np.ndarray) -> None:
+    class_map, probabilities = predicted("otsu")
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), class_map)
+    with h5py.File("data/tiles/pannuke/fold1.h5") as file:  # the shard that trains
+        commonest = np.bincount(file["nuclei/class"][:]).argmax()
+    assert set(np.unique(class_map)) == {0, commonest}
+    counts = pixel.confusion(truth > 0, class_map > 0, 2)
+    assert pixel.iou(counts)[1] > 0.7  # of the drawn nuclei, whatever their class
+
+
+def test_a_tile_of_one_colour_holds_no_nucleus() -> None:
+    assert not baseline.dark_in_haematoxylin(np.full((16, 16, 3), 200, np.uint8)).any()
+
+
+def test_the_same_predictions_give_the_same_bytes(truth: np.ndarray) -> None:
+    path = Path("models/pannuke/run1/seed42/otsu-plain/predictions/predictions.h5")
+    predicted("otsu")
+    first = path.read_bytes()
+    predicted("otsu")
+    assert path.read_bytes() == first
