@@ -30,7 +30,16 @@ STUDY, RUN, SEED = "pannuke", 1, 42
 
 
 def make_project(encoder: str = "resnet50", source: str = "sample", **report: Any) -> None:
-    """Fill the working directory: params.yaml, tiles, plans and both variants of every encoder."""
+    """Fill the working directory: params.yaml, tiles, plans and the variants of every encoder."""
+    make_params(encoder, source, **report)
+    make_tiles(source)
+    for rank, name in enumerate(dict.fromkeys([*ENCODERS, encoder])):
+        for augmentation in AUGMENTATIONS:
+            make_variant(name, augmentation, noise=0.1 + 0.1 * rank)
+
+
+def make_params(encoder: str = "resnet50", source: str = "sample", **report: Any) -> None:
+    """The project's params.yaml for tiles of this size."""
     params = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     params["encoder"] = encoder
     params["datasets"][STUDY]["source"] = source
@@ -38,10 +47,6 @@ def make_project(encoder: str = "resnet50", source: str = "sample", **report: An
     params[STUDY]["report"] |= {"examples": 2, "min_count": 3} | report
     with Path("params.yaml").open("w") as file:
         YAML().dump(params, file)
-    make_tiles(source)
-    for rank, name in enumerate(dict.fromkeys([*ENCODERS, encoder])):
-        for augmentation in AUGMENTATIONS:
-            make_variant(name, augmentation, noise=0.1 + 0.1 * rank)
 
 
 def evaluate_all(*encoders: str) -> None:
