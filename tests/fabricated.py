@@ -80,6 +80,9 @@ def make_tiles(source: str) -> None:
     write_plan(train, folder / "plain.csv")
     write_plan(pd.concat([train, train.assign(copy=1, transform='{"rotate": 90}')]), folder / "augmented.csv")
     write_plan(pd.concat([train, train[:2].assign(copy=1)]), folder / "balanced.csv")
+    tile = {"dataset": STUDY, "shard": "fold1", "index": 1}
+    near = [{"distance": 2, "train": tile, "test": tile | {"shard": "fold3"}}]
+    _json(folder / "leaks.json", {"tiles": {}, "distance": 3, "near_duplicates": near})
     described = {"dataset": STUDY, "source": source, "folder": f"data/raw/{STUDY}", "licence": "CC BY-NC-SA 4.0"}
     described |= {"licence_url": "https://example.org/licence", "citation": "Someone, 2020", "sha256": "c0ffee"}
     _json(Path(f"data/raw/{STUDY}/SOURCE.json"), described | {"files": []})

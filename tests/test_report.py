@@ -107,6 +107,11 @@ def test_verdicts_come_with_intervals_and_the_number_of_tiles(project: Path) -> 
         assert re.search(r"−?\d\.\d{3} \[.+,\s.+\]", row)
 
 
+def test_pairs_that_look_alike_are_named(project: Path) -> None:
+    assert "1 pair of tiles on two sides look nearly alike" in page_of(project)
+    assert "run 1, fold1 tile 1 (train) and fold3 tile 1 (test)." in page_of(project)
+
+
 def test_one_run_says_that_it_is_one(project: Path) -> None:
     assert "**One training a variant.**" in page_of(project)
     assert "±" not in page_of(project).split("## Can this be reproduced?")[0]
