@@ -74,7 +74,7 @@ def page(variant: str, study: Study, source: str, scores: pd.DataFrame, found: l
     return f"""# How far apart two trainings land
 
 `{variant}` of the study `{STUDY}` on `{source}` data ({study.train.epochs} epochs at most, {study.tile_size} px),
-trained {len(scores)} times. The seed changes the first weights, the order of tiles and the copies that augmentation draws.
+trained {len(scores)} times. The seed changes the first weights, the order of tiles and the copies that are drawn.
 
 | seed | {" | ".join(band.SCORES)} |
 |--:|{"--:|" * len(band.SCORES)}

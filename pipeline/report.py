@@ -73,6 +73,7 @@ def main() -> None:
             runs=variants[best].runs,
             tiles=count_tiles(name, variants[best].runs),
             native=native_size(dataset),
+            near_duplicates=near_duplicates(name, variants[best].runs),
             evidence=evidence,
             rows=rows,
             cells=tables.classes(rows, count_nuclei(variants[0], study.classes), published, study.report.min_count),
@@ -193,6 +194,18 @@ def bands(
         for variant, figures in zip(variants, scores, strict=True)
         for score, found in band.read_bands(f"{variant.encoder}-{variant.augmentation}", on).items()
     ]
+
+
+def near_duplicates(name: str, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Pairs of tiles on two sides of a split that `guard` found to look alike, each with its run."""
+    found = []
+    for run in runs:
+        leaks = read_json(plan_folder(name, run["run"], run["seed"]) / "leaks.json")
+        for pair in leaks["near_duplicates"]:
+            sides = [(side, pair[side]) for side in SPLITS if side in pair]
+            tiles = [f"{tile['shard']} tile {tile['index']} ({side})" for side, tile in sides]
+            found.append({"run": run["run"], "distance": pair["distance"], "tiles": " and ".join(tiles)})
+    return found
 
 
 def native_size(dataset: str) -> dict[str, float]:

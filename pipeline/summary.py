@@ -123,7 +123,7 @@ def as_numbers(headlines: dict[str, dict[str, Any]]) -> dict[str, dict[str, floa
 
 
 def wide_curves(curves: pd.DataFrame, encoder: str) -> pd.DataFrame:
-    """The curves of the encoder's first run: a row an epoch, a column a curve and augmentation (plain_train_loss, ...)."""
+    """The encoder's curves in its first run, a row an epoch, a column a curve and augmentation (plain_train_loss)."""
     mine = curves[curves["encoder"] == encoder]
     mine = mine[(mine["run"] == mine["run"].iloc[0]) & (mine["seed"] == mine["seed"].iloc[0])].set_index("epoch")
     columns = {

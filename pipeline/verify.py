@@ -25,7 +25,7 @@ from pipeline.params import read_params
 from pipeline.reporting import band
 from pipeline.reporting.results import load_variant
 from pipeline.reporting.scoring import Evidence
-from pipeline.variants import BASELINES
+from pipeline.variants import BASELINES, evaluation_folder
 
 COPIED = ("pipeline", "params.yaml")
 DEFAULT = "unet-augmented"
@@ -118,7 +118,7 @@ def run_module(folder: Path, stage: str, *arguments: str) -> None:
 def scores_of(folder: Path, study: str, variant: str) -> pd.DataFrame:
     """The scores of a variant that was evaluated in a folder, a row a run and seed."""
     encoder, _, augmentation = variant.rpartition("-")
-    found = load_variant(folder / "models" / study / "evaluation" / variant, encoder, augmentation)
+    found = load_variant(folder / evaluation_folder(study, encoder, augmentation), encoder, augmentation)
     scores = Evidence([found], read_params(folder / "params.yaml").study(study).classes, seed=0).by_run()
     named = pd.DataFrame(found.runs)[["run", "seed"]]
     return named.assign(**{name: values[0] for name, values in scores.items()})

@@ -30,7 +30,16 @@ STUDY, RUN, SEED = "pannuke", 1, 42
 
 
 def make_project(encoder: str = "resnet50", source: str = "sample", **report: Any) -> None:
-    """Fill the working directory: params.yaml, tiles, plans and both variants of every encoder."""
+    """Fill the working directory: params.yaml, tiles, plans and the variants of every encoder."""
+    make_params(encoder, source, **report)
+    make_tiles(source)
+    for rank, name in enumerate(dict.fromkeys([*ENCODERS, encoder])):
+        for augmentation in AUGMENTATIONS:
+            make_variant(name, augmentation, noise=0.1 + 0.1 * rank)
+
+
+def make_params(encoder: str = "resnet50", source: str = "sample", **report: Any) -> None:
+    """The project's params.yaml for tiles of this size."""
     params = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     params["encoder"] = encoder
     params["datasets"][STUDY]["source"] = source
@@ -38,10 +47,6 @@ def make_project(encoder: str = "resnet50", source: str = "sample", **report: An
     params[STUDY]["report"] |= {"examples": 2, "min_count": 3} | report
     with Path("params.yaml").open("w") as file:
         YAML().dump(params, file)
-    make_tiles(source)
-    for rank, name in enumerate(dict.fromkeys([*ENCODERS, encoder])):
-        for augmentation in AUGMENTATIONS:
-            make_variant(name, augmentation, noise=0.1 + 0.1 * rank)
 
 
 def evaluate_all(*encoders: str) -> None:
@@ -75,6 +80,9 @@ def make_tiles(source: str) -> None:
     write_plan(train, folder / "plain.csv")
     write_plan(pd.concat([train, train.assign(copy=1, transform='{"rotate": 90}')]), folder / "augmented.csv")
     write_plan(pd.concat([train, train[:2].assign(copy=1)]), folder / "balanced.csv")
+    tile = {"dataset": STUDY, "shard": "fold1", "index": 1}
+    near = [{"distance": 2, "train": tile, "test": tile | {"shard": "fold3"}}]
+    _json(folder / "leaks.json", {"tiles": {}, "distance": 3, "near_duplicates": near})
     described = {"dataset": STUDY, "source": source, "folder": f"data/raw/{STUDY}", "licence": "CC BY-NC-SA 4.0"}
     described |= {"licence_url": "https://example.org/licence", "citation": "Someone, 2020", "sha256": "c0ffee"}
     _json(Path(f"data/raw/{STUDY}/SOURCE.json"), described | {"files": []})

@@ -11,11 +11,12 @@ from PIL import Image
 
 from pipeline import report, summary
 from pipeline.errors import Problem
-from pipeline.metrics import pixel
+from pipeline.params import read_params
+from pipeline.reporting import band
 from tests import fabricated
 
 PICTURES = {"best.png", "worst.png"}
-FIGURES = {"ranking.png", "losses.png", "validation.png", "confusion.png"}
+FIGURES = {"ranking.png", "ranks.png", "losses.png", "validation.png", "confusion.png"}
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +25,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        fabricated.make_project()
-        fabricated.evaluate_all()
+        fabricated.make_params()
+        fabricated.make_tiles("sample")
+        fabricated.make_evaluations()
         fabricated.run(report.main, "pannuke")
         fabricated.run(summary.main)
     return folder
@@ -78,10 +80,73 @@ def test_ours_stand_beside_the_published_figures(project: Path) -> None:
     page = page_of(project)
     ours = pd.read_csv("reports/pannuke/scores.csv").set_index(["encoder", "augmentation"])
     vgg = ours.loc[("vgg19", "plain"), "mean_iou"]
-    assert f"| U-Net + VGG19 | plain | {vgg:.3f} | 0.430 | −{0.430 - vgg:.3f} ‡ |" in page
+    assert re.search(
+        rf"\| U-Net \+ VGG19 \| plain \| {vgg:.3f} \[[\d.,\s]+\] \| 0\.430 \| −{0.430 - vgg:.3f} ‡ \|", page
+    )
     assert "‡ Not comparable: the tiles are synthetic" in page
-    assert "| **U-Net + ResNet50** ◀ `encoder` | augmented |" in page
-    assert "*HoVer-Net: detection F1*" in page and "not F1 of pixels" in page
+    assert "| **U-Net + ResNet50**\N{NO-BREAK SPACE}◀\N{NO-BREAK SPACE}`encoder` | augmented |" in page
+    assert "| published: CellViT-SAM-H § |" in page and "**the rows cannot be compared here**" in page
+    assert "| published: HoVer-Net ¶ |" in page and "F1 of detected nuclei" in page
+
+
+def test_sanity_rows_stand_in_every_table_of_scores(project: Path) -> None:
+    page = page_of(project)
+    for title in ("Segmentation", "Which differences", "Nuclei", "Classification"):
+        section = page.split(f"## {title}")[1].split("\n## ")[0]
+        assert "| *background everywhere* |" in section and "| *Otsu on haematoxylin* |" in section, title
+
+
+def test_verdicts_come_with_intervals_and_the_number_of_tiles(project: Path) -> None:
+    page = page_of(project)
+    section = page.split("## Which differences")[1].split("\n## ")[0]
+    assert f"on the same {fabricated.TILES} test tiles" in section
+    rows = [line for line in section.splitlines() if line.startswith("| ") and not line.startswith("| model")]
+    assert len(rows) == 14
+    for row in rows:
+        assert row.split("|")[-2].strip() in ("better", "worse", "no difference shown")
+        assert re.search(r"−?\d\.\d{3} \[.+,\s.+\]", row)
+
+
+def test_pairs_that_look_alike_are_named(project: Path) -> None:
+    assert "1 pair of tiles on two sides look nearly alike" in page_of(project)
+    assert "run 1, fold1 tile 1 (train) and fold3 tile 1 (test)." in page_of(project)
+
+
+def test_one_run_says_that_it_is_one(project: Path) -> None:
+    assert "**One training a variant.**" in page_of(project)
+    assert "±" not in page_of(project).split("## Can this be reproduced?")[0]
+
+
+def test_three_runs_give_a_mean_and_a_standard_deviation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    fabricated.make_params()
+    fabricated.make_tiles("sample")
+    fabricated.make_evaluations(runs=(1, 2, 3))
+    page = write()
+    scores = pd.read_csv("reports/pannuke/scores.csv").groupby(["encoder", "augmentation"])["mean_iou"]
+    mean, sd = scores.mean()["vgg19", "plain"], scores.std()["vgg19", "plain"]
+    assert f"| U-Net + VGG19 | plain | {mean:.3f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{sd:.3f} [" in page
+    assert "Each figure is the mean of 3 runs" in page
+
+
+@pytest.mark.parametrize(("column", "unit"), [("patient", "patients"), ("slide", "slides")])
+def test_patients_are_what_is_resampled_where_they_are_known(project: Path, column: str, unit: str) -> None:
+    for path in Path("models").rglob("*.csv"):
+        if path.name in ("counts.csv", "instances.csv"):
+            table = pd.read_csv(path)
+            table.assign(**{column: ["a", "a", "b", "b", "c"]}).to_csv(path, index=False)
+    assert f"bootstrap of the 3 {unit} of the run" in write()
+
+
+def test_the_band_is_printed_where_it_was_measured_on_these_data(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "No band was measured for these data and parameters" in page_of(project)
+    basis = band.basis(read_params().pannuke.model_dump(mode="json"), "c0ffee")
+    band.write_bands("unet-augmented", basis, [band.Band("mean_iou", 0.5, 0.01, 0.47, 0.53, 5)], Path("band.csv"))
+    monkeypatch.setattr(band.read_bands, "__defaults__", (Path("band.csv"),))
+    page = write()
+    assert "| unet-augmented | mean IoU | 0.500 | 0.010 | 0.470 to 0.530 |" in page and ", outside |" in page
 
 
 def test_scores_of_few_nuclei_read_na(project: Path) -> None:
@@ -93,8 +158,8 @@ def test_scores_of_few_nuclei_read_na(project: Path) -> None:
 
 def test_a_variant_missing_is_one_sentence_and_leaves_the_old_report(project: Path) -> None:
     old = page_of(project)
-    Path("models/pannuke/run1/seed42/vgg19-plain/evaluation/counts.csv").unlink()
-    with pytest.raises(Problem, match=r"vgg19-plain/evaluation/counts\.csv is missing"):
+    Path("models/pannuke/evaluation/vgg19-plain/counts.csv").unlink()
+    with pytest.raises(Problem, match=r"vgg19-plain/counts\.csv is missing"):
         fabricated.run(report.main, "pannuke")
     assert Path("reports/pannuke.md").read_text() == old
 
@@ -102,22 +167,22 @@ def test_a_variant_missing_is_one_sentence_and_leaves_the_old_report(project: Pa
 def test_an_encoder_that_the_paper_has_not_adds_a_row(project: Path) -> None:
     change("encoder: resnet50", "encoder: densenet121")
     for augmentation in ("plain", "augmented"):
-        fabricated.make_variant("densenet121", augmentation, noise=0.5)
-    fabricated.evaluate_all("densenet121")
+        fabricated.make_evaluation("densenet121", augmentation, noise=0.5)
     page = write()
-    row = next(line for line in page.splitlines() if line.startswith("| **U-Net + densenet121** ◀ `encoder` | plain"))
+    row = next(
+        line
+        for line in page.splitlines()
+        if line.startswith("| **U-Net + densenet121**\N{NO-BREAK SPACE}◀\N{NO-BREAK SPACE}`encoder` | plain")
+    )
     assert row.split("|")[4:6] == [" – ", " – "]
-    assert len(pd.read_csv("reports/pannuke/scores.csv")) == 14
+    assert len(pd.read_csv("reports/pannuke/scores.csv")) == 17
 
 
-def test_every_score_can_be_recomputed_from_the_counts(project: Path) -> None:
-    counts = pd.read_csv("reports/pannuke/counts.csv")
-    scores = pd.read_csv("reports/pannuke/scores.csv").set_index(["encoder", "augmentation"])
-    for variant, images in counts.groupby(["encoder", "augmentation"]):
-        found = pixel.score(images[pixel.columns(6)].to_numpy().reshape(-1, 6, 6), fabricated.CLASSES)
-        for name in ("mean_iou", "dice_macro_no_background", "mean_iou_of_images"):
-            assert scores.loc[variant, name] == pytest.approx(found[name], rel=1e-5)
-        assert scores.loc[variant, "f1_dead"] == pytest.approx(found["per_class"]["dead"]["f1"], rel=1e-5)
+def test_a_variant_scored_on_other_tiles_is_refused(project: Path) -> None:
+    path = Path("models/pannuke/evaluation/vgg19-plain/instances.csv")
+    pd.read_csv(path).iloc[:-1].to_csv(path, index=False)
+    with pytest.raises(Problem, match="vgg19-plain was scored on other test tiles than"):
+        write()
 
 
 def test_a_report_is_the_same_twice_and_only_one_section_knows_the_machine(
@@ -130,7 +195,7 @@ def test_a_report_is_the_same_twice_and_only_one_section_knows_the_machine(
     write(figures=True)
     assert everything() == first
     for path in Path("models").rglob("*.json"):  # as another machine would have written them
-        if path.name in ("training.json", "speed.json"):
+        if path.name == "machine.json":
             path.write_text(path.read_text().replace("a made-up device", "another").replace("10.0", "99.0"))
     monkeypatch.setattr(report.platform, "platform", lambda: "elsewhere")
     page = write(figures=True)
@@ -164,9 +229,12 @@ def test_pictures_of_real_tiles_stay_private_unless_told(project: Path, publish:
 
 def test_the_summary_has_the_headlines_of_the_encoder(project: Path) -> None:
     headline = json.loads(Path("reports/metrics.json").read_text())
-    scores = pd.read_csv("reports/pannuke/scores.csv").set_index(["encoder", "augmentation"])
+    figures = pd.read_csv("reports/pannuke/intervals.csv").set_index(["encoder", "augmentation", "score"])
     assert headline["encoder"] == "resnet50"
-    assert headline["pannuke"]["augmented"]["mean_iou"] == scores.loc[("resnet50", "augmented"), "mean_iou"]
+    for name, score in (("mean_iou", "mean_iou"), ("bpq", "bpq_images"), ("mpq", "mpq_images")):
+        row = figures.loc[("resnet50", "augmented", score)]
+        found = [headline["pannuke"]["augmented"][f"{name}{end}"] for end in ("", "_low", "_high")]
+        assert found == row[["value", "low", "high"]].tolist()
     curves = pd.read_csv("reports/curves.csv")
     assert curves["epoch"].tolist() == [1, 2, 3, 4]
     assert {"plain_train_loss", "augmented_validation_loss"} <= set(curves.columns)
@@ -176,6 +244,6 @@ def test_the_summary_has_the_headlines_of_the_encoder(project: Path) -> None:
 
 
 def test_the_summary_names_a_report_that_is_missing(project: Path) -> None:
-    Path("reports/pannuke/scores.csv").unlink()
-    with pytest.raises(Problem, match=r"reports/pannuke/scores\.csv is missing; run `dvc repro report@pannuke`"):
+    Path("reports/pannuke/intervals.csv").unlink()
+    with pytest.raises(Problem, match=r"reports/pannuke/intervals\.csv is missing; run `dvc repro report@pannuke`"):
         fabricated.run(summary.main)

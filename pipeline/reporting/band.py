@@ -60,5 +60,6 @@ def write_bands(variant: str, basis: str, bands: Sequence[Band], path: Path = BA
     table = pd.DataFrame([{"variant": variant, **band.__dict__, "basis": basis} for band in bands])
     if path.exists():
         old = pd.read_csv(path, dtype={"basis": str})
-        table = pd.concat([old[old["variant"] != variant], table])
+        others = old[old["variant"] != variant]
+        table = pd.concat([others, table]) if len(others) else table
     table.to_csv(path, index=False, lineterminator="\n", float_format="%.6g")

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+NO_BREAK = "\u00a0"  # a space that keeps an interval on one line of a narrow cell
 TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -62,7 +63,7 @@ def figure(value: Estimate) -> str:
     text = score(value.value)
     sd = getattr(value, "sd", None)
     if sd is not None and isfinite(sd):
-        text += f" ± {sd:.3f}"
+        text += f"{NO_BREAK}±{NO_BREAK}{sd:.3f}"
     return text + _ends(value.low, value.high, score)
 
 
@@ -81,4 +82,4 @@ def _ends(low: float, high: float, text: Callable[[float, int], str]) -> str:
     if not isfinite(low) or low == high:
         return ""
     digits = 2 if high - low >= 0.05 else 3
-    return f" [{text(low, digits)}, {text(high, digits)}]"
+    return f" [{text(low, digits)},{NO_BREAK}{text(high, digits)}]"

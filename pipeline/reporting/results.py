@@ -10,7 +10,7 @@ import pandas as pd
 from pipeline.errors import Problem
 from pipeline.files import read_json
 from pipeline.metrics import pixel
-from pipeline.variants import BASELINES
+from pipeline.variants import BASELINES, evaluation_folder
 
 NAMED = ["run", "seed", "dataset", "shard", "index"]  # the columns that name a row of counts.csv and instances.csv
 
@@ -51,9 +51,7 @@ def load_variants(study: str, names: Sequence[tuple[str, str]]) -> list[Variant]
     Raises:
         Problem: naming the first file that is missing, or the first variant that was scored on other test tiles.
     """
-    variants = [
-        load_variant(Path("models") / study / "evaluation" / f"{name}-{kind}", name, kind) for name, kind in names
-    ]
+    variants = [load_variant(evaluation_folder(study, name, kind), name, kind) for name, kind in names]
     for variant in variants:
         for table in (variant.images, variant.instances):
             if not table[NAMED].equals(variants[0].images[NAMED]):

@@ -141,6 +141,7 @@ def test_means_leave_nan_out(values: list[float]) -> None:
     assert float(stats.nan_mean(np.array(values), axis=0)) == pytest.approx(expected, abs=1e-9, nan_ok=True)
     table = np.array([values, values])
     assert stats.nan_mean(table, axis=1) == pytest.approx(np.full(2, expected), abs=1e-9, nan_ok=True)
+    assert np.array_equal(stats.nan_mean(table, axis=-1), stats.nan_mean(table, axis=1), equal_nan=True)
 
 
 @given(st.lists(st.floats(0, 1), max_size=8), st.floats(0.001, 0.999))

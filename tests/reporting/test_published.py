@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.reporting import tables
 from pipeline.reporting.published import Published
 
 
@@ -39,3 +40,13 @@ def test_the_highest_figure_is_the_headline_row(paper: Published) -> None:
 
 def test_each_study_sees_its_own_rows_only() -> None:
     assert set(Published.of("bcss").rows["study"]) == {"bcss"}
+
+
+def test_published_bars_of_nuclei_stand_in_a_table_of_their_own(paper: Published) -> None:
+    bars = {score: paper.others(tables.BARS, score) for score in ("bpq", "mpq")}
+    assert bars["bpq"]["CellViT-SAM-H"] == {"all": 0.675}
+    assert bars["mpq"]["StarDist head on ResNet-50"] == {"all": 0.489}
+
+
+def test_the_paper_has_no_balanced_variant(paper: Published) -> None:
+    assert paper.value("Table 3", "unet", "balanced", "mean_iou") is None

@@ -3,7 +3,9 @@
 import pytest
 from jinja2 import UndefinedError
 
+from pipeline.metrics.stats import Interval
 from pipeline.reporting import rendering
+from pipeline.reporting.scoring import Figure
 
 
 @pytest.mark.parametrize(
@@ -17,10 +19,18 @@ from pipeline.reporting import rendering
         (rendering.signed(None), "–"),
         (rendering.count(7053), "7,053"),
         (rendering.count(None), "–"),
+        (rendering.score(float("nan")), "–"),
+        (rendering.figure(Interval(0.5376, 0.4891, 0.5813, 48)), "0.538 [0.49,_0.58]"),
+        (rendering.figure(Interval(0.8909, 0.8661, 0.9132, 48)), "0.891 [0.866,_0.913]"),
+        (rendering.figure(Figure(0.4821, 0.47, 0.49, 0.01)), "0.482_±_0.010 [0.470,_0.490]"),
+        (rendering.figure(Interval(0.5, float("nan"), float("nan"), 1)), "0.500"),
+        (rendering.change(Interval(-0.1939, -0.2412, 0.0011, 48)), "−0.194 [−0.24,_+0.00]"),
+        (rendering.p_text(0.0142), "0.014"),
+        (rendering.p_text(0.00014), "< 0.001"),
     ],
 )
 def test_figures_as_text(found: str, text: str) -> None:
-    assert found == text
+    assert found == text.replace("_", rendering.NO_BREAK)
 
 
 def test_a_value_that_nobody_gives_is_an_error() -> None:
