@@ -28,13 +28,40 @@ SMALL = {
 }
 OTHERS = "resnet50|efficientnet-b0|tu-tf_efficientnetv2_m|mobilenet_v2|vgg19"
 
-DATA = {"download@pannuke", "convert@pannuke", "split@pannuke", "balance@pannuke", "augment@pannuke"}
+DATA = {"download@pannuke", "convert@pannuke"}
 REPORTS = {"report@pannuke", "summary"}
+EVALUATED = {
+    "evaluate-pannuke@unet-plain",
+    "evaluate-pannuke@unet-augmented",
+    "evaluate-pannuke-ablation@unet-balanced",
+}
+BASELINES = {"evaluate-pannuke-baseline@background-plain", "evaluate-pannuke-baseline@otsu-plain"}
 
 
-def variant(name: str) -> set[str]:
-    """The three stages of a variant."""
-    return {f"{verb}-pannuke@{name}" for verb in ("train", "predict", "evaluate")}
+def plans(run: int = 1) -> set[str]:
+    """The stages that make the plans of a run."""
+    return {f"{verb}@pannuke-{run}" for verb in ("split", "guard", "balance", "augment")}
+
+
+def variant(name: str, run: int = 1) -> set[str]:
+    """The three stages of a variant; all runs are evaluated at once."""
+    return {f"{verb}-pannuke@{run}-{name}" for verb in ("train", "predict")} | {f"evaluate-pannuke@{name}"}
+
+
+def ablation(run: int = 1) -> set[str]:
+    """The three stages of the variant that trains on the balanced plan."""
+    trained = {f"{verb}-pannuke-ablation@{run}-unet-balanced" for verb in ("train", "predict")}
+    return trained | {"evaluate-pannuke-ablation@unet-balanced"}
+
+
+def baselines(run: int = 1) -> set[str]:
+    """The stages of the rows that a model must beat."""
+    return {f"baseline-pannuke@{run}-{name}" for name in ("background", "otsu")} | BASELINES
+
+
+def everything(run: int = 1) -> set[str]:
+    """The stages of a run, from its plans to its scores."""
+    return plans(run) | variant("unet-plain", run) | variant("unet-augmented", run) | ablation(run) | baselines(run)
 
 
 class Project:
@@ -59,15 +86,19 @@ class Project:
 
     def run(self, *command: str) -> str:
         """Run a command in the project; its output is shown when it fails."""
+        done = self.attempt(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def attempt(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command that may fail."""
         environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "GIT_CONFIG_GLOBAL": os.devnull,
             **{f"GIT_{role}_{part}": "test" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")},
         }
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
 
     def commit(self) -> None:
         self.run("git", "add", "--all")
@@ -75,7 +106,11 @@ class Project:
 
     def repro(self, *command: str) -> set[str]:
         """The stages that `dvc repro` (or another command) ran; the check, which follows params.yaml, left out."""
-        output = self.run(*(command or ("dvc", "repro")))
+        return self.ran(self.run(*(command or ("dvc", "repro"))))
+
+    @staticmethod
+    def ran(output: str) -> set[str]:
+        """The stages that DVC says it ran."""
         return set(re.findall(r"^Running stage '(.+)':", output, re.MULTILINE)) - {"check"}
 
 
@@ -83,7 +118,7 @@ class Project:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     project = Project(tmp_path_factory.mktemp("project"))
     ran = project.repro()
-    assert ran == DATA | variant("unet-plain") | variant("unet-augmented") | REPORTS
+    assert ran == DATA | everything() | REPORTS
     project.commit()
     yield project
 
@@ -103,19 +138,40 @@ def test_a_second_run_runs_nothing(project: Project) -> None:
 
 def test_a_learning_rate_retrains_every_variant_and_no_data(project: Project) -> None:
     apply(project.folder / "params.yaml", {"pannuke.train.learning_rate": 0.002})
-    assert project.repro() == variant("unet-plain") | variant("unet-augmented") | REPORTS
+    assert project.repro() == variant("unet-plain") | variant("unet-augmented") | ablation() | REPORTS
 
 
 def test_an_augmentation_factor_retrains_the_augmented_variants(project: Project) -> None:
     apply(project.folder / "params.yaml", {"pannuke.augment.factor": 2})
-    assert project.repro() == {"augment@pannuke"} | variant("unet-augmented") | REPORTS
+    assert project.repro() == {"augment@pannuke-1"} | variant("unet-augmented") | REPORTS
 
 
 def test_a_metric_trains_and_predicts_nothing(project: Project) -> None:
     path = project.folder / "pipeline/metrics/pixel.py"
     path.write_text(path.read_text().replace("def pixel_accuracy", "# changed\ndef pixel_accuracy") + "\n# changed\n")
-    evaluated = {"evaluate-pannuke@unet-plain", "evaluate-pannuke@unet-augmented"}
-    assert evaluated <= project.repro() <= evaluated | REPORTS
+    scored = EVALUATED | baselines()
+    assert scored <= project.repro() <= scored | REPORTS
+
+
+def test_a_way_to_find_nuclei_trains_and_predicts_nothing(project: Project) -> None:
+    apply(project.folder / "params.yaml", {"pannuke.instances.method": "components"})
+    assert project.repro() == EVALUATED | BASELINES | REPORTS
+
+
+def test_another_run_trains_itself_and_no_other(project: Project) -> None:
+    apply(project.folder / "params.yaml", {"pannuke.runs.third": 3})
+    assert project.repro() == everything(3) | REPORTS
+
+
+def test_a_split_that_leaks_stops_before_any_training(project: Project) -> None:
+    path = project.folder / "pipeline/datasets/pannuke.py"
+    text = path.read_text()
+    path.write_text(text.replace("yield Tile(image,", "yield Tile(image * 0 + 200 if index == 3 else image,"))
+    assert path.read_text() != text
+    done = project.attempt("dvc", "repro")
+    assert done.returncode != 0
+    assert "have the same pixels" in done.stderr
+    assert not project.ran(done.stdout) & (plans() - {"split@pannuke-1", "guard@pannuke-1"} | variant("unet-plain"))
 
 
 def test_a_template_rewrites_the_report_alone(project: Project) -> None:
@@ -138,16 +194,14 @@ def test_other_data_reruns_everything(project: Project) -> None:
     apply(project.folder / "params.yaml", {"sample.seed": 8})
     ran = project.repro()
     # The official split and the augmentation do not look at pixels: the same rows, so their stages may be skipped.
-    assert {"download@pannuke", "convert@pannuke", "split@pannuke"} | REPORTS <= ran
-    assert variant("unet-plain") | variant("unet-augmented") <= ran
+    assert {*DATA, "split@pannuke-1", "guard@pannuke-1"} | REPORTS <= ran
+    assert variant("unet-plain") | variant("unet-augmented") | ablation() | baselines() <= ran
 
 
 def test_a_wrong_value_stops_before_any_work(project: Project) -> None:
     apply_text(project.folder / "params.yaml", "  epochs: 1 ", "  epochs: 0 ")
     before = project.run("git", "status", "--porcelain")
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "repro"], cwd=project.folder, capture_output=True, text=True, check=False
-    )
+    done = project.attempt("dvc", "repro")
     assert done.returncode != 0
     assert "pannuke.train.epochs is 0 but should be greater than 0" in done.stderr
     assert re.findall(r"^Running stage '(.+)':", done.stdout, re.MULTILINE) == ["check"]
