@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -12,11 +13,20 @@ from PIL import Image
 from pipeline import report, summary
 from pipeline.errors import Problem
 from pipeline.params import read_params
-from pipeline.reporting import band
+from pipeline.reporting import band, scoring
 from tests import fabricated
 
 PICTURES = {"best.png", "worst.png"}
 FIGURES = {"ranking.png", "ranks.png", "losses.png", "validation.png", "confusion.png"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_resamples() -> Iterator[None]:
+    """Enough to see that intervals and verdicts are there; a report takes many more."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("REPEATS", "PAIRED", "RANKED"):
+            patch.setattr(scoring, name, 200)
+        yield
 
 
 @pytest.fixture(scope="module")
