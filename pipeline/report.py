@@ -1,4 +1,4 @@
-"""Write the report of a study: `python -m pipeline.report <study>`.
+"""Write the report of a study: `python -m pipeline.report <study> <encoder> ...`, with the encoders that it compares.
 
 In:  training, predictions and evaluation of every variant, the study's plans, the tile store, SOURCE.json of
      the data, published.csv, the study's template.
@@ -40,12 +40,14 @@ PACKAGES = ("torch", "segmentation-models-pytorch", "lightning", "numpy", "dvc")
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the report of a study.")
     parser.add_argument("study")
-    name = parser.parse_args().study
+    parser.add_argument("encoders", nargs="+")
+    arguments = parser.parse_args()
+    name = arguments.study
     params = read_params()
     study = params.study(name)
     published = Published.of(name)
-    encoders = dict.fromkeys([*published.encoders(tables.SEGMENTATION), params.encoder])
-    variants = load_variants(name, study.run, params.seed, list(encoders))
+    encoders = list(dict.fromkeys(arguments.encoders))
+    variants = load_variants(name, study.run, params.seed, encoders)
     dataset = study.datasets[0]
     source = read_json(Path("data/raw") / dataset / "SOURCE.json")
 
