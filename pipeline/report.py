@@ -1,4 +1,4 @@
-"""Write the report of a study: `python -m pipeline.report <study>`.
+"""Write the report of a study: `python -m pipeline.report <study> <encoder> ...`, with the encoders that it compares.
 
 In:  evaluation of every variant and baseline, the study's plans, the tile store, SOURCE.json of the data,
      published.csv, band.csv, the study's template.
@@ -41,11 +41,13 @@ PACKAGES = ("torch", "segmentation-models-pytorch", "lightning", "numpy", "dvc")
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the report of a study.")
     parser.add_argument("study")
-    name = parser.parse_args().study
+    parser.add_argument("encoders", nargs="+")
+    arguments = parser.parse_args()
+    name = arguments.study
     params = read_params()
     study = params.study(name)
     published = Published.of(name)
-    variants = load_variants(name, variant_names(study, published, params.encoder))
+    variants = load_variants(name, variant_names(study, arguments.encoders))
     dataset = study.datasets[0]
     source = read_json(Path("data/raw") / dataset / "SOURCE.json")
 
@@ -90,11 +92,10 @@ def main() -> None:
     write_text(REPORTS / f"{name}.md", page)
 
 
-def variant_names(study: Study, published: Published, encoder: str) -> list[tuple[str, str]]:
-    """Encoder and augmentation of every variant: the paper's, that of params.yaml, the ablation, the baselines."""
-    encoders = list(dict.fromkeys([*published.encoders(tables.SEGMENTATION), encoder]))
+def variant_names(study: Study, encoders: Sequence[str]) -> list[tuple[str, str]]:
+    """Encoder and augmentation of every variant: those of the encoders, the ablation, the baselines."""
     names = []
-    for each in encoders:
+    for each in dict.fromkeys(encoders):
         names += [(each, "plain"), (each, "augmented"), *([(each, "balanced")] if each == study.ablation else [])]
     return [*names, *((baseline, "plain") for baseline in BASELINES)]
 

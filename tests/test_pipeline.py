@@ -77,7 +77,7 @@ class Project:
                 shutil.copy(ROOT / name, folder / name)
         # Keep the paper's other encoders out of the lists; what is left has the shape of the real thing.
         text = (folder / "dvc.yaml").read_text()
-        text = text.replace(f", {OTHERS.replace('|', ', ')}]", "]")
+        text = text.replace(f", {OTHERS.replace('|', ', ')}]", "]").replace(f" {OTHERS.replace('|', ' ')}", "")
         text = re.sub(rf"^ *- models/\S*/({OTHERS})-(plain|augmented)\n", "", text, flags=re.MULTILINE)
         (folder / "dvc.yaml").write_text(text)
         apply(folder / "params.yaml", SMALL)

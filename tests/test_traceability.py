@@ -31,7 +31,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         fabricated.make_params()
         fabricated.make_tiles("sample")
         fabricated.make_evaluations(runs=(1, 3))
-        fabricated.run(report.main, "pannuke")
+        fabricated.run(report.main, "pannuke", *fabricated.ENCODERS)
     return place / "reports/pannuke"
 
 

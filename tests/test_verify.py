@@ -26,7 +26,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fabricated.make_params()
         fabricated.make_tiles("sample")
         fabricated.make_evaluations()
-        fabricated.run(report.main, "pannuke")
+        fabricated.run(report.main, "pannuke", *fabricated.ENCODERS)
         (folder / "pipeline").mkdir()
     return folder
 
