@@ -64,6 +64,7 @@ class Runs(Block):
 
 
 class Balance(Block):
+    method: Literal["none", "oversample"]
     max_copies: Positive
 
 
