@@ -36,9 +36,21 @@ class PanNukeSample(Block):
     breast_share: Fraction
 
 
+class TnbcSample(Block):
+    tile_size: int = Field(ge=64, le=512)
+    share: Fraction
+
+
+class MonusegSample(Block):
+    tile_size: int = Field(ge=128, le=1000)
+    images: int = Field(ge=1, le=30)
+
+
 class Sample(Block):
     seed: int = Field(ge=0)
     pannuke: PanNukeSample
+    tnbc: TnbcSample
+    monuseg: MonusegSample
 
 
 class Split(Block):
@@ -142,7 +154,7 @@ class Study(Block):
 class Params(Block):
     encoder: str
     seed: int = Field(ge=0)
-    datasets: dict[Literal["pannuke"], Dataset]
+    datasets: dict[Literal["pannuke", "tnbc", "monuseg"], Dataset]
     sample: Sample
     pannuke: Study
 
