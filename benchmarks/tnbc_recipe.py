@@ -51,14 +51,20 @@ PLAIN: dict[str, Any] = {  # the yardstick: what one would write down first
 OURS: dict[str, Any] = {
     **PLAIN,
     "tnbc.augment.online": {**ONLINE, "scale": 0.25, "stain": 0.3, "colour": 0.1},
-    "tnbc.train.epochs": 70,
+    "tnbc.model.decoder_channels": [128, 64, 32, 16],
+    "tnbc.train.epochs": 50,
 }
+SHORT = {**PLAIN, "tnbc.train.epochs": 6}  # 228 steps: what an ingredient is worth, where time is short
 RECIPES: dict[str, dict[str, Any]] = {
     "plain": PLAIN,
     "ours": OURS,
-    "plain-random": {**PLAIN, "tnbc.model.weights": "random"},
-    "plain-without-monuseg": {**PLAIN, "tnbc.datasets": ["tnbc"], "tnbc.train.epochs": 40},  # as many steps
-    "plain-without-colour": {**PLAIN, "tnbc.augment.online": {**ONLINE, "colour": 0.0}},
+    "short": SHORT,
+    "short-random": {**SHORT, "tnbc.model.weights": "random"},
+    "short-tnbc-alone": {**SHORT, "tnbc.datasets": ["tnbc"], "tnbc.train.epochs": 9},  # 225 steps
+    "short-crops-alone": {
+        **SHORT,
+        "tnbc.augment.online": {**ONLINE, "flips": False, "turns": False, "colour": 0.0},
+    },
 }
 FLIPS = {"": False, "+flips": True}  # each recipe predicts without and with test-time flips
 
