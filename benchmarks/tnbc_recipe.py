@@ -1,6 +1,6 @@
 """Train recipes for real TNBC through the pipeline's own stages, and compare them on the 25 test images.
 
-    python benchmarks/tnbc_recipe.py WORK --data DATA --weights FILE [--recipes plain ours ...] [--hold-out 9 10]
+    python -m benchmarks.tnbc_recipe WORK --data DATA --weights FILE [--recipes plain ours ...] [--hold-out 9 10]
 
 DATA holds tnbc/ and monuseg/ as published, FILE is the ImageNet checkpoint of tf_efficientnet_lite0 (safetensors). Each
 recipe is trained in WORK/<recipe> with a params.yaml of its own, unless it has predictions there already. The result is
