@@ -28,7 +28,8 @@ SMALL = {
 }
 OTHERS = "resnet50|efficientnet-b0|tu-tf_efficientnetv2_m|mobilenet_v2|vgg19"
 
-DATA = {"download@pannuke", "convert@pannuke", "split@pannuke", "balance@pannuke", "augment@pannuke"}
+STORES = {f"{verb}@{name}" for verb in ("download", "convert") for name in ("pannuke", "tnbc", "monuseg")}
+DATA = STORES | {"split@pannuke", "balance@pannuke", "augment@pannuke"}
 REPORTS = {"report@pannuke", "summary"}
 
 
