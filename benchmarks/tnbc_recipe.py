@@ -66,6 +66,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "tnbc.augment.online": {**ONLINE, "flips": False, "turns": False, "colour": 0.0},
     },
 }
+RUN = "1"  # the official split
 FLIPS = {"": False, "+flips": True}  # each recipe predicts without and with test-time flips
 
 
@@ -109,7 +110,7 @@ def train(work: Path, recipe: str, changes: dict[str, Any], hold_out: list[str])
             link.symlink_to(work / "data" / name, target_is_directory=True)
     write_params(folder, changes)
     if not (folder / "predictions+flips").is_dir():
-        stage(folder, "split", "tnbc")
+        stage(folder, "split", "tnbc", RUN)
         if hold_out:
             path = folder / "data/plans/tnbc/run1/seed42/split.csv"
             plan = read_plan(path)
@@ -118,12 +119,12 @@ def train(work: Path, recipe: str, changes: dict[str, Any], hold_out: list[str])
                 split=np.where(held, "test", "train")[plan["split"] == "train"]
             )
             write_plan(plan, path)
-        for name in ("balance", "augment"):
-            stage(folder, name, "tnbc")
-        stage(folder, "train", "tnbc", ENCODER, "augmented")
+        for name in ("guard", "balance", "augment"):
+            stage(folder, name, "tnbc", RUN)
+        stage(folder, "train", "tnbc", RUN, ENCODER, "augmented")
         for suffix, flips in FLIPS.items():
             write_params(folder, {**changes, "tnbc.predict.flips": flips})
-            stage(folder, "predict", "tnbc", ENCODER, "augmented")
+            stage(folder, "predict", "tnbc", RUN, ENCODER, "augmented")
             (variant(folder) / "predictions").rename(folder / f"predictions{suffix}")
 
 
