@@ -5,6 +5,7 @@ a part of the data set. Tiles are streamed, so memory grows with neither.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def convert(name: str, record_path: Path, tiles: Path) -> None:
     )
     with replacing(tiles) as temporary:
         for source in sources:
-            write_shard(source, temporary / f"{source.name}.h5", info)
+            pixel = getattr(source, "microns_per_pixel", module.MICRONS_PER_PIXEL)
+            write_shard(source, temporary / f"{source.name}.h5", replace(info, microns_per_pixel=pixel))
 
 
 def check_unchanged(recorded: dict[Path, int], cure: str) -> None:
