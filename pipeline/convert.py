@@ -48,8 +48,9 @@ def convert(name: str, record_path: Path, tiles: Path) -> None:
     )
     with replacing(tiles) as temporary:
         for source in sources:
-            pixel = getattr(source, "microns_per_pixel", module.MICRONS_PER_PIXEL)
-            write_shard(source, temporary / f"{source.name}.h5", replace(info, microns_per_pixel=pixel))
+            pixel, magnification = getattr(source, "resolution", (info.microns_per_pixel, info.magnification))
+            own = replace(info, microns_per_pixel=pixel, magnification=magnification)
+            write_shard(source, temporary / f"{source.name}.h5", own)
 
 
 def check_unchanged(recorded: dict[Path, int], cure: str) -> None:

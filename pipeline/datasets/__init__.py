@@ -16,7 +16,7 @@ and a part, which becomes one shard of the tile store, has
     files: list[Path]                           that it reads
     count: int                                  of tiles
     tile_size: int | tuple[int, int]            px a side, or height and width
-    microns_per_pixel: float                    only where it is not the same in all parts
+    resolution: tuple[float, float]             µm per px, magnification; only where parts differ in it
     tiles() -> Iterator[Tile]                   in order, streamed; a Problem names file and tile
 
 There is no list of modules: adding a data set touches no file that another one depends on.

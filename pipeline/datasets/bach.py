@@ -119,7 +119,9 @@ def _check_labels(truth: Member, images: dict[str, dict[str, Member]]) -> None:
     for label, files in images.items():
         for name, image in files.items():
             if rows.get(name) != label:
-                raise Problem(f"{truth} gives {name} the label {rows.get(name, 'none')}, but it lies at {image}; {CURE}.")
+                raise Problem(
+                    f"{truth} gives {name} the label {rows.get(name, 'none')}, but it lies at {image}; {CURE}."
+                )
     lost = sorted(set(rows) - {name for files in images.values() for name in files})
     if lost:
         raise Problem(f"{truth} names {lost[0]}.tif and {len(lost) - 1} more that are not there; {CURE}.")

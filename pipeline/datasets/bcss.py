@@ -92,10 +92,11 @@ def _region(name: str, image: Member, mask: Member) -> "Region":
             f"{image} does not begin with the barcode of a patient of BCSS, such as TCGA-A1-A0SK, without which nobody"
             f" can keep patients apart; {CURE}."
         )
-    microns_per_pixel = float(size[1]) if size else MICRONS_PER_PIXEL
-    if not 0.1 <= microns_per_pixel <= 10:
-        raise Problem(f"{image} has a name that gives a pixel {microns_per_pixel:g} µm, outside 0.1 to 10; {CURE}.")
-    return Region(name, image, mask, barcode[1], barcode[1] + (barcode[3] or ""), barcode[2], microns_per_pixel)
+    pixel = float(size[1]) if size else MICRONS_PER_PIXEL
+    if not 0.1 <= pixel <= 10:
+        raise Problem(f"{image} has a name that gives a pixel {pixel:g} µm, outside 0.1 to 10; {CURE}.")
+    resolution = (pixel, MAGNIFICATION * MICRONS_PER_PIXEL / pixel)
+    return Region(name, image, mask, barcode[1], barcode[1] + (barcode[3] or ""), barcode[2], resolution)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Region:
     patient: str  # TCGA-A1-A0SK
     slide: str  # TCGA-A1-A0SK-DX1
     institution: str  # A1
-    microns_per_pixel: float
+    resolution: tuple[float, float]
     tile_size = TILE
 
     @property

@@ -52,7 +52,7 @@ def test_a_region_is_cut_to_tiles_that_give_it_back(tmp_path: Path) -> None:
     codes = np.random.default_rng(1).integers(0, 22, (TILE + 30, 2 * TILE + 7))
     (region,) = find(write(tmp_path, codes))
     tiles = list(region.tiles())
-    assert (region.name, region.count, region.tile_size, region.microns_per_pixel) == (NAME, 6, 224, 0.25)
+    assert (region.name, region.count, region.tile_size, region.resolution) == (NAME, 6, 224, (0.25, 40.0))
     assert [(tile.y, tile.x) for tile in tiles] == [(y, x) for y in (0, 224) for x in (0, 224, 448)]
     assert [tile.source_index for tile in tiles] == list(range(6))
     rows = [np.hstack([tile.class_map for tile in tiles[at : at + 3]]) for at in (0, 3)]
@@ -105,7 +105,7 @@ def test_a_tile_does_not_hold_its_region_in_memory(tmp_path: Path) -> None:
 def test_names_tell_patient_slide_institution_and_pixel(tmp_path: Path) -> None:
     for name in (NAME, OTHER, "TCGA-OL-A5D6-DX1_xmin1_ymin2_MPP-0.5", "TCGA-E9-A5FL-DX1_xmin1_ymin2_MAG-10.00"):
         write(tmp_path, np.ones((2, 2)), name)
-    found = [(region.patient, region.slide, region.institution, region.microns_per_pixel) for region in find(tmp_path)]
+    found = [(region.patient, region.slide, region.institution, region.resolution[0]) for region in find(tmp_path)]
     assert found == [
         ("TCGA-A1-A0SK", "TCGA-A1-A0SK-DX1", "A1", 0.25),
         ("TCGA-A2-A0YE", "TCGA-A2-A0YE-DX1", "A2", 0.25),
