@@ -5,6 +5,7 @@ a part of the data set. Tiles are streamed, so memory grows with neither.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,9 @@ def convert(name: str, record_path: Path, tiles: Path) -> None:
     )
     with replacing(tiles) as temporary:
         for source in sources:
-            write_shard(source, temporary / f"{source.name}.h5", info)
+            pixel, magnification = getattr(source, "resolution", (info.microns_per_pixel, info.magnification))
+            own = replace(info, microns_per_pixel=pixel, magnification=magnification)
+            write_shard(source, temporary / f"{source.name}.h5", own)
 
 
 def check_unchanged(recorded: dict[Path, int], cure: str) -> None:

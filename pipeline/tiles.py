@@ -1,6 +1,6 @@
 """The tile store: the one format that every stage after `convert` reads.
 
-`data/tiles/<dataset>/<shard>.h5`, one shard a fold, slide or patient, all tiles of a shard of one size:
+`data/tiles/<dataset>/<shard>.h5`, one shard a fold, slide or patient, all tiles of a shard of one size, mostly square:
 
     images      (N, H, W, 3) uint8
     classes     (N, H, W)    uint8   class map: index into the class names, 255 = ignore
@@ -71,14 +71,15 @@ class ShardInfo:
 class ShardWriter:
     """Write a shard tile by tile, so that memory does not grow with the shard.
 
-    The number of tiles and their size are fixed at the start, as contiguous arrays need.
+    The number of tiles and their size (px a side, or height and width) are fixed at the start, as contiguous arrays
+    need.
     """
 
-    def __init__(self, path: Path, count: int, tile_size: int, info: ShardInfo) -> None:
+    def __init__(self, path: Path, count: int, tile_size: int | tuple[int, int], info: ShardInfo) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = h5py.File(path, "w", track_order=False)
         self._count = count
-        side = (tile_size, tile_size)
+        side = (tile_size, tile_size) if isinstance(tile_size, int) else tile_size
         self._images = self._file.create_dataset("images", (count, *side, 3), "u1")
         self._classes = self._file.create_dataset("classes", (count, *side), "u1")
         self._instances = self._file.create_dataset("instances", (count, *side), "i4")
