@@ -8,6 +8,7 @@ the bit map keeps all: bit 0 is class 1, bit 1 class 2, and so on.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,16 @@ class Annotations:
         size, corner = grid.tile_size, np.array(grid.corner(*position), np.float64)
         classes, bits = np.zeros((size, size), np.uint8), np.zeros((size, size), np.uint8)
         for number in shapes:
-            rings = [(ring - corner) / grid.downsample for ring in rings_of(self.shapes[number])]
+            rings = [(ring - corner) / grid.downsample for ring in self._rings[number]]
             rows, columns = window(rings, size, size)
             inside = rasterise(rings, rows, columns)
             classes[rows, columns][inside] = self.codes[number]
             bits[rows, columns][inside] |= np.uint8(1 << (self.codes[number] - 1))
         return classes, bits, int(((bits & (bits - np.uint8(1))) > 0)[bits > 0].sum())
+
+    @cached_property
+    def _rings(self) -> list[list[Ring]]:
+        return [rings_of(shape) for shape in self.shapes]
 
     def told(self) -> list[str]:
         """One clause a thing that a person should know about the file."""
@@ -100,13 +105,15 @@ def read_annotations(path: Path, codes: Mapping[str, int]) -> Annotations:
         names = class_names(feature)
         code = next((codes[name.strip().lower()] for name in names if name.strip().lower() in codes), None)
         if code is None:
-            found.left_out[f"of class {names[0]!r}" if names else "without a class"] += 1
+            found.left_out[f"features of class {names[0]!r}" if names else "features without a class"] += 1
             continue
         parts: list[BaseGeometry] = []
+        others = False
         for geometry in _simple_geometries(feature.get("geometry")):
             kind = str(geometry.get("type"))
             if kind != "Polygon":
-                found.left_out[f"of kind {kind}"] += 1
+                found.left_out[f"geometries of kind {kind}"] += 1
+                others = True
                 continue
             try:
                 parts += _polygon(geometry["coordinates"])
@@ -117,7 +124,7 @@ def read_annotations(path: Path, codes: Mapping[str, int]) -> Annotations:
             shape = _areas(shapely.make_valid(shape, method="structure", keep_collapsed=False))
             found.repaired += 1
         if shape.is_empty:
-            found.left_out["without an area"] += 1
+            found.left_out["features without an area"] += not others
             continue
         found.shapes.append(shape)
         found.codes.append(code)
