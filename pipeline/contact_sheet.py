@@ -1,4 +1,4 @@
-"""A picture of a slide: its thumbnail with the annotated outlines, and which tiles were kept or found to be background."""
+"""A picture of a slide: its thumbnail with the annotated outlines, and which tiles were kept or are background."""
 
 from pathlib import Path
 

@@ -63,7 +63,9 @@ def convert(name: str, record_path: Path, tiles: Path, settings: Any = None) -> 
                 problems.append(str(problem))
         if problems:
             listed = "\n        ".join(problems)
-            raise Problem(listed if len(sources) == 1 else f"{len(problems)} of {len(sources)} parts failed:\n        {listed}")
+            raise Problem(
+                listed if len(sources) == 1 else f"{len(problems)} of {len(sources)} parts failed:\n        {listed}"
+            )
 
 
 def check_unchanged(recorded: dict[Path, int], cure: str) -> None:

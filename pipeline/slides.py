@@ -116,14 +116,20 @@ class Slide:
             wanted = level_downsample
         size = int(self.width / wanted), int(self.height / wanted)
         return Grid(
-            tile_size, stride, level, level_downsample, wanted, self.microns_per_pixel * wanted, *(max(1, s) for s in size)
+            tile_size,
+            stride,
+            level,
+            level_downsample,
+            wanted,
+            self.microns_per_pixel * wanted,
+            *(max(1, s) for s in size),
         )
 
     def read(self, grid: Grid, column: int, row: int) -> Pixels:
         """What a tile has of the slide, (h, w, 3); smaller than a tile at the right and bottom border."""
         width, height = grid.inside(column, row)
-        part = self._region(grid.corner(column, row), grid.level, grid.downsample / grid.level_downsample, width, height)
-        return np.asarray(part)
+        ratio = grid.downsample / grid.level_downsample
+        return np.asarray(self._region(grid.corner(column, row), grid.level, ratio, width, height))
 
     def overview(self, downsample: int) -> Pixels:
         """The whole slide with so many px of full resolution on one px, read block by block from the nearest level."""

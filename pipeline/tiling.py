@@ -1,8 +1,8 @@
 """Choose the tiles of a slide: all with a lesion, and some without, drawn at random.
 
-A slide has tens of thousands of tiles, few of them worth reading. Tiles with a lesion are known from the outlines. Tiles
-without are drawn in random order from those that an overview does not show as plain glass, and read until there are enough.
-A tile whose RGB standard deviation is too small is background and dropped, with a lesion or without.
+A slide has tens of thousands of tiles, few of them worth reading. Tiles with a lesion are known from the outlines.
+Tiles without are drawn in random order from those that an overview does not show as plain glass, and read until there
+are enough. A tile whose RGB standard deviation is too small is background and dropped, with a lesion or without.
 """
 
 import itertools
@@ -21,7 +21,8 @@ import numpy.typing as npt
 from pipeline.annotations import Annotations, Position
 from pipeline.slides import Grid, Pixels, Slide, spread
 
-PATCH = 16  # px of the overview on a side of a tile
+PATCH = 16  # px of the overview on a side of a tile, at least
+SHARP = 1024  # px of the overview's longer side, at least
 READERS = 2  # threads; OpenSlide decodes without holding Python's lock
 AHEAD = 8  # tiles that are read before they are asked for
 GLASS = 0.25  # of the background threshold: what an overview must show for a tile to be worth reading
@@ -65,11 +66,10 @@ class Chosen:
     overview_downsample: int
     met: dict[Position, list[int]]  # outlines that tiles meet
     kept: list[Considered] = field(default_factory=list)
-    spool: IO[bytes] | None = None
+    spool: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
 
     def images(self) -> Iterator[Pixels]:
         """The kept tiles' pixels in order, (S, S, 3), white beyond the slide. To be read once."""
-        assert self.spool is not None
         size = self.grid.tile_size
         with self.spool as spool:
             spool.seek(0)
@@ -84,17 +84,17 @@ class Chosen:
 def choose(slide: Slide, annotations: Annotations, settings: Settings) -> Chosen:
     """Choose and read the tiles of a slide; the same ones each time, whatever the number of threads."""
     grid = slide.grid(settings.tile_size, settings.stride, settings.microns_per_pixel)
-    downsample = max(1, int(grid.tile_size * grid.downsample / PATCH))
+    finest = max(slide.width, slide.height) // SHARP
+    downsample = max(1, min(int(grid.tile_size * grid.downsample / PATCH), finest))
     overview = slide.overview(downsample)
     met = annotations.tiles(grid)
     lesions: list[Considered] = []
     for position, shapes in met.items():
         width, height = grid.inside(*position)
-        pixels = int((annotations.draw(grid, position, shapes)[0][:height, :width] > 0).sum())
-        if pixels:
-            lesions.append(Considered(*position, LESION, pixels))
+        count = int((annotations.draw(grid, position, shapes)[0][:height, :width] > 0).sum())
+        if count:
+            lesions.append(Considered(*position, LESION, count))
     chosen = Chosen(grid, lesions.copy(), overview, downsample, met)
-    chosen.spool = tempfile.TemporaryFile()
     with ThreadPoolExecutor(READERS) as pool:
         for tile, pixels in _read(pool, slide, grid, lesions):
             _keep_or_drop(chosen, tile, pixels, settings.background)
@@ -113,7 +113,6 @@ def _keep_or_drop(chosen: Chosen, tile: Considered, pixels: Pixels, background: 
     if tile.spread < background:
         tile.state = BACKGROUND
         return
-    assert chosen.spool is not None
     chosen.spool.write(np.ascontiguousarray(pixels).data)
     chosen.kept.append(tile)
 

@@ -1,8 +1,9 @@
 """BRACS: whole slides of breast lesions and the lesions' outlines from QuPath (docs/datasets/bracs.md).
 
-Slides (`BRACS_1494.svs`, under `train`, `val`, `test`) and outlines (`BRACS_1494.geojson`, exported from `.qpdata`) may lie
-anywhere in the folder, paired by name; a table (`.xlsx` or `.csv`) tells the patients. Each slide is a shard. A slide that
-cannot be used is a part whose tiles end in a Problem, so that the others are converted before the stage fails.
+Slides (`BRACS_1494.svs`, under `train`, `val`, `test`) and outlines (`BRACS_1494.geojson`, exported from `.qpdata`) may
+lie anywhere in the folder, paired by name; a table (`.xlsx` or `.csv`) tells the patients. Each slide is a shard. A
+slide that cannot be used is a part whose tiles end in a Problem, so that the others are converted before the stage
+fails.
 """
 
 import csv
@@ -63,7 +64,7 @@ def find(folder: Path, settings: "Settings | None" = None) -> list["WholeSlide"]
     """The slides in `folder`, by name, and annotations without a slide; `settings` say how slides are cut.
 
     Raises:
-        Problem: there is no slide at all, or a slide that `settings.slides` asks for is not there, or the table is wrong.
+        Problem: there is no slide, or none of a name that `settings.slides` asks for, or the table is wrong.
     """
     found: dict[str, dict[str, list[Path]]] = {"slide": {}, "annotation": {}, "qpdata": {}}
     tables = []
@@ -143,7 +144,9 @@ class WholeSlide:
             if len(paths) > 1:
                 raise Problem(f"{paths[0]} and {paths[1]} are both {kind} of {self.name}; move one of them away.")
         if not self.slides:
-            raise Problem(f"{self.annotations[0]} is an annotation without a slide {self.name}.svs; add it or move it away.")
+            raise Problem(
+                f"{self.annotations[0]} is an annotation without a slide {self.name}.svs; add it or move it away."
+            )
         if not self.annotations and self.qpdata:
             raise Problem(
                 f"{self.slides[0]} has {self.qpdata[0].name} but no {self.name}.geojson; export it as {EXPORT} says."
@@ -204,6 +207,8 @@ class WholeSlide:
 
     def close(self) -> None:
         """Forget what was read; a data set may have hundreds of slides."""
+        if chosen := self.__dict__.get("_chosen"):
+            chosen.spool.close()
         for name in ("_chosen", "_annotations", "count"):
             self.__dict__.pop(name, None)
         if slide := self.__dict__.pop("_slide", None):

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.drawing import scenes
-from pipeline.drawing.canvas import Canvas, Rng, between
+from pipeline.drawing.canvas import Canvas, Rng
 from pipeline.drawing.lesions import fat, hyperplasia
 from pipeline.drawing.stain import Stain, photograph
 

@@ -1,4 +1,4 @@
-"""The table that comes with a data set of slides: which patient each slide is of, its part of the split and its label."""
+"""The table that comes with a data set of slides: each slide's patient, its part of the split and its label."""
 
 import re
 from dataclasses import dataclass
@@ -45,7 +45,9 @@ def read_table(path: Path) -> dict[str, Row]:
     for sheet in sheets:
         for name, row in _rows(sheet.fillna("").to_numpy().tolist()):
             if rows.setdefault(name, row).patient != row.patient:
-                raise Problem(f"{path} gives slide {name} two patients, {rows[name].patient} and {row.patient}; mend it.")
+                raise Problem(
+                    f"{path} gives slide {name} two patients, {rows[name].patient} and {row.patient}; mend it."
+                )
     if not rows:
         raise Problem(f"{path} has no columns of slides and of patient ids; name them 'WSI Filename' and 'Patient Id'.")
     return rows

@@ -36,7 +36,7 @@ def hyperplasia(canvas: Canvas, rng: Rng, corners: int) -> npt.NDArray[np.float6
             at = Vector(centre.y + away.y * far + long.y * part, centre.x + away.x * far + long.x * part)
             hole(canvas, blob(canvas, rng, at, 2.4, 0.3))
     rows, columns = canvas.instances.shape
-    for _ in range(int(0.03 * radius * radius * 3.2)):
+    for _ in range(int(0.08 * radius * radius * 3.2)):
         at = Vector(centre.y + between(rng, (-1, 1)) * radius, centre.x + between(rng, (-1, 1)) * radius)
         row, column = min(rows - 1, int(at.y / pixel)), min(columns - 1, int(at.x / pixel))
         if inside[row, column] > 0.5:
@@ -44,13 +44,16 @@ def hyperplasia(canvas: Canvas, rng: Rng, corners: int) -> npt.NDArray[np.float6
     return _outline(inside > 0.5, centre, pixel, corners)
 
 
-def _outline(
-    mask: npt.NDArray[np.bool_], centre: Vector, pixel: float, corners: int
-) -> npt.NDArray[np.float64]:
+def _outline(mask: npt.NDArray[np.bool_], centre: Vector, pixel: float, corners: int) -> npt.NDArray[np.float64]:
     """Where rays from the centre leave the mask for good, x and y in px; rays go to points evenly along a square."""
     quarter = corners // 4
     steps = [2 * (number + 0.5) / quarter - 1 for number in range(quarter)]
-    rays = [(-1.0, s) for s in steps] + [(s, 1.0) for s in steps] + [(1.0, -s) for s in steps] + [(-s, -1.0) for s in steps]
+    rays = (
+        [(-1.0, s) for s in steps]
+        + [(s, 1.0) for s in steps]
+        + [(1.0, -s) for s in steps]
+        + [(-s, -1.0) for s in steps]
+    )
     middle = centre.y / pixel, centre.x / pixel
     reach = min(mask.shape) // 2
     points = []
