@@ -53,7 +53,7 @@ class _Stream:
                 value, end = self._decoder.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
                 if self._ended:
-                    raise (EOFError() if error.pos >= len(self._text.rstrip()) - 1 else error) from None
+                    raise (EOFError() if _is_cut(error) else error) from None
             else:
                 if end < len(self._text) or self._ended:  # else a number may go on
                     self._at = end
@@ -74,6 +74,14 @@ class _Stream:
             self.skip(",")
 
 
+def _is_cut(error: json.JSONDecodeError) -> bool:
+    """Whether text is wrong only in that it ends too early: within a string, a word or a number, or before a value."""
+    rest = error.doc[error.pos :].strip()
+    in_escape = "escape" in error.msg and len(rest) <= len("\\uDEAD")
+    in_word = any(word.startswith(rest) for word in ("null", "true", "false"))
+    return error.msg.startswith("Unterminated") or in_escape or in_word or not rest.strip("+-.eE")
+
+
 def read_features(path: Path) -> Iterator[dict[str, Any]]:
     """The features of a FeatureCollection, of a bare list (QuPath before 0.3), or the one Feature that the file is.
 
@@ -88,7 +96,9 @@ def read_features(path: Path) -> Iterator[dict[str, Any]]:
                 if not isinstance(feature, dict) or feature.get("type") != "Feature":
                     raise ValueError(f"its item {count} is no Feature")
                 yield feature
-    except EOFError:
+    except (EOFError, UnicodeDecodeError) as error:
+        if isinstance(error, UnicodeDecodeError) and error.reason != "unexpected end of data":
+            raise Problem(f"{path} is no GeoJSON of annotations: it is no text; {CURE}.") from None
         what = f"ends in the middle, after {count:,} whole features" if path.stat().st_size else "is empty"
         raise Problem(f"{path} {what}; {CURE}.") from None
     except (ValueError, RecursionError, OSError) as error:
