@@ -3,6 +3,7 @@
 Positions on a slide are in px of its full resolution, x to the right and y down from its top left corner.
 """
 
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ import tifffile
 from PIL import Image
 
 from pipeline.errors import Problem
+
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it finds wrong is told by OpenSlide, or not at all
 
 Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB
 
@@ -96,7 +99,7 @@ class Slide:
         if given is not None or power:
             return given if given is not None else 10 / power  # type: ignore[operator]
         raise Problem(
-            f"{self.path} does not tell its resolution; give it in slide_microns_per_pixel, if all such slides share it."
+            f"{self.path} does not tell its resolution; give it in slide_microns_per_pixel if all such slides share it."
         )
 
     def grid(self, tile_size: int, stride: int, microns_per_pixel: float | None = None) -> Grid:
