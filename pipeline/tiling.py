@@ -21,10 +21,13 @@ import numpy.typing as npt
 from pipeline.annotations import Annotations, Position
 from pipeline.slides import Grid, Pixels, Slide, spread
 
+Worth = npt.NDArray[np.bool_]  # (rows, columns) of a grid
+
 PATCH = 16  # px of the overview on a side of a tile, at least
 SHARP = 1024  # px of the overview's longer side, at least
 READERS = 2  # threads; OpenSlide decodes without holding Python's lock
 AHEAD = 8  # tiles that are read before they are asked for
+IN_MEMORY = 256 << 20  # bytes of a slide's kept tiles; more of them go to a temporary file
 GLASS = 0.25  # of the background threshold: what an overview must show for a tile to be worth reading
 
 LESION, FREE, BACKGROUND, GLASSY, UNDRAWN = "lesion", "lesion-free", "background", "glass", "not drawn"
@@ -58,7 +61,7 @@ class Considered:
 
 @dataclass
 class Chosen:
-    """The tiles of a slide: the index of all, and the pixels of those that are kept, spooled to disk."""
+    """The tiles of a slide: the index of all, and the pixels of those that are kept, to disk if many."""
 
     grid: Grid
     index: list[Considered]
@@ -66,7 +69,7 @@ class Chosen:
     overview_downsample: int
     met: dict[Position, list[int]]  # outlines that tiles meet
     kept: list[Considered] = field(default_factory=list)
-    spool: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
+    spool: IO[bytes] = field(default_factory=lambda: tempfile.SpooledTemporaryFile(IN_MEMORY))  # noqa: SIM115
 
     def images(self) -> Iterator[Pixels]:
         """The kept tiles' pixels in order, (S, S, 3), white beyond the slide. To be read once."""
@@ -95,17 +98,18 @@ def choose(slide: Slide, annotations: Annotations, settings: Settings) -> Chosen
         if count:
             lesions.append(Considered(*position, LESION, count))
     chosen = Chosen(grid, lesions.copy(), overview, downsample, met)
+    worth = worth_reading(chosen, settings)
     with ThreadPoolExecutor(READERS) as pool:
         for tile, pixels in _read(pool, slide, grid, lesions):
             _keep_or_drop(chosen, tile, pixels, settings.background)
         wanted = max(settings.at_least, math.floor(len(chosen.kept) * settings.lesion_free))
         enough = len(chosen.kept) + wanted
-        for tile, pixels in _read(pool, slide, grid, _free(chosen, slide, settings) if wanted else ()):
+        for tile, pixels in _read(pool, slide, grid, _free(chosen, worth, slide, settings) if wanted else ()):
             chosen.index.append(tile)
             _keep_or_drop(chosen, tile, pixels, settings.background)
             if len(chosen.kept) == enough:
                 break
-    _complete(chosen, settings)
+    _complete(chosen, worth)
     return chosen
 
 
@@ -139,7 +143,7 @@ def _read(
             future.cancel()
 
 
-def _worth_reading(chosen: Chosen, settings: Settings) -> npt.NDArray[np.bool_]:
+def worth_reading(chosen: Chosen, settings: Settings) -> Worth:
     """Which tiles (rows, columns) an overview does not show as plain glass.
 
     An overview smooths, so what it shows is compared with a part of the threshold; stain alone, without any texture, is
@@ -155,9 +159,9 @@ def _worth_reading(chosen: Chosen, settings: Settings) -> npt.NDArray[np.bool_]:
     return worth
 
 
-def _free(chosen: Chosen, slide: Slide, settings: Settings) -> Iterator[Considered]:
+def _free(chosen: Chosen, worth: Worth, slide: Slide, settings: Settings) -> Iterator[Considered]:
     """Tiles without a lesion that are worth reading, in random order that depends on seed and slide alone."""
-    worth = _worth_reading(chosen, settings)
+    worth = worth.copy()
     for tile in chosen.index:
         worth[tile.row, tile.column] = False
     rows, columns = np.nonzero(worth)
@@ -166,10 +170,9 @@ def _free(chosen: Chosen, slide: Slide, settings: Settings) -> Iterator[Consider
         yield Considered(int(columns[number]), int(rows[number]), FREE)
 
 
-def _complete(chosen: Chosen, settings: Settings) -> None:
+def _complete(chosen: Chosen, worth: Worth) -> None:
     """Add the tiles that were not read to the index, and put it in the order of rows."""
     seen = {(tile.column, tile.row) for tile in chosen.index}
-    worth = _worth_reading(chosen, settings)
     for row, column in np.ndindex(worth.shape):
         if (column, row) not in seen:
             chosen.index.append(Considered(column, row, UNDRAWN if worth[row, column] else GLASSY))
