@@ -50,8 +50,7 @@ def read_plan(path: Path) -> pd.DataFrame:
 def check_plan(plan: pd.DataFrame) -> None:
     """Refuse a plan that leaks: a tile, slide or patient (where known) on two sides of the split.
 
-    Patients of TCGA are known by their barcode (TCGA-XX-XXXX) in every data set that draws on it, so they are one
-    patient in all of them; other names mean something within their data set only.
+    A patient of TCGA is the same one in every data set; other names mean something within their data set only.
 
     Raises:
         Problem: naming the first that does.
@@ -59,10 +58,9 @@ def check_plan(plan: pd.DataFrame) -> None:
     unknown = set(plan["split"]) - set(SPLITS)
     if unknown:
         raise Problem(f"the plan has splits named {sorted(unknown)}; they must be among {list(SPLITS)}.")
-    barcode = (plan["patient"] + " " + plan["slide"]).str.upper().str.extract(TCGA, expand=False).fillna("")
+    named = plan.assign(**{"TCGA patient": tcga_patients(plan)})
     for columns in (TILE, ["dataset", "slide"], ["dataset", "patient"], ["TCGA patient"]):
-        known = plan.assign(**{"TCGA patient": barcode})
-        known = known[known[columns[-1]] != ""]
+        known = named[named[columns[-1]] != ""]
         sides = known.groupby(columns, sort=True)["split"].nunique()
         leaking = sides[sides > 1]
         if len(leaking):
@@ -72,3 +70,12 @@ def check_plan(plan: pd.DataFrame) -> None:
             raise Problem(
                 f"the plan puts {columns[-1]} {name}{more} on two sides of the split; split by group instead."
             )
+
+
+def tcga_patients(plan: pd.DataFrame) -> "pd.Series[str]":
+    """The barcode (TCGA-XX-XXXX) in the name of each row's patient or slide, by which several data sets know a patient.
+
+    Empty where there is none.
+    """
+    names = (plan["patient"] + " " + plan["slide"]).str.upper()
+    return names.str.extract(TCGA, expand=False).fillna("")

@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline import datasets
 from pipeline.errors import Problem, run_stage
 from pipeline.params import Study, read_params
-from pipeline.plan import SPLITS, plan_folder, write_plan
+from pipeline.plan import SPLITS, plan_folder, tcga_patients, write_plan
 from pipeline.tiles import shards
 from pipeline.transforms import IDENTITY
 
@@ -86,7 +86,8 @@ def split_group(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.Da
             f"{' and '.join(study.datasets)} tells neither patient nor slide of its tiles;"
             " set split.by to official or random in params.yaml."
         )
-    return _assign(tiles, tiles["dataset"] + "/" + groups, study.split.fractions, run, seed)
+    known = tcga_patients(tiles)
+    return _assign(tiles, known.where(known != "", tiles["dataset"] + "/" + groups), study.split.fractions, run, seed)
 
 
 def _assign(tiles: pd.DataFrame, groups: pd.Series, fractions: list[float], run: int, seed: int) -> pd.DataFrame:

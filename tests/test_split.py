@@ -49,6 +49,12 @@ def test_a_slide_stands_for_an_unknown_patient() -> None:
     check_plan(plan)
 
 
+def test_a_tcga_patient_of_two_data_sets_stays_on_one_side() -> None:
+    slides = [f"TCGA-A7-A1{i // 4:02}-01Z-00-DX1" for i in range(40)]
+    tiles = make_plan(40, slide=slides, dataset=["bcss", "monuseg"] * 20)
+    check_plan(split_group(tiles, STUDY, 1, seed=1))
+
+
 def test_grouping_without_groups_is_refused() -> None:
     with pytest.raises(Problem, match="neither patient nor slide"):
         split_group(make_plan(), STUDY, 1, seed=0)
