@@ -32,9 +32,10 @@ def main() -> None:
 
 
 def augment(plan: pd.DataFrame, settings: Augment, seed: int) -> pd.DataFrame:
-    """Follow every training row by `factor - 1` transformed copies; validation and test rows stay as they are.
+    """Make `factor` rows of every training row: itself where `original` says so, and transformed copies.
 
-    The transforms of a row are drawn without repetition.
+    Validation and test rows stay as they are. The transforms of a row are drawn without repetition. Rows that
+    balancing repeated draw anew.
     """
     random = np.random.default_rng(seed)
     recipes = [NAMED[name] for name in settings.transforms]
@@ -43,11 +44,12 @@ def augment(plan: pd.DataFrame, settings: Augment, seed: int) -> pd.DataFrame:
     rows = plan.loc[plan.index.repeat(repeats)].copy()
     drawn: list[str] = []
     for recipe, is_training in zip(plan["transform"], training, strict=True):
-        drawn.append(recipe)
+        if settings.original or not is_training:
+            drawn.append(recipe)
         if is_training:
-            drawn += [recipes[i] for i in random.permutation(len(recipes))[: settings.factor - 1]]
+            drawn += [recipes[i] for i in random.permutation(len(recipes))[: settings.factor - settings.original]]
     rows["transform"] = drawn
-    rows["copy"] = rows.groupby(TILE).cumcount()
+    rows["copy"] = rows.groupby(TILE).cumcount() + np.where(rows["split"] == "train", not settings.original, 0)
     return rows.reset_index(drop=True)
 
 

@@ -1,7 +1,7 @@
 """Repeat training tiles that hold rare classes: `python -m pipeline.balance <study> <run>`.
 
-In: `split.csv`, the nuclei of the tile store. Out: two plans on which variants train, `plain.csv`, in which every tile
-stands once, and `balanced.csv`, in which tiles with rare classes stand several times.
+In: `split.csv`, the nuclei of the tile store. Out: two plans on which variants train. In `balanced.csv` tiles with rare
+classes stand several times; in `plain.csv` every tile stands once, unless `balance.method` says otherwise.
 """
 
 import argparse
@@ -27,10 +27,11 @@ def main() -> None:
     folder = plan_folder(name, run, params.seed)
     plan = read_plan(folder / "split.csv")
     balanced = oversample(plan, count_nuclei(plan, len(study.classes)), study.balance)
-    write_plan(plan, folder / "plain.csv")
+    plain = balanced if study.balance.method == "oversample" else plan
+    write_plan(plain, folder / "plain.csv")
     write_plan(balanced, folder / "balanced.csv")
-    rows = [(table["split"] == "train").sum() for table in (plan, balanced)]
-    print(f"{rows[0]:,} training rows became {rows[1]:,}")
+    rows = [(table["split"] == "train").sum() for table in (plan, plain, balanced)]
+    print(f"{rows[0]:,} training tiles became {rows[1]:,} rows of plain.csv and {rows[2]:,} of balanced.csv")
 
 
 def oversample(plan: pd.DataFrame, nuclei: npt.NDArray[np.int64], balance: Balance) -> pd.DataFrame:

@@ -49,7 +49,7 @@ def check_study(name: str, study: Study) -> None:
                 f"params.yaml: {name}.classes is {study.classes}, but {module.TITLE} has"
                 f" {list(module.CLASSES)}; give these, in this order."
             )
-        if study.tissue not in module.TISSUES:
+        if study.tissue is not None and study.tissue not in module.TISSUES:
             raise Problem(
                 f"params.yaml: {name}.tissue is {study.tissue!r}, which {module.TITLE} does not have;"
                 f" give one of {', '.join(module.TISSUES)}."

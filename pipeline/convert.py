@@ -5,6 +5,7 @@ a part of the data set. Tiles are streamed, so memory grows with neither.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,15 @@ def main() -> None:
     convert(name, Path("data/raw") / name / "SOURCE.json", Path("data/tiles") / name)
 
 
-def convert(name: str, record_path: Path, tiles: Path) -> None:
-    """Convert the data set that `record_path` describes; the folder `tiles` is replaced as a whole, or not at all."""
+def convert(name: str, record_path: Path, tiles: Path, settings: Any = None) -> None:
+    """Convert the data set that `record_path` describes; the folder `tiles` is replaced as a whole, or not at all.
+
+    Args:
+        settings: how to cut slides (pipeline.tiling.Settings), for data sets that are made of them.
+
+    Raises:
+        Problem: a part cannot be used. The others are tried before, so that all problems are told at once.
+    """
     module = datasets.load(name)
     if not record_path.is_file():
         raise Problem(f"{record_path} is not there; run `dvc repro download@{name}`.")
@@ -33,7 +41,7 @@ def convert(name: str, record_path: Path, tiles: Path) -> None:
     recorded = {folder / file["name"]: file["bytes"] for file in record["files"]}
     cure = f"run `dvc repro -f download@{name}`"
     check_unchanged(recorded, cure)
-    sources = module.find(folder)
+    sources = module.find(folder) if settings is None else module.find(folder, settings)
     for path in (path for source in sources for path in source.files):
         if path not in recorded:
             raise Problem(f"{path} is new since the data set was recorded; {cure}.")
@@ -45,9 +53,19 @@ def convert(name: str, record_path: Path, tiles: Path) -> None:
         source=record["source"],
         source_sha256=record["sha256"],
     )
+    problems = []
     with replacing(tiles) as temporary:
         for source in sources:
-            write_shard(source, temporary / f"{source.name}.h5", info)
+            try:
+                write_shard(source, temporary / f"{source.name}.h5", info)
+            except Problem as problem:
+                print(f"{source.name}: {problem}")
+                problems.append(str(problem))
+        if problems:
+            listed = "\n        ".join(problems)
+            raise Problem(
+                listed if len(sources) == 1 else f"{len(problems)} of {len(sources)} parts failed:\n        {listed}"
+            )
 
 
 def check_unchanged(recorded: dict[Path, int], cure: str) -> None:
@@ -62,20 +80,34 @@ def check_unchanged(recorded: dict[Path, int], cure: str) -> None:
 
 
 def write_shard(source: Any, path: Path, info: ShardInfo) -> None:
-    """Write one part of the data set, and say what was in it."""
+    """Write one part of the data set, and say what was in it.
+
+    A part may tell its own resolution. A slide also has `bits`, and writes an index and a picture beside the shard.
+    """
     nuclei = overlap = conflict = 0
-    with (
-        ShardWriter(path, source.count, source.tile_size, info) as shard,
-        tqdm(source.tiles(), desc=source.name, total=source.count, unit="tile", disable=None) as progress,
-    ):
-        for tile in progress:
-            shard.add(tile)
-            nuclei += len(tile.nuclei)
-            overlap += tile.overlap
-            conflict += tile.conflict
+    is_slide = hasattr(source, "write_beside")
+    try:
+        count = source.count
+        pixel, magnification = getattr(source, "resolution", (info.microns_per_pixel, info.magnification))
+        own = replace(info, microns_per_pixel=pixel, magnification=magnification)
+        with (
+            ShardWriter(path, count, source.tile_size, own, bits=is_slide) as shard,
+            tqdm(source.tiles(), desc=source.name, total=count, unit="tile", disable=None) as progress,
+        ):
+            for tile in progress:
+                shard.add(tile)
+                nuclei += len(tile.nuclei)
+                overlap += tile.overlap
+                conflict += tile.conflict
+        if is_slide:
+            source.write_beside(path.parent)
+    finally:
+        if is_slide:
+            source.close()
     print(
-        f"{source.name}: {source.count:,} tiles, {nuclei:,} nuclei;"
-        f" {overlap:,} px claimed by several nuclei, {conflict:,} px where the source contradicts itself"
+        f"{source.name}: {count:,} tiles, {nuclei:,} nuclei;"
+        f" {overlap:,} px claimed by several {'lesions' if is_slide else 'nuclei'},"
+        f" {conflict:,} px where the source contradicts itself"
     )
 
 

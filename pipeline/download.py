@@ -87,6 +87,11 @@ def own_folder(name: str, source: str) -> Path:
 
 def download(module: ModuleType, incoming: Path) -> None:
     """Download what is missing of the data set's files, and check all of them."""
+    if not module.FILES:
+        raise Problem(
+            f"{module.TITLE} cannot be downloaded by a program; get it with a browser ({module.HOMEPAGE} says how) and"
+            f" give its folder as datasets.{incoming.name}.source in params.yaml."
+        )
     for file in module.FILES:
         fetch(file.url, incoming / file.name, file.sha256, file.bytes)
 

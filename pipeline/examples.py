@@ -37,6 +37,11 @@ class Examples:
     def __getitem__(self, position: int) -> tuple[Image, ClassMap, np.float32]:
         return self.image(position), self.class_map(position), np.float32(self._rows[position][3])
 
+    def native(self, position: int) -> tuple[Image, ClassMap, np.float32]:
+        """Image, class map and weight at the tile's native size."""
+        shard, index, recipe, weight = self._rows[position]
+        return transform(shard.image(index), recipe), transform(shard.class_map(index), recipe), np.float32(weight)
+
     def image(self, position: int) -> Image:
         """RGB image, (tile_size, tile_size, 3) uint8, resized by area averaging."""
         shard, index, recipe, _ = self._rows[position]

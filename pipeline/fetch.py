@@ -39,7 +39,7 @@ def fetch(url: str, path: Path, sha256: str, size: int | None = None, waits: Seq
     """Download `url` to `path`, going on where an earlier call stopped; nothing where `path` is there and right.
 
     Args:
-        sha256: of the file, in hex.
+        sha256: of the file, in hex; or `md5:` and its MD5, where the publisher gives nothing better.
         size: of the file in bytes, where it is known beforehand.
         waits: seconds to wait before each new try; they start afresh whenever a try has brought something.
 
@@ -61,8 +61,13 @@ def fetch(url: str, path: Path, sha256: str, size: int | None = None, waits: Seq
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file, byte_bar(f"SHA-256 of {path.name}", path.stat().st_size) as bar:
+    return _checksum(path, "SHA-256")
+
+
+def _checksum(path: Path, name: str) -> str:
+    """SHA-256 or MD5 of a file in hex."""
+    digest = hashlib.new(name.replace("-", ""))
+    with path.open("rb") as file, byte_bar(f"{name} of {path.name}", path.stat().st_size) as bar:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
             bar.update(len(chunk))
@@ -71,12 +76,14 @@ def sha256_of(path: Path) -> str:
 
 def _check_sha256(path: Path, expected: str) -> None:
     """Set a file with another checksum aside, so that the next call begins anew and the bytes can be looked at."""
-    got = sha256_of(path)
+    name = "MD5" if expected.startswith("md5:") else "SHA-256"
+    expected = expected.removeprefix("md5:")
+    got = _checksum(path, name)
     if got != expected:
         bad = path.with_name(f"{path.name.removesuffix('.part')}.bad")
         path.replace(bad)
         raise Problem(
-            f"{path} should have SHA-256 {expected} but has {got}; it now lies at {bad}, run again to download it "
+            f"{path} should have {name} {expected} but has {got}; it now lies at {bad}, run again to download it "
             f"anew, and if that ends the same the publisher has changed the file: {OTHER_WAY}."
         )
 

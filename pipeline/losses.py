@@ -16,7 +16,6 @@ from pipeline.params import Loss
 from pipeline.tiles import IGNORE
 
 GAMMA = 2.0  # of the focal loss, the value its paper recommends
-SMOOTHING = 1.0  # pixels added to both sides of the Dice ratio, so that a class of few pixels does not jump
 
 
 def segmentation_loss(
@@ -42,7 +41,7 @@ def segmentation_loss(
     if terms.focal:
         total = total + terms.focal * focal(log_probability, one_hot, weight, class_weights)
     if terms.dice:
-        total = total + terms.dice * dice(log_probability, one_hot, weight)
+        total = total + terms.dice * dice(log_probability, one_hot, weight, terms.smooth, terms.dice_background)
     return total
 
 
@@ -60,15 +59,22 @@ def focal(
     return _pixel_mean(-((1 - log_probability.exp()) ** GAMMA) * log_probability, one_hot, weight, class_weights)
 
 
-def dice(log_probability: torch.Tensor, one_hot: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """1 - soft Dice of the whole batch, the mean over the classes that its truth holds; 0 where it holds none."""
+def dice(
+    log_probability: torch.Tensor, one_hot: torch.Tensor, weight: torch.Tensor, smooth: float, background: bool
+) -> torch.Tensor:
+    """1 - soft Dice of the whole batch, the mean over the classes that its truth holds; 0 where it holds none.
+
+    `smooth` pixels are added to both sides of the ratio, so that a class of few pixels does not jump. Class 0 is among
+    the classes where `background` says so; for two classes and without it, with cross-entropy, this is BCE + Dice.
+    """
     weighted = one_hot * weight[:, None, None, None]
     counted = one_hot.sum(dim=1, keepdim=True) * weight[:, None, None, None]  # 0 for ignored pixels
     probability = log_probability.exp()
     overlap = (probability * weighted).sum(dim=(0, 2, 3))
     size = (probability * counted).sum(dim=(0, 2, 3)) + weighted.sum(dim=(0, 2, 3))
     present = (one_hot.sum(dim=(0, 2, 3)) > 0).float()
-    losses = 1 - (2 * overlap + SMOOTHING) / (size + SMOOTHING)
+    present[0] *= background
+    losses = 1 - (2 * overlap + smooth) / (size + smooth)
     return (losses * present).sum() / present.sum().clamp(min=1)
 
 

@@ -15,6 +15,8 @@ from pipeline.params import parse_params
 # What a paper fixes, or, where it is silent, a usual budget (docs/datasets and the reports say which is which).
 PAPER: dict[str, Any] = {
     "datasets.pannuke.source": "official",
+    "datasets.tnbc.source": "official",
+    "datasets.monuseg.source": "official",
     "pannuke.runs.second": 2,
     "pannuke.runs.third": 3,
     "pannuke.tile_size": 128,
@@ -28,6 +30,14 @@ PAPER: dict[str, Any] = {
     "pannuke.train.workers": 8,
     "pannuke.predict.batch": 64,
     "pannuke.predict.speed_batches": [1, 16, 64],
+    "tnbc.tile_size": 512,
+    "tnbc.model.weights": "imagenet",
+    "tnbc.model.width": 64,
+    "tnbc.model.decoder_channels": [512, 256, 128, 64],
+    "tnbc.train.epochs": 20,
+    "tnbc.train.learning_rate": 0.0001,
+    "tnbc.train.workers": 8,
+    "tnbc.predict.batch": 8,
 }
 
 
@@ -46,6 +56,7 @@ def apply(path: Path, values: dict[str, Any]) -> list[str]:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 200
+    yaml.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
     document = yaml.load(path.read_text(encoding="utf-8"))
     parse_params(document, str(path))
     changed = []

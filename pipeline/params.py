@@ -13,7 +13,7 @@ from pipeline.errors import Problem
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
-Transform = Literal["rotate90", "rotate180", "rotate270", "flip_horizontal", "flip_vertical"]
+Transform = Literal["rotate45", "rotate90", "rotate180", "rotate270", "flip_horizontal", "flip_vertical"]
 
 
 class Block(BaseModel):
@@ -36,9 +36,21 @@ class PanNukeSample(Block):
     breast_share: Fraction
 
 
+class TnbcSample(Block):
+    tile_size: int = Field(ge=64, le=512)
+    share: Fraction
+
+
+class MonusegSample(Block):
+    tile_size: int = Field(ge=128, le=1000)
+    images: int = Field(ge=1, le=30)
+
+
 class Sample(Block):
     seed: int = Field(ge=0)
     pannuke: PanNukeSample
+    tnbc: TnbcSample
+    monuseg: MonusegSample
 
 
 class Split(Block):
@@ -64,6 +76,7 @@ class Runs(Block):
 
 
 class Balance(Block):
+    method: Literal["none", "oversample"]
     max_copies: Positive
 
 
@@ -72,15 +85,27 @@ class Instances(Block):
     minimum_size: int = Field(ge=0)
 
 
+class Online(Block):
+    crop: int = Field(ge=32, le=2048, multiple_of=32)
+    crops: Positive
+    scale: Fraction
+    flips: bool
+    turns: bool
+    stain: Fraction
+    colour: Fraction
+
+
 class Augment(Block):
     factor: Positive
+    original: bool
     transforms: list[Transform]
+    online: Online | None
 
     @model_validator(mode="after")
     def enough_transforms(self) -> "Augment":
         if len(set(self.transforms)) != len(self.transforms):
             raise ValueError("must not name a transform twice")
-        if self.factor - 1 > len(self.transforms):
+        if self.factor - self.original > len(self.transforms):
             raise ValueError(
                 f"has {len(self.transforms)} transforms, too few for a factor of {self.factor} without repetition"
             )
@@ -97,6 +122,8 @@ class Loss(Block):
     cross_entropy: Weight
     dice: Weight
     focal: Weight
+    smooth: float = Field(gt=0)
+    dice_background: bool
 
     @model_validator(mode="after")
     def some_term(self) -> "Loss":
@@ -107,9 +134,12 @@ class Loss(Block):
 
 class Train(Block):
     epochs: Positive
-    patience: Positive
+    patience: Positive | None
     batch: Positive
+    optimiser: Literal["adam", "adamw"]
     learning_rate: float = Field(gt=0, le=1)
+    weight_decay: Weight
+    schedule: Literal["constant", "cosine"]
     loss: Loss
     class_weights: Literal["none", "balanced"] | list[Weight]
     precision: Literal["auto", "float32"]
@@ -119,6 +149,7 @@ class Train(Block):
 class Predict(Block):
     batch: Positive
     probabilities: bool
+    flips: bool
     speed_batches: list[Positive] = Field(min_length=1)
 
 
@@ -133,7 +164,7 @@ class Study(Block):
 
     datasets: list[str] = Field(min_length=1)
     runs: Runs
-    tissue: str
+    tissue: str | None
     classes: list[str] = Field(min_length=2)
     tile_size: int = Field(ge=32, le=2048, multiple_of=32)
     split: Split
@@ -159,9 +190,10 @@ class Study(Block):
 class Params(Block):
     encoder: str
     seed: int = Field(ge=0)
-    datasets: dict[Literal["pannuke"], Dataset]
+    datasets: dict[Literal["pannuke", "tnbc", "monuseg"], Dataset]
     sample: Sample
     pannuke: Study
+    tnbc: Study
 
     @model_validator(mode="after")
     def datasets_of_studies_are_listed(self) -> "Params":

@@ -50,7 +50,7 @@ def main() -> None:
         raise Problem(f"{path} has no test rows; change {arguments.study}.split in params.yaml.")
     folder = variant_folder(arguments.study, arguments.run, params.seed, arguments.encoder, arguments.augmentation)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, classes = load_model(folder / "weights", device)
+    model, classes = load_model(folder / "weights", device, study.predict.flips)
 
     with replacing(folder / "predictions") as temporary:
         temporary.mkdir()
@@ -61,13 +61,15 @@ def main() -> None:
         write_json(temporary / "speed.json", {**speed, "images": len(examples), "seconds": round(seconds, 2)})
 
 
-def load_model(folder: Path, device: torch.device) -> tuple[torch.nn.Module, list[str]]:
+def load_model(folder: Path, device: torch.device, flips: bool = False) -> tuple[torch.nn.Module, list[str]]:
     """The model of a weights folder, from uint8 images (B, H, W, 3) to logits (B, C, H, W), and its classes."""
     description = read_json(folder / "model.json")
     classes: list[str] = description["classes"]
     network = build(description["encoder"], len(classes), description["width"], description["decoder_channels"])
     weights.load(network, folder / "model.safetensors")
-    model = Predictor(network, description["mean"], description["std"])
+    model: torch.nn.Module = Predictor(network, description["mean"], description["std"])
+    if flips:
+        model = Flipped(model)
     return model.to(device, memory_format=torch.channels_last).eval(), classes  # type: ignore[call-overload]
 
 
@@ -83,6 +85,25 @@ class Predictor(torch.nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.network(to_input(images, self.mean, self.std))
         return logits
+
+
+class Flipped(torch.nn.Module):
+    """A model's mean over the eight turned and mirrored versions of an image, turned back: square images alone.
+
+    Gives log probabilities, which are logits of the mean probabilities.
+    """
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        total: torch.Tensor | float = 0.0
+        for turn in range(8):
+            version = torch.rot90(images, turn % 4, (1, 2))
+            logits = self.model(version.flip(2) if turn >= 4 else version).float()
+            total = total + torch.rot90(logits.flip(3) if turn >= 4 else logits, -(turn % 4), (2, 3)).softmax(1)
+        return torch.as_tensor(total).clamp(min=torch.finfo(torch.float32).tiny).div(8).log()
 
 
 @torch.inference_mode()

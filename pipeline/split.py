@@ -28,14 +28,14 @@ def main() -> None:
     tiles = pd.concat([list_tiles(dataset, study) for dataset in study.datasets], ignore_index=True)
     plan = SPLITTERS[study.split.by](tiles, study, run, params.seed)
     counts = plan["split"].value_counts()
-    for side in SPLITS:
+    for side in ("train", "test"):  # a study may train without validation
         if side not in counts:
             raise Problem(
                 f"the {study.split.by} split of {name} leaves no tile to {side}; change {name}.split in params.yaml,"
                 " or give the data set's missing part."
             )
     write_plan(plan, plan_folder(name, run, params.seed) / "split.csv")
-    print(", ".join(f"{counts[side]:,} tiles {side}" for side in SPLITS))
+    print(", ".join(f"{counts.get(side, 0):,} tiles {side}" for side in SPLITS))
 
 
 def list_tiles(dataset: str, study: Study) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def list_tiles(dataset: str, study: Study) -> pd.DataFrame:
         if shard.info.classes != tuple(study.classes):
             raise Problem(f"{shard.path} has the classes {list(shard.info.classes)}, the study {study.classes}.")
         table = shard.table()
-        table = table[table["group"] == study.tissue]
+        table = table if study.tissue is None else table[table["group"] == study.tissue]
         frames.append(
             pd.DataFrame(
                 {

@@ -1,16 +1,17 @@
 """The tile store: the one format that every stage after `convert` reads.
 
-`data/tiles/<dataset>/<shard>.h5`, one shard a fold, slide or patient, all tiles of a shard of one size:
+`data/tiles/<dataset>/<shard>.h5`, one shard a fold, slide or patient, all tiles of a shard of one size, mostly square:
 
     images      (N, H, W, 3) uint8
     classes     (N, H, W)    uint8   class map: index into the class names, 255 = ignore
     instances   (N, H, W)    int32   instance map: 0 = none, else unique within the tile
     table/*     (N,)                 one array a column of the index, see `TABLE_COLUMNS`
     nuclei/*    (M,)                 tile, id, class: the class of every instance
+    bits        (N, H, W)    uint8   only where areas may overlap: bit 0 = class 1, bit 1 = class 2, ...
 
 The arrays are contiguous and uncompressed, so that a tile is read at memory-map speed (compressed
 one-tile chunks are 25 times slower). Attributes: dataset, class names, microns per pixel, magnification,
-source and its checksum.
+source and its checksum. A shard with `bits` holds areas and no nuclei: its `instances` are 0 and take no room.
 """
 
 import json
@@ -54,6 +55,7 @@ class Tile:
     group: str = ""  # what a study may select by: PanNuke's tissue, TCGA's institution
     overlap: int = 0  # px that several instances claim; the later one has them
     conflict: int = 0  # px at which the source contradicts itself
+    bits: ClassMap | None = None  # (H, W), a bit a class, where areas may overlap
 
 
 @dataclass(frozen=True)
@@ -71,17 +73,21 @@ class ShardInfo:
 class ShardWriter:
     """Write a shard tile by tile, so that memory does not grow with the shard.
 
-    The number of tiles and their size are fixed at the start, as contiguous arrays need.
+    The number of tiles and their size (px a side, or height and width) are fixed at the start, as contiguous arrays
+    need; so is whether the tiles have `bits`, in which case their instance maps are not written.
     """
 
-    def __init__(self, path: Path, count: int, tile_size: int, info: ShardInfo) -> None:
+    def __init__(
+        self, path: Path, count: int, tile_size: int | tuple[int, int], info: ShardInfo, bits: bool = False
+    ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = h5py.File(path, "w", track_order=False)
         self._count = count
-        side = (tile_size, tile_size)
+        side = (tile_size, tile_size) if isinstance(tile_size, int) else tile_size
         self._images = self._file.create_dataset("images", (count, *side, 3), "u1")
         self._classes = self._file.create_dataset("classes", (count, *side), "u1")
         self._instances = self._file.create_dataset("instances", (count, *side), "i4")
+        self._bits = self._file.create_dataset("bits", (count, *side), "u1") if bits else None
         for name, value in asdict(info).items():
             self._file.attrs[name] = json.dumps(value) if isinstance(value, tuple) else value
         self._file.attrs["format"] = FORMAT
@@ -93,7 +99,10 @@ class ShardWriter:
         index = len(self._rows)
         self._images[index] = tile.image
         self._classes[index] = tile.class_map
-        self._instances[index] = tile.instance_map
+        if self._bits is None:
+            self._instances[index] = tile.instance_map
+        else:
+            self._bits[index] = tile.bits
         self._rows.append(tuple(getattr(tile, column) for column in TABLE_COLUMNS))
         self._nuclei.extend((index, number, code) for number, code in sorted(tile.nuclei.items()))
 
@@ -176,6 +185,11 @@ class Shard:
         """Instance map of a tile, (H, W) int32, 0 = none."""
         instance_map: InstanceMap = self.file["instances"][index]
         return instance_map
+
+    def bits(self, index: int) -> ClassMap | None:
+        """Bit map of a tile, (H, W) uint8, or None where the data set has no areas that may overlap."""
+        bits: ClassMap | None = self.file["bits"][index] if "bits" in self.file else None
+        return bits
 
     def table(self) -> pd.DataFrame:
         """The index: one row a tile, with the columns of `TABLE_COLUMNS`."""

@@ -2,8 +2,9 @@
 
 In:  the plan data/plans/<study>/run<r>/seed<s>/<augmentation>.csv (its train and validation rows), the tile store,
      the data's licence in data/raw/<dataset>/SOURCE.json.
-Out: the variant's weights/: model.safetensors (lowest validation loss), last.safetensors, model.json; and training/:
-     curves.csv (a row an epoch), training.json. Parameters and figures go to MLflow as they come.
+Out: the variant's weights/: model.safetensors (lowest validation loss, or the last where `train.patience` is null),
+     last.safetensors, model.json; and training/: curves.csv (a row an epoch), training.json. Parameters and figures go
+     to MLflow as they come.
 
 An interrupted training goes on, when run again, from a file in models/.resume/ (see pipeline.training).
 """
@@ -25,13 +26,14 @@ from pipeline.examples import Examples
 from pipeline.files import read_json, replacing, write_json
 from pipeline.losses import balanced_weights
 from pipeline.models import build, weights
+from pipeline.online import OnlineExamples
 from pipeline.params import Study, read_params
 from pipeline.plan import plan_folder, read_plan
 from pipeline.tiles import Shard
 from pipeline.training import Epochs, ResumeFile, Training, fit
 from pipeline.variants import AUGMENTATIONS, variant_folder
 
-CODE = ("training.py", "examples.py", "losses.py", "transforms.py", "models/*.py")  # shapes the weights
+CODE = ("training.py", "examples.py", "losses.py", "online.py", "transforms.py", "models/*.py")  # shapes the weights
 
 
 def main() -> None:
@@ -49,8 +51,12 @@ def main() -> None:
     plan = read_plan(path)
     training, validation = (Examples(plan[plan["split"] == side], study.tile_size) for side in ("train", "validation"))
     for side, examples in (("train", training), ("validation", validation)):
-        if not len(examples):
-            raise Problem(f"{path} has no {side} rows; change {arguments.study}.split in params.yaml.")
+        if not len(examples) and (side == "train" or study.train.patience is not None):
+            raise Problem(
+                f"{path} has no {side} rows; change {arguments.study}.split in params.yaml"
+                f"{', or set train.patience to null' if side == 'validation' else ''}."
+            )
+    online = study.augment.online if arguments.augmentation == "augmented" else None
 
     torch.manual_seed(params.seed)
     network = build(arguments.encoder, len(study.classes), study.model.width, study.model.decoder_channels)
@@ -60,7 +66,8 @@ def main() -> None:
         str(name): Shard(Path("data/tiles") / str(name) / f"{shard}.h5").info.source_sha256
         for name, shard in plan.groupby("dataset", sort=True)["shard"].first().items()
     }
-    shaping = [description, study.train.model_dump(exclude={"workers"}), params.seed, stores, path.read_text("utf-8")]
+    settings = {"train": study.train.model_dump(exclude={"workers"}), "online": online and online.model_dump()}
+    shaping = [description, settings, params.seed, stores, path.read_text("utf-8")]
     folder = variant_folder(arguments.study, arguments.run, params.seed, arguments.encoder, arguments.augmentation)
     key = folder.relative_to("models")
     resume = ResumeFile(Path("models/.resume") / key, fingerprint(shaping, first_weights))
@@ -68,10 +75,11 @@ def main() -> None:
     variant = f"{arguments.encoder}-{Path(first_weights).stem}-{arguments.augmentation}"
     with tracking.variant_run(arguments.study, variant, key.as_posix(), weights_sha256=None) as run:
         run.params({"seed": params.seed, "run": arguments.run, "data": stores})
-        run.params({"train": study.train.model_dump(), "model": description})
+        run.params({**settings, "model": description})
         module = Training(network, description, study.train, class_weights(study, training), params.seed)
-        epochs = Epochs(resume, run.metrics)
-        machine = fit(module, epochs, training, validation)
+        epochs = Epochs(resume, run.metrics, keep_last=study.train.patience is None)
+        examples_of = OnlineExamples(training, online, params.seed) if online else training
+        machine = fit(module, epochs, examples_of, validation)
         with replacing(folder / "weights") as temporary:
             temporary.mkdir()
             weights.save(network, temporary / "last.safetensors")

@@ -23,6 +23,7 @@ from pipeline.errors import Problem
 from pipeline.examples import Examples
 from pipeline.losses import segmentation_loss
 from pipeline.models import to_input
+from pipeline.online import OnlineExamples
 from pipeline.params import Train
 from pipeline.tiles import IGNORE
 
@@ -32,11 +33,15 @@ Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # images (B, H, W, 3), 
 
 
 class Shuffled(Sampler[int]):
-    """Positions 0 to count - 1 in an order drawn from (seed, epoch); Lightning tells it the epoch."""
+    """Positions 0 to count - 1 in an order drawn from (seed, epoch); Lightning tells it the epoch.
 
-    def __init__(self, count: int, seed: int) -> None:
+    Where they are `numbered` by epoch each is count * epoch + position, as `OnlineExamples` takes them.
+    """
+
+    def __init__(self, count: int, seed: int, numbered: bool = False) -> None:
         self.count = count
         self.seed = seed
+        self.numbered = numbered
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -46,7 +51,8 @@ class Shuffled(Sampler[int]):
         return self.count
 
     def __iter__(self) -> Iterator[int]:
-        return iter(np.random.default_rng([self.seed, self.epoch]).permutation(self.count).tolist())
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
+        return iter((order + self.count * self.epoch * self.numbered).tolist())
 
 
 class Training(L.LightningModule):
@@ -68,8 +74,16 @@ class Training(L.LightningModule):
         self.seed = seed
         self.register_buffer("class_weights", torch.tensor(class_weights), persistent=False)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.network.parameters(), lr=self.train_params.learning_rate, fused=True)
+    def configure_optimizers(self) -> Any:
+        train = self.train_params
+        kind = torch.optim.AdamW if train.optimiser == "adamw" else torch.optim.Adam
+        parameters = self.network.parameters()
+        optimiser = kind(parameters, lr=train.learning_rate, weight_decay=train.weight_decay, fused=True)
+        if train.schedule == "constant":
+            return optimiser
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:
         self.start_counting()
@@ -134,11 +148,15 @@ class ResumeFile:
 
 
 class Epochs(L.Callback):
-    """Keeps the curves and the best weights, checks the loss, writes the resume file, shows progress."""
+    """Keeps the curves and the best weights, checks the loss, writes the resume file, shows progress.
 
-    def __init__(self, resume: ResumeFile, report: Callable[..., None]) -> None:
+    The best weights are those of the lowest validation loss, or the last ones where `keep_last` says so.
+    """
+
+    def __init__(self, resume: ResumeFile, report: Callable[..., None], keep_last: bool = False) -> None:
         self.resume = resume
         self.report = report
+        self.keep_last = keep_last
         self.rows: list[dict[str, float]] = []  # of the learning curves
         self.best: dict[str, torch.Tensor] = {}
         self.best_epoch = 0
@@ -163,38 +181,48 @@ class Epochs(L.Callback):
         self.bar.update()
 
     def on_validation_epoch_end(self, trainer: L.Trainer, module: Training) -> None:
+        self._end(trainer, module, module.training_counts, module.totals())
+
+    def _end(
+        self, trainer: L.Trainer, module: Training, training: dict[str, float], validation: dict[str, float]
+    ) -> None:
+        """Add an epoch's row; `validation` is empty where the plan has no validation part."""
         self.bar.close()
-        training, validation = module.training_counts, module.totals()
         epoch = trainer.current_epoch + 1
-        if not math.isfinite(training["loss"] + validation["loss"]):
+        if not math.isfinite(training["loss"] + validation.get("loss", 0)):
             raise Problem(
                 f"the loss is no finite number after epoch {epoch}; lower train.learning_rate or set train.precision to"
                 " float32 in params.yaml."
             )
-        module.log("validation_loss", validation["loss"])  # what early stopping watches
+        if validation:
+            module.log("validation_loss", validation["loss"])  # what early stopping watches
         row = {
             "epoch": epoch,
             "train_loss": training["loss"],
-            "validation_loss": validation["loss"],
+            "validation_loss": validation.get("loss", math.nan),
             "train_accuracy": training["accuracy"],
-            "validation_accuracy": validation["accuracy"],
-            "validation_mean_iou": validation["mean_iou"],
+            "validation_accuracy": validation.get("accuracy", math.nan),
+            "validation_mean_iou": validation.get("mean_iou", math.nan),
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
         }
         self.rows.append(row)
-        if validation["loss"] < self.best_loss:
-            self.best_loss, self.best_epoch = validation["loss"], epoch
+        if self.keep_last or validation["loss"] < self.best_loss:
+            self.best_loss, self.best_epoch = row["validation_loss"], epoch
             self.best = {key: value.detach().cpu().clone() for key, value in module.network.state_dict().items()}
         self._report(row)
         tqdm.write(
-            f"epoch {epoch:3}/{trainer.max_epochs}  loss {training['loss']:.4f}, validation {validation['loss']:.4f}"
-            f"  mean IoU {validation['mean_iou']:.3f}  {time.monotonic() - self.started:.1f} s"
+            f"epoch {epoch:3}/{trainer.max_epochs}  loss {training['loss']:.4f}, validation"
+            f" {row['validation_loss']:.4f}  mean IoU {row['validation_mean_iou']:.3f}"
+            f"  {time.monotonic() - self.started:.1f} s"
         )
 
     def _report(self, row: dict[str, float]) -> None:
-        self.report({key: value for key, value in row.items() if key != "epoch"}, step=int(row["epoch"]))
+        known = {key: value for key, value in row.items() if key != "epoch" and not math.isnan(value)}
+        self.report(known, step=int(row["epoch"]))
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: Training) -> None:
+        if not trainer.num_val_batches:
+            self._end(trainer, module, module.totals(), {})
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if not last and time.monotonic() - self.written >= RESUME_SECONDS:
             temporary = self.resume.path.with_suffix(".ckpt.partial")
@@ -203,8 +231,10 @@ class Epochs(L.Callback):
             self.written = time.monotonic()
 
 
-def fit(module: Training, epochs: Epochs, training: Examples, validation: Examples) -> dict[str, Any]:
+def fit(module: Training, epochs: Epochs, training: Examples | OnlineExamples, validation: Examples) -> dict[str, Any]:
     """Train from the start, or from the resume file where there is one; return what it ran on.
+
+    `validation` may be empty where `train.patience` asks for no early stopping.
 
     Raises:
         Problem: the loss is no finite number.
@@ -212,12 +242,15 @@ def fit(module: Training, epochs: Epochs, training: Examples, validation: Exampl
     train = module.train_params
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # what hardware there is, advertisements
     warnings.filterwarnings("ignore", module="lightning")
+    callbacks: list[L.Callback] = [epochs]
+    if train.patience is not None:
+        callbacks.insert(0, EarlyStopping("validation_loss", patience=train.patience, check_finite=False))
     trainer = L.Trainer(
         max_epochs=train.epochs,
         devices=1,
         precision=_precision(train.precision),
         deterministic="warn",
-        callbacks=[EarlyStopping("validation_loss", patience=train.patience, check_finite=False), epochs],
+        callbacks=callbacks,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -229,8 +262,8 @@ def fit(module: Training, epochs: Epochs, training: Examples, validation: Exampl
         tqdm.write(f"resuming from {resume}")
     trainer.fit(
         module,
-        _loader(training, train, Shuffled(len(training), module.seed)),
-        _loader(validation, train, None),
+        _loader(training, train, Shuffled(len(training), module.seed, isinstance(training, OnlineExamples))),
+        _loader(validation, train, None) if len(validation) else None,
         ckpt_path=resume if resume.is_file() else None,
         weights_only=True,
     )
@@ -244,7 +277,7 @@ def _precision(wanted: str) -> Any:
     return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
 
 
-def _loader(examples: Examples, train: Train, order: Shuffled | None) -> DataLoader[Any]:
+def _loader(examples: Examples | OnlineExamples, train: Train, order: Shuffled | None) -> DataLoader[Any]:
     return DataLoader(
         examples,  # type: ignore[arg-type]  # has the two methods that are used
         batch_size=train.batch,

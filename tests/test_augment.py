@@ -11,7 +11,14 @@ from pipeline.params import Augment
 from pipeline.transforms import IDENTITY, NAMED
 from tests.test_plan import make_plan
 
-PAPER = Augment(factor=3, transforms=list(NAMED))
+RIGHT = [name for name in NAMED if name != "rotate45"]
+
+
+def settings(factor: int, original: bool = True, transforms: list[str] = RIGHT) -> Augment:
+    return Augment(factor=factor, original=original, transforms=transforms, online=None)
+
+
+PAPER = settings(3)
 
 
 def test_the_papers_2351_tiles_become_7053() -> None:
@@ -19,12 +26,12 @@ def test_the_papers_2351_tiles_become_7053() -> None:
     augmented = augment(plan, PAPER, seed=42)
     assert len(augmented) == 7053
     assert (augmented["transform"] == IDENTITY).sum() == 2351
-    assert set(augmented["transform"]) == {IDENTITY, *NAMED.values()}
+    assert set(augmented["transform"]) == {IDENTITY, *(NAMED[name] for name in RIGHT)}
 
 
 @given(st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_no_row_is_drawn_twice(factor: int, seed: int) -> None:
-    augmented = augment(make_plan(12), Augment(factor=factor, transforms=list(NAMED)), seed)
+    augmented = augment(make_plan(12), settings(factor), seed)
     training = augmented[augmented["split"] == "train"]
     assert len(training) == 4 * factor
     assert not training.duplicated(["index", "transform"]).any()
@@ -47,4 +54,22 @@ def test_the_seed_decides(other: int) -> None:
 def test_every_transform_is_drawn_about_as_often() -> None:
     augmented = augment(make_plan(3000, split="train"), PAPER, seed=1)
     share = augmented["transform"].value_counts(normalize=True).drop(IDENTITY) / (2 / 3)
-    assert np.allclose(share, 1 / len(NAMED), atol=0.03)
+    assert np.allclose(share, 1 / len(RIGHT), atol=0.03)
+
+
+def test_rows_that_balancing_repeated_are_augmented_each() -> None:
+    plan = make_plan(2, split="train", index=0, copy=[0, 1])
+    augmented = augment(plan, PAPER, seed=3)
+    assert augmented["copy"].tolist() == list(range(6))
+
+
+def test_algorithm_1_makes_165_rows_of_55_without_the_originals() -> None:
+    plan = pd.concat([make_plan(55, split="train"), make_plan(25, split="test", shard="other")], ignore_index=True)
+    augmented = augment(plan, settings(3, False, ["flip_horizontal", "flip_vertical", "rotate45"]), seed=42)
+    training = augmented[augmented["split"] == "train"]
+    assert len(training) == 165
+    recipes = {NAMED[name] for name in ("flip_horizontal", "flip_vertical", "rotate45")}
+    assert training.groupby("index")["transform"].agg(set).map(recipes.__eq__).all()
+    assert set(training["copy"]) == {1, 2, 3}
+    rest = augmented[augmented["split"] == "test"]
+    assert len(rest) == 25 and set(rest["transform"]) == {IDENTITY} and set(rest["copy"]) == {0}

@@ -12,7 +12,7 @@ def test_a_tile_with_the_rare_class_is_repeated() -> None:
     plan = make_plan(12)  # the first four train
     rare, common = [0, 5, 1], [0, 5, 0]
     nuclei = np.array([rare, common, common, common] + [rare] * 8)
-    balanced = oversample(plan, nuclei, Balance(max_copies=10))
+    balanced = oversample(plan, nuclei, Balance(method="oversample", max_copies=10))
     # All four hold class 1, one of them class 2: inverse frequency 4.
     assert balanced["index"].value_counts().loc[[0, 1, 2, 3]].tolist() == [4, 1, 1, 1]
     assert balanced[balanced["index"] == 0]["copy"].tolist() == [0, 1, 2, 3]
@@ -21,7 +21,7 @@ def test_a_tile_with_the_rare_class_is_repeated() -> None:
 def test_validation_and_test_are_untouched() -> None:
     plan = make_plan(12)
     nuclei = np.array([[0, 5, 1]] + [[0, 5, 0]] * 3 + [[0, 0, 1]] * 8)
-    balanced = oversample(plan, nuclei, Balance(max_copies=10))
+    balanced = oversample(plan, nuclei, Balance(method="oversample", max_copies=10))
     others = [frame[frame["split"] != "train"].reset_index(drop=True) for frame in (plan, balanced)]
     pd.testing.assert_frame_equal(*others)
 
@@ -29,11 +29,11 @@ def test_validation_and_test_are_untouched() -> None:
 def test_copies_are_capped() -> None:
     plan = make_plan(30)
     nuclei = np.array([[0, 5, 1]] + [[0, 5, 0]] * 29)
-    balanced = oversample(plan, nuclei, Balance(max_copies=3))
+    balanced = oversample(plan, nuclei, Balance(method="oversample", max_copies=3))
     assert (balanced["index"] == 0).sum() == 3
 
 
 def test_tiles_without_a_nucleus_stay_single() -> None:
     plan = make_plan()
     nuclei = np.array([[0, 1, 0]] + [[0, 0, 0]] * 5)
-    pd.testing.assert_frame_equal(oversample(plan, nuclei, Balance(max_copies=3)), plan)
+    pd.testing.assert_frame_equal(oversample(plan, nuclei, Balance(method="oversample", max_copies=3)), plan)

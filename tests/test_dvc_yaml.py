@@ -76,10 +76,24 @@ def test_a_stage_names_the_code_it_imports(name: str) -> None:
         assert chosen, f"{name} loads a data set's module by name and names none in its deps"
     else:
         assert not chosen, f"{name} names {chosen} and loads no data set's module"
+    if chosen:  # a reader's own code may be named beside it
+        readers = [f"pipeline.datasets.{path.stem}" for path in (ROOT / "pipeline/datasets").glob("*.py")]
+        chosen = chosen.union(*(named & imported_files(reader) for reader in readers))
     folders = {dep for dep in stage["deps"] if (ROOT / dep).is_dir()}
     extra = {path for path in named - chosen if not any(path.startswith(f"{folder}/") for folder in folders)}
     assert imported - named == set(), f"{name} imports code that its deps do not name"
     assert extra - imported == set(), f"{name} names code that it does not import"
+
+
+@pytest.mark.parametrize("name", ["download", "convert"])
+def test_a_stage_that_reads_data_sets_names_the_code_of_all_their_readers(name: str) -> None:
+    stage = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"][name]
+    named = named_files(stage["do"]) | set(EXEMPT)
+    for item in stage["foreach"]:
+        needed = imported_files(f"pipeline.datasets.{item}") - {f"pipeline/datasets/{item}.py"}
+        if name == "download":
+            needed.discard("pipeline/tiles.py")  # what tiles() alone imports
+        assert needed - named == set(), f"{name}@{item} reads with code that its deps do not name"
 
 
 @pytest.mark.parametrize("name", stages())

@@ -112,11 +112,11 @@ def test_an_interruption_keeps_what_came(server: FileServer, path: Path, monkeyp
 def test_a_call_that_ended_before_the_checks_downloads_nothing_again(
     server: FileServer, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(_: Path) -> str:
+    def interrupted(_: Path, name: str) -> str:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("pipeline.fetch.sha256_of", interrupted)
+        patch.setattr("pipeline.fetch._checksum", interrupted)
         get(server, path)
     assert not path.exists()
     get(server, path)
@@ -247,6 +247,14 @@ def test_a_wrong_checksum_is_set_aside(server: FileServer, path: Path) -> None:
     assert not path.exists()
     assert path.with_name("fold_1.zip.bad").read_bytes() == CONTENT
     get(server, path)
+    assert path.read_bytes() == CONTENT
+
+
+def test_an_md5_does_where_there_is_no_sha256(server: FileServer, path: Path) -> None:
+    wrong, right = "0" * 32, hashlib.md5(CONTENT).hexdigest()
+    with pytest.raises(Problem, match=rf"should have MD5 {wrong} but has {right}; "):
+        fetch(server.url, path, f"md5:{wrong}", waits=WAITS)
+    fetch(server.url, path, f"md5:{right}", waits=WAITS)
     assert path.read_bytes() == CONTENT
 
 

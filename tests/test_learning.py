@@ -43,20 +43,21 @@ class Stages:
 
     def train_and_score(self, variant: str) -> dict[str, float]:
         """Train, predict and evaluate a variant; return its scores."""
-        self.run(*(f"{verb} pannuke {variant}" for verb in ("train", "predict", "evaluate")))
-        scores: dict[str, float] = json.loads((self.variant(variant) / "evaluation/metrics.json").read_text())
+        self.run(f"train pannuke 1 {variant}", f"predict pannuke 1 {variant}", f"evaluate pannuke {variant}")
+        record = json.loads((self.evaluation(variant) / "metrics.json").read_text())
+        scores: dict[str, float] = record["runs"][0]["scores"]
         return scores
 
     def curves(self, variant: str) -> pd.DataFrame:
         """The learning curves of a variant."""
-        return pd.read_csv(self.variant(variant) / "training/curves.csv")
+        return pd.read_csv(self.evaluation(variant) / "curves.csv")
 
-    def variant(self, variant: str) -> Path:
-        """The folder of a variant."""
-        return self.folder / "models/pannuke/run1/seed42" / variant.replace(" ", "-")
+    def evaluation(self, variant: str) -> Path:
+        """What `evaluate` wrote of a variant."""
+        return self.folder / "models/pannuke/evaluation" / variant.replace(" ", "-")
 
 
-DATA = ("check", "download pannuke", "convert pannuke", "split pannuke", "balance pannuke")
+DATA = ("check", "download pannuke", "convert pannuke", "split pannuke 1", "guard pannuke 1", "balance pannuke 1")
 
 
 def shuffle_labels(shard: Path) -> None:

@@ -11,7 +11,8 @@ from pipeline.losses import balanced_weights, segmentation_loss
 from pipeline.params import Loss
 from pipeline.tiles import IGNORE
 
-TERMS = {name: Loss(**{"cross_entropy": 0.0, "dice": 0.0, "focal": 0.0, name: 1.0}) for name in Loss.model_fields}
+NO_TERM = {"cross_entropy": 0.0, "dice": 0.0, "focal": 0.0, "smooth": 1.0, "dice_background": True}
+TERMS = {name: Loss(**{**NO_TERM, name: 1.0}) for name in ("cross_entropy", "dice", "focal")}
 EVEN = torch.ones(3)
 
 
@@ -113,7 +114,9 @@ def test_a_class_weight_of_zero_silences_a_class(truth: torch.Tensor) -> None:
 
 def test_terms_add_up(truth: torch.Tensor) -> None:
     logits = torch.randn(2, 3, 16, 16)
-    mixed = segmentation_loss(logits, truth, torch.ones(2), EVEN, Loss(cross_entropy=0.5, dice=2.0, focal=3.0))
+    mixed = segmentation_loss(
+        logits, truth, torch.ones(2), EVEN, Loss(**{**NO_TERM, "cross_entropy": 0.5, "dice": 2.0, "focal": 3.0})
+    )
     parts = [loss_of(name, logits, truth) for name in ("cross_entropy", "dice", "focal")]
     torch.testing.assert_close(mixed, 0.5 * parts[0] + 2 * parts[1] + 3 * parts[2])
 
@@ -142,3 +145,28 @@ def test_balanced_weights_even_out_the_classes(codes: list[int]) -> None:
     shares = [weights[code] * codes.count(code) for code in present]
     assert shares == pytest.approx([shares[0]] * len(present) if present else [])
     assert sum(weights) == pytest.approx(len(present))
+
+
+def test_two_classes_without_the_background_in_dice_are_bce_plus_dice() -> None:
+    """Against the definition on the probability of the nucleus, as the paper of the tnbc study writes it."""
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(2, 2, 8, 8, generator=generator)
+    truth = torch.randint(0, 2, (2, 8, 8), generator=generator)
+    truth[0, :3] = IGNORE
+    terms = Loss(cross_entropy=1.0, dice=1.0, focal=0.0, smooth=1.0, dice_background=False)
+    found = segmentation_loss(logits, truth, torch.ones(2), torch.ones(2), terms)
+    known = truth != IGNORE
+    y = truth[known].float()
+    z = (logits[:, 1] - logits[:, 0])[known]
+    p = z.sigmoid()
+    expected = F.binary_cross_entropy_with_logits(z, y) + 1 - (2 * (p * y).sum() + 1) / (p.sum() + y.sum() + 1)
+    assert found.item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_a_larger_smooth_draws_dice_to_zero(truth: torch.Tensor) -> None:
+    logits = torch.zeros(2, 3, 16, 16)
+    values = [
+        segmentation_loss(logits, truth, torch.ones(2), EVEN, Loss(**{**NO_TERM, "dice": 1.0, "smooth": smooth})).item()
+        for smooth in (1.0, 1e6)
+    ]
+    assert values[0] > 0.5 > 0.01 > values[1]

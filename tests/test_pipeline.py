@@ -28,7 +28,7 @@ SMALL = {
 }
 OTHERS = "resnet50|efficientnet-b0|tu-tf_efficientnetv2_m|mobilenet_v2|vgg19"
 
-DATA = {"download@pannuke", "convert@pannuke"}
+DATA = {f"{verb}@{name}" for verb in ("download", "convert") for name in ("pannuke", "tnbc", "monuseg")}
 REPORTS = {"report@pannuke", "summary"}
 EVALUATED = {
     "evaluate-pannuke@unet-plain",

@@ -87,7 +87,7 @@ def test_speed_counts_what_was_measured(study: torch.nn.Module) -> None:
 def test_flops_of_a_convolution_by_hand() -> None:
     model = predict.Predictor(torch.nn.Conv2d(3, 4, 1, bias=False), MEAN, STD)
     images = torch.zeros(3, 8, 8, 3, dtype=torch.uint8)
-    options = predict.Predict(batch=1, probabilities=False, speed_batches=[5])
+    options = predict.Predict(batch=1, probabilities=False, flips=False, speed_batches=[5])
     assert predict.measure_speed(model, images, options)["flops_per_image"] == 2 * 3 * 4 * 8 * 8
 
 
@@ -97,3 +97,37 @@ def test_weights_that_are_broken_are_one_sentence() -> None:
     with pytest.raises(Problem, match=r"model\.safetensors holds no weights of this model"):
         predict.main()
     assert not (VARIANT / "predictions").exists()
+
+
+def test_flips_average_the_eight_versions_turned_back(study: torch.nn.Module) -> None:
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (2, SIZE, SIZE, 3), np.uint8))
+    plain = predict.Predictor(study.eval(), MEAN, STD)
+    with torch.no_grad():
+        found = predict.Flipped(plain)(images)
+        versions = []
+        for mirrored in (False, True):
+            for turns in range(4):
+                version = np.rot90(images.numpy()[:, :, ::-1] if mirrored else images.numpy(), turns, (1, 2))
+                seen = plain(torch.from_numpy(version.copy())).softmax(1).numpy()
+                back = np.rot90(seen, -turns, (2, 3))
+                versions.append(back[..., ::-1] if mirrored else back)
+    np.testing.assert_allclose(found.softmax(1), np.mean(versions, axis=0), atol=1e-5)
+    assert np.ptp(versions, axis=0).max() > 1e-3
+
+
+def test_flips_leave_what_a_symmetric_model_says(study: torch.nn.Module) -> None:
+    model = predict.Predictor(torch.nn.Conv2d(3, 4, 1), MEAN, STD)
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (2, 8, 8, 3), np.uint8))
+    with torch.no_grad():
+        expected, found = model(images).softmax(1), predict.Flipped(model)(images).softmax(1)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.usefixtures("study")
+def test_the_parameter_puts_flips_into_the_predictions(tmp_path: Path) -> None:
+    predict.main()
+    path = VARIANT / "predictions/predictions.h5"
+    plain = path.read_bytes()
+    set_params(tmp_path, pannuke__predict__flips=True)
+    predict.main()
+    assert path.read_bytes() != plain

@@ -75,6 +75,18 @@ def test_a_shard_without_nuclei(tmp_path: Path) -> None:
     assert len(shard.nuclei()) == 0
 
 
+def test_bits_are_kept_and_need_no_room_for_instances(tmp_path: Path) -> None:
+    tile = make_tile()
+    bits = np.full((SIZE, SIZE), 5, np.uint8)
+    areas = Tile(tile.image, tile.class_map, np.zeros_like(tile.instance_map), {}, 0, bits=bits)
+    with ShardWriter(tmp_path / "a.h5", 1, SIZE, INFO, bits=True) as writer:
+        writer.add(areas)
+    shard = Shard(tmp_path / "a.h5")
+    np.testing.assert_array_equal(shard.bits(0), bits)
+    assert not shard.instance_map(0).any() and shard.file["instances"].id.get_storage_size() == 0
+    assert write(tmp_path / "b.h5", [tile]).bits(0) is None
+
+
 def test_a_missing_tile_is_an_error(tmp_path: Path) -> None:
     with (
         pytest.raises(ValueError, match="made for 2 tiles and got 1"),

@@ -21,6 +21,8 @@ from pipeline.training import Shuffled
 from tests.tiny_study import ROOT, make_tiny_study, set_params
 
 VARIANT = Path("models/pannuke/run1/seed42/unet-plain")
+LOSS = {"cross_entropy": 1.0, "dice": 0.0, "focal": 0.0, "smooth": 1.0, "dice_background": True}
+ONLINE = {"crop": 32, "crops": 2, "scale": 0.2, "flips": True, "turns": True, "stain": 0.2, "colour": 0.1}
 
 
 class Recorder:
@@ -47,7 +49,11 @@ class Recorder:
 
 
 def run_train(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, encoder: str = "unet", fail_at: int | None = None
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    encoder: str = "unet",
+    fail_at: int | None = None,
+    augmentation: str = "plain",
 ) -> Recorder:
     recorder = Recorder(fail_at)
 
@@ -57,7 +63,7 @@ def run_train(
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr(tracking, "variant_run", variant_run)
-    monkeypatch.setattr(sys, "argv", ["train", "pannuke", "1", encoder, "plain"])
+    monkeypatch.setattr(sys, "argv", ["train", "pannuke", "1", encoder, augmentation])
     train.main()
     return recorder
 
@@ -149,7 +155,7 @@ def test_early_stopping_keeps_the_best_weights(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_loss_that_is_no_number_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_tiny_study(tmp_path, pannuke__train__loss={"cross_entropy": 1e38, "dice": 0.0, "focal": 0.0})
+    make_tiny_study(tmp_path, pannuke__train__loss={**LOSS, "cross_entropy": 1e38})
     with pytest.raises(Problem, match=r"no finite number after epoch 1; lower train\.learning_rate"):
         run_train(tmp_path, monkeypatch)
     assert not VARIANT.exists()
@@ -167,6 +173,62 @@ def test_a_plan_without_validation_rows_is_refused(tmp_path: Path, monkeypatch: 
     path.write_text("".join(line for line in path.open() if ",validation," not in line))
     with pytest.raises(Problem, match="no validation rows"):
         run_train(tmp_path, monkeypatch)
+
+
+def test_without_patience_no_validation_part_is_needed_and_the_last_weights_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tiny_study(tmp_path, pannuke__train__patience=None)
+    path = tmp_path / "data/plans/pannuke/run1/seed42/plain.csv"
+    path.write_text("".join(line for line in path.open() if ",validation," not in line))
+    run = run_train(tmp_path, monkeypatch)
+    assert run.steps == [1, 2, 3, 4]
+    record = read_json(VARIANT / "training/training.json")
+    assert record["epochs_run"] == record["best_epoch"] == 4
+    assert record["examples"] == {"train": 8, "validation": 0}
+    assert (VARIANT / "weights/model.safetensors").read_bytes() == (VARIANT / "weights/last.safetensors").read_bytes()
+    with (VARIANT / "training/curves.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["validation_loss"] for row in rows] == [""] * 4
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+
+
+def test_online_augmentation_resumes_to_the_same_weights_and_is_for_augmented_variants_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "RESUME_SECONDS", 0)
+    changes = {"train__schedule": "cosine", "train__optimiser": "adamw", "train__weight_decay": 0.01}
+    make_tiny_study(tmp_path, **{f"pannuke__{key}": value for key, value in changes.items()})
+    run_train(tmp_path, monkeypatch)
+    plain = (VARIANT / "weights/last.safetensors").read_bytes()
+    rates = [row["learning_rate"] for row in curves(tmp_path)]
+    assert rates == sorted(rates, reverse=True) and rates[0] < 0.003 and rates[-1] == pytest.approx(0, abs=1e-9)
+    set_params(
+        tmp_path, **{f"pannuke__{key}": value for key, value in changes.items()}, pannuke__augment__online=ONLINE
+    )
+    plans = tmp_path / "data/plans/pannuke/run1/seed42"
+    (plans / "augmented.csv").write_bytes((plans / "plain.csv").read_bytes())
+    run_train(tmp_path, monkeypatch)
+    assert (VARIANT / "weights/last.safetensors").read_bytes() == plain
+    path = VARIANT.with_name("unet-augmented") / "weights/last.safetensors"
+    run_train(tmp_path, monkeypatch, augmentation="augmented")
+    straight = path.read_bytes()
+    assert straight != plain
+    with pytest.raises(RuntimeError, match="killed"):
+        run_train(tmp_path, monkeypatch, fail_at=3, augmentation="augmented")
+    run_train(tmp_path, monkeypatch, augmentation="augmented")
+    assert path.read_bytes() == straight
+
+
+def test_adamw_and_weight_decay_change_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tiny_study(tmp_path)
+    found = []
+    for optimiser, decay in (("adam", 0.0), ("adamw", 0.0), ("adamw", 0.1), ("adam", 0.1)):
+        set_params(tmp_path, pannuke__train__optimiser=optimiser, pannuke__train__weight_decay=decay)
+        run_train(tmp_path, monkeypatch)
+        found.append((VARIANT / "weights/last.safetensors").read_bytes())
+    assert found[0] == found[1]  # without decay they are the same
+    assert len(set(found)) == 3
 
 
 def test_the_order_of_tiles_follows_from_seed_and_epoch() -> None:
@@ -213,3 +275,10 @@ def test_workers_change_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         run_train(tmp_path, monkeypatch)
         found.append(np.frombuffer((VARIANT / "weights/last.safetensors").read_bytes(), np.uint8))
     np.testing.assert_array_equal(*found)
+
+
+def test_positions_are_numbered_by_epoch_where_a_data_set_wants_to_know_it() -> None:
+    sampler = Shuffled(20, seed=3, numbered=True)
+    assert list(sampler) == list(Shuffled(20, seed=3))
+    sampler.set_epoch(2)
+    assert sorted(sampler) == list(range(40, 60))

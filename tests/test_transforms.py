@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from pipeline.tiles import IGNORE
 from pipeline.transforms import IDENTITY, NAMED, transform
 
 MAPS = arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6)))
 
 
-@given(MAPS, st.sampled_from(sorted(NAMED)))
+@given(MAPS, st.sampled_from(sorted(set(NAMED) - {"rotate45"})))
 def test_no_pixel_is_lost(array: np.ndarray, name: str) -> None:
     result = transform(array, NAMED[name])
     assert sorted(result.ravel()) == sorted(array.ravel())
@@ -40,7 +41,7 @@ def test_each_transform_does_what_its_name_says() -> None:
         "flip_horizontal": [[2, 1], [4, 3]],
         "flip_vertical": [[3, 4], [1, 2]],
     }
-    assert {name: transform(array, recipe).tolist() for name, recipe in NAMED.items()} == expected
+    assert {name: transform(array, NAMED[name]).tolist() for name in expected} == expected
     assert transform(array, IDENTITY).tolist() == array.tolist()
 
 
@@ -53,11 +54,36 @@ def test_the_turn_comes_before_the_flip() -> None:
 def test_an_image_turns_as_its_class_map_does() -> None:
     class_map = np.arange(16, dtype=np.uint8).reshape(4, 4)
     image = np.stack([class_map] * 3, axis=-1)
-    for recipe in NAMED.values():
+    for recipe in (recipe for name, recipe in NAMED.items() if name != "rotate45"):  # which mixes an image's pixels
         np.testing.assert_array_equal(transform(image, recipe)[..., 1], transform(class_map, recipe))
 
 
-@pytest.mark.parametrize("recipe", ['{"rotate": 45}', '{"flip": "diagonal"}', '{"shear": 3}'])
+@pytest.mark.parametrize("recipe", ['{"rotate": 30}', '{"flip": "diagonal"}', '{"shear": 3}'])
 def test_an_unknown_transform_is_refused(recipe: str) -> None:
     with pytest.raises(ValueError, match=r"rotation|flip|unknown"):
         transform(np.zeros((2, 2)), recipe)
+
+
+def test_the_corners_of_a_tile_turned_by_45_degrees_are_white_ignored_and_empty() -> None:
+    side = 64
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    inside = np.maximum(abs(x + y), abs(x - y)) < side / np.sqrt(2) - 2
+    outside = np.maximum(abs(x + y), abs(x - y)) > side / np.sqrt(2) + 2
+    recipe = NAMED["rotate45"]
+    class_map = transform(np.ones((side, side), np.uint8), recipe)
+    assert (class_map[inside] == 1).all() and (class_map[outside] == IGNORE).all()
+    image = transform(np.full((side, side, 3), 100, np.uint8), recipe)
+    assert (image[inside] == 100).all() and (image[outside] == 255).all()
+    instances = transform(np.full((side, side), 70_000, np.int32), recipe)
+    assert instances.dtype == np.int32
+    assert (instances[inside] == 70_000).all() and (instances[outside] == 0).all()
+
+
+def test_45_degrees_are_counter_clockwise_and_half_of_90() -> None:
+    array = np.zeros((65, 65), np.uint8)
+    array[30:35, 40:] = 1  # a bar that points to the right, and then up and right
+    turned = transform(array, NAMED["rotate45"])
+    assert turned[18, 46] == 1 and turned[32, 46] == 0
+    twice = transform(turned, NAMED["rotate45"])
+    straight = transform(array, NAMED["rotate90"])
+    assert (twice != straight)[20:45, 20:45].mean() < 0.03

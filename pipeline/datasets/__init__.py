@@ -5,16 +5,18 @@ A module is cheap to import and has
     TITLE, LICENCE, LICENCE_URL, CITATION, HOMEPAGE: str
     CLASSES: tuple[str, ...]                    class names by class code
     TISSUES: tuple[str, ...]                    what the group of a tile can be
-    OFFICIAL_SPLITS: dict[int, dict[str, str]]  run -> shard -> side of the split
+    OFFICIAL_SPLITS: dict[int, dict[str, str]]  run -> shard, or group of a tile -> side of the split
     MICRONS_PER_PIXEL, MAGNIFICATION: float
-    FILES: tuple[RemoteFile, ...]               what `source: official` downloads
+    FILES: tuple[RemoteFile, ...]               what `source: official` downloads; none where a program cannot
     find(folder: Path) -> list[Source]          the parts that lie in a folder, or a Problem where there is none
 
 and a part, which becomes one shard of the tile store, has
 
     name: str                                   of the shard
     files: list[Path]                           that it reads
-    count, tile_size: int                       tiles; their height and width, px
+    count: int                                  of tiles
+    tile_size: int | tuple[int, int]            px a side, or height and width
+    resolution: tuple[float, float]             µm per px, magnification; only where parts differ in it
     tiles() -> Iterator[Tile]                   in order, streamed; a Problem names file and tile
 
 There is no list of modules: adding a data set touches no file that another one depends on.
@@ -33,7 +35,7 @@ class RemoteFile:
 
     name: str  # of the file under data/raw/<dataset>
     url: str
-    sha256: str
+    sha256: str  # or md5:... where no SHA-256 is published
     bytes: int | None = None  # where it is known
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.datasets.sample_nuclei import draw_monuseg, draw_tnbc
 from pipeline.drawing import scenes
 from pipeline.drawing.canvas import Canvas, between
 from pipeline.drawing.stain import Stain, photograph
@@ -31,7 +32,11 @@ DEAD_EVERY = 16  # breast tiles, one has a dying cell: far more often than in Pa
 
 def draw(dataset: str, params: Params, folder: Path) -> None:
     """Draw the sample of a data set into a folder, in the data set's own layout."""
-    drawers: dict[str, Callable[[Path, Sample], None]] = {"pannuke": draw_pannuke}
+    drawers: dict[str, Callable[[Path, Sample], None]] = {
+        "pannuke": draw_pannuke,
+        "tnbc": lambda folder, sample: draw_tnbc(folder, sample.seed, **sample.tnbc.model_dump()),
+        "monuseg": lambda folder, sample: draw_monuseg(folder, sample.seed, **sample.monuseg.model_dump()),
+    }
     if dataset not in drawers:
         raise Problem(f"there is no sample of {dataset}; set datasets.{dataset}.source to official or to a folder.")
     drawers[dataset](folder, params.sample)

@@ -17,14 +17,14 @@ def tumour(canvas: Canvas, rng: Rng) -> None:
     hole(canvas, np.clip(1 - np.abs(nest + 1.2) / 1.2, 0, 1) * between(rng, (0, 1)))  # the cleft around a nest
     inside = np.clip(nest, 0, 1)
     cytoplasm(canvas, rng, inside, between(rng, (0.12, 0.4)), between(rng, (0.25, 0.55)))
-    _holes(canvas, rng, between(rng, (0, 1.5)), (1.5, 4))
+    holes(canvas, rng, between(rng, (0, 1.5)), (1.5, 4))
     scale = between(rng, (0.8, 1.1))
     if rng.random() < 0.4:  # a tumour that still forms glands, hard to tell from a duct
         at = Vector(canvas.size.y * float(rng.random()), canvas.size.x * float(rng.random()))
-        _gland(canvas, rng, "neoplastic", at, between(rng, (1, 5)), 1)
-    _scatter(canvas, rng, "neoplastic", between(rng, (6, 13)), inside, None, scale)
-    _scatter(canvas, rng, "connective", between(rng, (2, 6)), 1 - inside, grain)
-    _scatter(canvas, rng, "inflammatory", between(rng, (0, 2)))
+        gland(canvas, rng, "neoplastic", at, between(rng, (1, 5)), 1)
+    scatter(canvas, rng, "neoplastic", between(rng, (6, 13)), inside, None, scale)
+    scatter(canvas, rng, "connective", between(rng, (2, 6)), 1 - inside, grain)
+    scatter(canvas, rng, "inflammatory", between(rng, (0, 2)))
 
 
 def infiltrate(canvas: Canvas, rng: Rng) -> None:
@@ -33,9 +33,9 @@ def infiltrate(canvas: Canvas, rng: Rng) -> None:
     stroma(canvas, rng, grain, between(rng, (0.5, 0.8)), between(rng, (0.5, 1)))
     inside = np.clip(_side(canvas, rng, grain, between(rng, (0.2, 0.5))), 0, 1)
     cytoplasm(canvas, rng, inside, between(rng, (0.12, 0.4)), between(rng, (0.25, 0.5)))
-    _scatter(canvas, rng, "neoplastic", 11, inside, None, between(rng, (0.8, 1.05)))
-    _scatter(canvas, rng, "inflammatory", between(rng, (7, 15)), 1 - 0.9 * inside)
-    _scatter(canvas, rng, "connective", between(rng, (1, 4)), 1 - inside, grain)
+    scatter(canvas, rng, "neoplastic", 11, inside, None, between(rng, (0.8, 1.05)))
+    scatter(canvas, rng, "inflammatory", between(rng, (7, 15)), 1 - 0.9 * inside)
+    scatter(canvas, rng, "connective", between(rng, (1, 4)), 1 - inside, grain)
 
 
 def duct(canvas: Canvas, rng: Rng) -> None:
@@ -45,9 +45,9 @@ def duct(canvas: Canvas, rng: Rng) -> None:
     size = canvas.size
     for _ in range(max(1, round(size.y * size.x / 2000))):
         centre = Vector(size.y * between(rng, (0.2, 0.8)), size.x * between(rng, (0.2, 0.8)))
-        _gland(canvas, rng, "epithelial", centre, between(rng, (0, 9)), int(between(rng, (1, 3))))
-    _scatter(canvas, rng, "connective", between(rng, (3, 6)), np.where(canvas.haematoxylin > 0.3, 0.0, 1.0), grain)
-    _scatter(canvas, rng, "inflammatory", between(rng, (0, 2.5)))
+        gland(canvas, rng, "epithelial", centre, between(rng, (0, 9)), int(between(rng, (1, 3))))
+    scatter(canvas, rng, "connective", between(rng, (3, 6)), np.where(canvas.haematoxylin > 0.3, 0.0, 1.0), grain)
+    scatter(canvas, rng, "inflammatory", between(rng, (0, 2.5)))
 
 
 def fibrous(canvas: Canvas, rng: Rng) -> None:
@@ -55,11 +55,11 @@ def fibrous(canvas: Canvas, rng: Rng) -> None:
     grain = direction(rng)
     stroma(canvas, rng, grain, between(rng, (0.5, 1.1)), between(rng, (0, 1)))
     if rng.random() < 0.5:
-        _holes(canvas, rng, between(rng, (1, 2)), (9, 18))
+        holes(canvas, rng, between(rng, (1, 2)), (9, 18))
     if rng.random() < 0.7:
         vessel(canvas, rng)
-    _scatter(canvas, rng, "connective", between(rng, (4, 9)), None, grain)
-    _scatter(canvas, rng, "inflammatory", between(rng, (0, 4)))
+    scatter(canvas, rng, "connective", between(rng, (4, 9)), None, grain)
+    scatter(canvas, rng, "inflammatory", between(rng, (0, 4)))
 
 
 def crypts(canvas: Canvas, rng: Rng) -> None:
@@ -68,21 +68,21 @@ def crypts(canvas: Canvas, rng: Rng) -> None:
     stroma(canvas, rng, grain, between(rng, (0.3, 0.5)), 1.0)
     size = canvas.size
     cytoplasm(canvas, rng, np.ones(canvas.instances.shape), 0.3, 0.2)
-    _holes(canvas, rng, 5, (1.5, 3.5))
+    holes(canvas, rng, 5, (1.5, 3.5))
     for _ in range(max(1, round(size.y * size.x / 1000))):
         centre = Vector(size.y * between(rng, (0, 1)), size.x * between(rng, (0, 1)))
-        _gland(canvas, rng, "epithelial", centre, between(rng, (8, 14)), 1)
-    _scatter(canvas, rng, "inflammatory", between(rng, (3, 8)))
-    _scatter(canvas, rng, "connective", 2, None, grain)
+        gland(canvas, rng, "epithelial", centre, between(rng, (8, 14)), 1)
+    scatter(canvas, rng, "inflammatory", between(rng, (3, 8)))
+    scatter(canvas, rng, "connective", 2, None, grain)
     if rng.random() < 0.5:
         one(canvas, rng, "dead")
-        _scatter(canvas, rng, "neoplastic", 3)
+        scatter(canvas, rng, "neoplastic", 3)
 
 
 BREAST = (tumour, tumour, duct, infiltrate, tumour, duct, fibrous, duct)
 
 
-def _gland(canvas: Canvas, rng: Rng, kind: str, centre: Vector, lumen: float, layers: int) -> None:
+def gland(canvas: Canvas, rng: Rng, kind: str, centre: Vector, lumen: float, layers: int) -> None:
     """Rings of nuclei around a lumen of so many µm radius."""
     around = blob(canvas, rng, centre, lumen + 5 + 5.5 * layers, 0.25)
     cytoplasm(canvas, rng, around, between(rng, (0.1, 0.3)), between(rng, (0.3, 0.5)))
@@ -107,7 +107,7 @@ def _side(canvas: Canvas, rng: Rng, grain: Vector, share: float) -> Field:
     return across + (share - 0.5) * size.x + 10 * (canvas.noise(rng, 10) - 0.5)
 
 
-def _scatter(
+def scatter(
     canvas: Canvas,
     rng: Rng,
     kind: str,
@@ -148,7 +148,7 @@ def _towards(axis: Vector, other: Vector, share: float) -> Vector:
     return Vector(y / length, x / length)
 
 
-def _holes(canvas: Canvas, rng: Rng, count: float, radius: tuple[float, float]) -> None:
+def holes(canvas: Canvas, rng: Rng, count: float, radius: tuple[float, float]) -> None:
     """Bare round places, `count` for 1,000 µm²."""
     size = canvas.size
     for _ in range(int(count * size.y * size.x / 1000 + rng.random())):

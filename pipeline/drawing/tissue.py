@@ -21,7 +21,8 @@ def stroma(canvas: Canvas, rng: Rng, grain: Vector, density: float, loose: float
 
 
 def cytoplasm(canvas: Canvas, rng: Rng, cover: Field, haematoxylin: float, eosin: float) -> None:
-    """Lay granular cytoplasm over the canvas where `cover` is 1."""
+    """Lay granular cytoplasm over the canvas where `cover` is 1 and no nucleus lies."""
+    cover = cover * (canvas.instances == 0)
     grain, patches, cells = canvas.noise(rng, 0.6), canvas.noise(rng, 4), canvas.noise(rng, 9)
     foam = 1 - 0.5 * np.clip((cells - 0.62) * 6, 0, 1)
     texture = (0.4 + 0.7 * grain + 0.5 * patches) * foam

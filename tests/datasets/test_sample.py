@@ -11,14 +11,20 @@ from pipeline.datasets import pannuke, sample
 from pipeline.drawing.canvas import Canvas, Vector
 from pipeline.drawing.nuclei import NUCLEI, paint_nucleus
 from pipeline.drawing.stain import Stain, photograph
+from pipeline.drawing.tissue import cytoplasm
 from pipeline.errors import Problem
-from pipeline.params import PanNukeSample, Params, Sample
+from pipeline.params import MonusegSample, PanNukeSample, Params, Sample, TnbcSample
 
 KINDS = sample.PANNUKE_CHANNELS[:5]
 
 
 def parameters(tiles: int = 4, size: int = 64, share: float = 0.75, seed: int = 7) -> Sample:
-    return Sample(seed=seed, pannuke=PanNukeSample(tile_size=size, tiles_per_fold=tiles, breast_share=share))
+    return Sample(
+        seed=seed,
+        pannuke=PanNukeSample(tile_size=size, tiles_per_fold=tiles, breast_share=share),
+        tnbc=TnbcSample(tile_size=64, share=0.1),
+        monuseg=MonusegSample(tile_size=128, images=2),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +188,22 @@ def test_no_nucleus_is_painted_over_another_or_on_glass() -> None:
     canvas.bare[:] = True
     assert not paint_nucleus(canvas, rng, "inflammatory", Vector(12, 12), Vector(1, 0))
     assert len(canvas.nuclei) == 1
+
+
+@pytest.mark.parametrize(("name", "count"), [("pannuke", 9), ("tnbc", 2 * 11), ("monuseg", 2 * 2)])
+def test_every_data_set_has_a_sample(name: str, count: int, tmp_path: Path) -> None:
+    sample.draw(name, Params.model_construct(sample=parameters()), tmp_path)
+    assert len(files(tmp_path)) == count
+
+
+def test_cytoplasm_leaves_earlier_nuclei_as_they_are() -> None:
+    canvas, rng = Canvas.blank(64, 64, 0.25), np.random.default_rng(1)
+    assert paint_nucleus(canvas, rng, "epithelial", Vector(8, 8), Vector(1, 0))
+    nucleus = canvas.instances > 0
+    before = canvas.haematoxylin.copy()
+    cytoplasm(canvas, rng, np.ones((64, 64)), 0.2, 0.8)
+    assert (canvas.haematoxylin[nucleus] == before[nucleus]).all()
+    assert (canvas.haematoxylin[~nucleus] != before[~nucleus]).any()
 
 
 def test_a_data_set_without_a_sample_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,158 @@
+"""Speed and memory of tiling a whole slide, beside plain OpenSlide reading of the same tiles.
+
+    python -m benchmarks.tile_slide [FOLDER] [--side PX]
+
+Writes a made-up slide (default 40,000 px a side, 6,084 full tiles) with lesions under FOLDER (default: a temporary
+folder), converts it in a child process, then reads the tiles that were kept one after the other in another, and prints
+tiles per second of both, their ratio, and the peak memory of the conversion. Both start with the slide out of the page
+cache. Choosing, measuring, drawing the class maps and writing the store is in the first time and not in the second.
+"""
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from benchmarks.convert_pannuke import drop_from_cache
+from pipeline.drawing import scenes
+from pipeline.drawing.canvas import Canvas
+from pipeline.drawing.stain import Stain, photograph
+
+ROOT = Path(__file__).resolve().parents[1]
+TILE = 256  # px, of the TIFF
+KINDS = 12  # different squares of tissue
+LEVELS = (1, 4, 16)
+LESIONS = 60
+CONVERT = """
+from pathlib import Path
+from pipeline.convert import convert
+from pipeline.tiling import Settings
+convert("bracs", Path("SOURCE.json"), Path("tiles"), Settings())
+"""
+PLAIN = """
+import csv, time, numpy, openslide
+slide = openslide.OpenSlide("slides/BRACS_1.svs")
+rows = [row for row in csv.DictReader(open("tiles/BRACS_1.csv")) if row["state"] in ("lesion", "lesion-free")]
+start = time.perf_counter()
+for row in rows:
+    numpy.asarray(slide.read_region((int(row["x"]), int(row["y"])), 0, (512, 512)).convert("RGB"))
+print(len(rows), time.perf_counter() - start)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, help="where there are 12 GB of room")
+    parser.add_argument("--side", type=int, default=40_000, help="px")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        folder = Path(name)
+        files = write_source(folder, arguments.side)
+        seconds, peak = convert(folder, files)
+        drop_from_cache(files)
+        plain = subprocess.run([sys.executable, "-c", PLAIN], cwd=folder, check=True, capture_output=True, text=True)
+        count, plainly = (float(word) for word in plain.stdout.split())
+    print(f"slide: {arguments.side:,} x {arguments.side:,} px; {count:,.0f} tiles kept")
+    print(f"peak memory of the conversion: {peak / 2**20:,.0f} MiB")
+    print(f"conversion: {seconds:.1f} s, {count / seconds:,.0f} tiles/s")
+    print(f"plain read: {plainly:.1f} s, {count / plainly:,.0f} tiles/s")
+    print(f"conversion is {plainly / seconds:.2f} times as fast as the plain read")
+
+
+def write_source(folder: Path, side: int) -> list[Path]:
+    """A slide, its annotation and their record; returns the files."""
+    (folder / "slides").mkdir()
+    files = [folder / "slides/BRACS_1.svs", folder / "slides/BRACS_1.geojson"]
+    kinds = draw_kinds()
+    layout = np.random.default_rng(0).integers(1, KINDS + 1, (side // TILE + 1, side // TILE + 1))
+    edge = len(layout) // 6
+    layout[:edge], layout[-edge:], layout[:, :edge], layout[:, -edge:] = 0, 0, 0, 0
+    with tifffile.TiffWriter(files[0], bigtiff=True) as tiff:
+        for level, step in enumerate(LEVELS):
+            tiff.write(
+                encoded(kinds, layout, side // step, step),
+                shape=(side // step, side // step, 3),
+                dtype="uint8",
+                tile=(TILE, TILE),
+                photometric="ycbcr",
+                subsampling=(2, 2),
+                compression="jpeg",
+                description="Aperio Image Library (drawn by Lobule)\r\n|AppMag = 40|MPP = 0.25",
+                subfiletype=int(level > 0),
+                metadata=None,
+            )
+    angles = np.linspace(0, 2 * np.pi, 200)
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    centres = np.random.default_rng(1).random((LESIONS, 2)) * 0.55 * side + 0.22 * side
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [(centre + side / 60 * circle).tolist()]},
+            "properties": {"classification": {"name": "UDH"}},
+        }
+        for centre in centres
+    ]
+    files[1].write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    named = [{"name": path.name, "bytes": path.stat().st_size} for path in files]
+    record = {"source": "sample", "folder": str(folder / "slides"), "files": named, "sha256": "0" * 64}
+    (folder / "SOURCE.json").write_text(json.dumps(record))
+    return files
+
+
+def draw_kinds() -> list[np.ndarray]:
+    """Glass, and then squares of tissue, (TILE, TILE, 3)."""
+    rng = np.random.default_rng(0)
+    stain, squares = Stain.random(rng), []
+    for kind in range(KINDS + 1):
+        canvas = Canvas.blank(TILE, TILE, 0.25)
+        if kind:
+            (scenes.duct, scenes.fibrous, scenes.tumour)[kind % 3](canvas, rng)
+        squares.append(photograph(canvas, rng, stain, 0.6))
+    return squares
+
+
+def encoded(kinds: list[np.ndarray], layout: np.ndarray, side: int, step: int) -> Iterator[bytes]:
+    """The JPEG tiles of a level; those of finer kinds stand side by side on coarser levels."""
+    made: dict[tuple[int, ...], bytes] = {}
+    small = [
+        kind.reshape(TILE // step, step, TILE // step, step, 3).mean(axis=(1, 3)).astype(np.uint8) for kind in kinds
+    ]
+    padded = np.pad(layout, ((0, step), (0, step)))
+    for row in range(0, -(-side // TILE) * step, step):
+        for column in range(0, -(-side // TILE) * step, step):
+            part = padded[row : row + step, column : column + step]
+            part = np.pad(part, ((0, step - part.shape[0]), (0, step - part.shape[1])))
+            key = tuple(part.ravel().tolist())
+            if key not in made:
+                made = made if step == 1 else {}
+                buffer = io.BytesIO()
+                pixels = np.vstack([np.hstack([small[kind] for kind in line]) for line in part])
+                Image.fromarray(pixels).save(buffer, "JPEG", quality=85, subsampling=2)
+                made[key] = buffer.getvalue()
+            yield made[key]
+
+
+def convert(folder: Path, files: list[Path]) -> tuple[float, int]:
+    """Convert in a child; seconds and peak resident memory in bytes."""
+    drop_from_cache(files)
+    start = time.perf_counter()
+    child = subprocess.Popen([sys.executable, "-c", CONVERT], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        sys.exit(f"the conversion ended with exit code {child.returncode}")
+    return time.perf_counter() - start, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""A picture of a slide: its thumbnail with the annotated outlines, and which tiles were kept or are background."""
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from pipeline.annotations import Annotations, rings_of
+from pipeline.tiling import BACKGROUND, FREE, LESION, Chosen
+
+LONGEST = 1600  # px, of the picture
+COLOURS = {LESION: (220, 20, 60), FREE: (0, 140, 60), BACKGROUND: (120, 120, 120)}  # of tiles, by state
+OUTLINE = (20, 60, 220)
+
+
+def draw_sheet(path: Path, chosen: Chosen, annotations: Annotations) -> None:
+    """Write the picture as JPEG: red tiles have a lesion, green ones none, grey ones were read and dropped."""
+    picture = Image.fromarray(chosen.overview)
+    picture.thumbnail((LONGEST, LONGEST))
+    scale = picture.width / chosen.overview.shape[1] / chosen.overview_downsample
+    draw = ImageDraw.Draw(picture)
+    side = chosen.grid.tile_size * chosen.grid.downsample * scale
+    for tile in chosen.index:
+        if tile.state in COLOURS:
+            x, y = (value * scale for value in chosen.grid.corner(tile.column, tile.row))
+            draw.rectangle((x, y, x + side - 1, y + side - 1), outline=COLOURS[tile.state])
+    for shape in annotations.shapes:
+        for ring in rings_of(shape):
+            draw.line([*map(tuple, ring * scale), tuple(ring[0] * scale)], fill=OUTLINE, width=2)
+    picture.save(path, "JPEG", quality=90)

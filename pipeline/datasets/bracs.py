@@ -1,0 +1,215 @@
+"""BRACS: whole slides of breast lesions and the lesions' outlines from QuPath (docs/datasets/bracs.md).
+
+Slides (`BRACS_1494.svs`, under `train`, `val`, `test`) and outlines (`BRACS_1494.geojson`, exported from `.qpdata`) may
+lie anywhere in the folder, paired by name; a table (`.xlsx` or `.csv`) tells the patients. Each slide is a shard. A
+slide that cannot be used is a part whose tiles end in a Problem, so that the others are converted before the stage
+fails.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.datasets import RemoteFile
+from pipeline.datasets.slide_table import SUFFIXES as TABLES
+from pipeline.datasets.slide_table import Row, read_table, side_of, slide_name
+from pipeline.errors import Problem
+
+if TYPE_CHECKING:
+    from pipeline.annotations import Annotations
+    from pipeline.slides import Slide
+    from pipeline.tiles import Tile
+    from pipeline.tiling import Chosen, Settings
+
+TITLE = "BRACS"
+LICENCE = "not settled: said to be CC0 and to be non-commercial; treat as non-commercial"
+LICENCE_URL = "https://www.bracs.icar.cnr.it/"
+CITATION = (
+    "Brancati N, Anniciello AM, Pati P, et al. BRACS: a dataset for breast carcinoma subtyping in H&E histology images."
+    " Database, 2022, baac093."
+)
+HOMEPAGE = "https://www.bracs.icar.cnr.it/"
+CLASSES = ("background", "N", "PB", "UDH", "FEA", "ADH", "DCIS", "IC")
+TISSUES = ("train", "validation", "test", "")  # the group of a tile is its slide's part of the official split
+OFFICIAL_SPLITS: dict[int, dict[str, str]] = {}  # by slide: folders and table tell it, and the tiles' group keeps it
+MICRONS_PER_PIXEL = 0.25
+MAGNIFICATION = 40.0
+FILES: tuple[RemoteFile, ...] = ()  # behind a registration: no address to download from
+
+ALIASES = {  # other names that a class has in QuPath, in lower case
+    "N": ("normal", "normal tissue"),
+    "PB": ("pathological benign", "benign"),
+    "UDH": ("usual ductal hyperplasia",),
+    "FEA": ("flat epithelial atypia",),
+    "ADH": ("atypical ductal hyperplasia",),
+    "DCIS": ("ductal carcinoma in situ", "in situ carcinoma"),
+    "IC": ("invasive carcinoma", "invasive"),
+}
+CODES = {
+    name: code
+    for code, title in enumerate(CLASSES)
+    if code
+    for name in (title.lower(), f"type_{title.lower()}", *ALIASES[title])
+}
+SLIDES = {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".svslide", ".bif"}
+ANNOTATIONS = {".geojson", ".json"}
+EXPORT = "docs/how-to/export-from-qupath.md"
+NO_NAMES = {"source", "project", "server", "summary", "classes"}  # JSON files that are no annotations
+
+
+def find(folder: Path, settings: "Settings | None" = None) -> list["WholeSlide"]:
+    """The slides in `folder`, by name, and annotations without a slide; `settings` say how slides are cut.
+
+    Raises:
+        Problem: there is no slide, or none of a name that `settings.slides` asks for, or the table is wrong.
+    """
+    found: dict[str, dict[str, list[Path]]] = {"slide": {}, "annotation": {}, "qpdata": {}}
+    tables = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        suffix, hidden = path.suffix.lower(), any(part.startswith(".") for part in path.relative_to(folder).parts)
+        kind = "slide" if suffix in SLIDES else "annotation" if suffix in ANNOTATIONS else suffix.lstrip(".")
+        if hidden or (kind == "annotation" and path.stem.lower() in NO_NAMES):
+            continue
+        if kind in found:
+            found[kind].setdefault(slide_name(path.stem), []).append(path)
+        elif suffix in TABLES:
+            tables.append(path)
+    if not found["slide"]:
+        raise Problem(f"{folder} holds no slide of BRACS such as BRACS_1494.svs; give the folder in which they lie.")
+    rows = {name: row for table in tables for name, row in read_table(table).items()}
+    wanted = {slide_name(name) for name in settings.slides} if settings else set()
+    if missing := sorted(wanted - found["slide"].keys()):
+        raise Problem(f"{folder} holds no slide {missing[0]}; correct `slides` in params.yaml or add the slide.")
+    names = wanted or found["slide"].keys() | found["annotation"].keys()
+    parts = []
+    for name in sorted(names):
+        slides, annotations, qpdata = (found[kind].get(name, []) for kind in ("slide", "annotation", "qpdata"))
+        path, row = (slides or annotations)[0], rows.get(name, Row())
+        if not row.side:
+            row = replace(row, side=_side(path.relative_to(folder)))
+        title = path.stem if slides else path.stem.removesuffix(".svs")
+        parts.append(WholeSlide(title, slides, annotations, qpdata, tables, row, settings))
+    return parts
+
+
+def _side(path: Path) -> str:
+    """Part of the official split by the innermost folder that names one."""
+    return next((side for part in reversed(path.parts[:-1]) if (side := side_of(part))), "")
+
+
+@dataclass(frozen=True)
+class WholeSlide:
+    """One slide; see pipeline.datasets for what its members mean. `count` reads the slide, and may raise a Problem."""
+
+    name: str
+    slides: list[Path] = field(repr=False)  # one, or the part is wrong
+    annotations: list[Path] = field(repr=False)
+    qpdata: list[Path] = field(repr=False)
+    tables: list[Path] = field(repr=False)
+    row: Row
+    given: "Settings | None" = None
+
+    @property
+    def files(self) -> list[Path]:
+        return sorted({*self.slides, *self.annotations, *self.tables})
+
+    @cached_property
+    def settings(self) -> "Settings":
+        from pipeline.tiling import Settings  # not on top: check and download read this module, and need no OpenSlide
+
+        return self.given or Settings()
+
+    @property
+    def tile_size(self) -> int:
+        return self.settings.tile_size
+
+    @cached_property
+    def count(self) -> int:
+        return len(self._chosen.kept)
+
+    @property
+    def resolution(self) -> tuple[float, float]:
+        """Microns per pixel and magnification of the tiles."""
+        grid = self._chosen.grid
+        return grid.microns_per_pixel, self._slide.magnification / grid.downsample
+
+    @cached_property
+    def _slide(self) -> "Slide":
+        from pipeline.slides import Slide
+
+        for kind, paths in (("slides", self.slides), ("annotations", self.annotations)):
+            if len(paths) > 1:
+                raise Problem(f"{paths[0]} and {paths[1]} are both {kind} of {self.name}; move one of them away.")
+        if not self.slides:
+            raise Problem(
+                f"{self.annotations[0]} is an annotation without a slide {self.name}.svs; add it or move it away."
+            )
+        if not self.annotations and self.qpdata:
+            raise Problem(
+                f"{self.slides[0]} has {self.qpdata[0].name} but no {self.name}.geojson; export it as {EXPORT} says."
+            )
+        if not self.annotations:
+            raise Problem(
+                f"{self.slides[0]} has no annotation {self.name}.geojson; export it from QuPath ({EXPORT}), or name the"
+                " slides to use in `slides`."
+            )
+        return Slide(self.slides[0], self.settings.slide_microns_per_pixel)
+
+    @cached_property
+    def _annotations(self) -> "Annotations":
+        from pipeline.annotations import read_annotations
+
+        annotations = read_annotations(self.annotations[0], CODES)
+        annotations.check_place(self._slide.width, self._slide.height)
+        for clause in annotations.told():
+            print(f"{self.annotations[0]}: {clause}")
+        return annotations
+
+    @cached_property
+    def _chosen(self) -> "Chosen":
+        from pipeline.tiling import choose
+
+        return choose(self._slide, self._annotations, self.settings)
+
+    def tiles(self) -> Iterator["Tile"]:
+        """The kept tiles, those with a lesion first; once."""
+        import numpy as np
+
+        from pipeline.tiles import IGNORE, Tile
+
+        grid, empty = self._chosen.grid, np.zeros((self.tile_size, self.tile_size), np.int32)
+        for number, (tile, image) in enumerate(zip(self._chosen.kept, self._chosen.images(), strict=True)):
+            position = (tile.column, tile.row)
+            width, height = grid.inside(*position)
+            classes, bits, overlap = self._annotations.draw(grid, position, self._chosen.met.get(position, []))
+            classes[height:], classes[:, width:] = IGNORE, IGNORE
+            bits[height:], bits[:, width:] = 0, 0
+            x, y = grid.corner(*position)
+            patient, side = self.row.patient, self.row.side
+            yield Tile(image, classes, empty, {}, number, patient, self.name, x, y, side, overlap, bits=bits)
+
+    def write_beside(self, folder: Path) -> None:
+        """Write the index of all tiles and the contact sheet, `<name>.csv` and `<name>.jpg`; after `tiles`."""
+        from pipeline.contact_sheet import draw_sheet
+
+        grid = self._chosen.grid
+        with (folder / f"{self.name}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["slide", "x", "y", "level", "microns_per_pixel", "state", "lesion_pixels", "spread"])
+            for tile in self._chosen.index:
+                spread = "" if tile.spread != tile.spread else f"{tile.spread:.4f}"  # NaN: not read
+                place = [self.name, *grid.corner(tile.column, tile.row), grid.level, f"{grid.microns_per_pixel:.6g}"]
+                writer.writerow([*place, tile.state, tile.lesion_pixels, spread])
+        draw_sheet(folder / f"{self.name}.jpg", self._chosen, self._annotations)
+
+    def close(self) -> None:
+        """Forget what was read; a data set may have hundreds of slides."""
+        if chosen := self.__dict__.get("_chosen"):
+            chosen.spool.close()
+        for name in ("_chosen", "_annotations", "count"):
+            self.__dict__.pop(name, None)
+        if slide := self.__dict__.pop("_slide", None):
+            slide.close()

@@ -1,0 +1,199 @@
+"""Whole slides through OpenSlide: their size and resolution, a grid of tiles over them, and reading parts of them.
+
+Positions on a slide are in px of its full resolution, x to the right and y down from its top left corner.
+"""
+
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openslide
+import tifffile
+from PIL import Image
+
+from pipeline.errors import Problem
+
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it finds wrong is told by OpenSlide, or not at all
+
+Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB
+
+CURE = "get it again from where it came from"
+SUFFIXES = {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".svslide", ".bif", ".vms", ".vmu"}  # OpenSlide's
+WIDEST = 10.0  # µm/px; what tags tell beyond it is a printer's resolution (72 dpi is 353 µm/px)
+SAME = 0.05  # part by which a level's resolution may differ from the wanted one and is taken as it is
+BLOCK = 2048  # px a side, of the parts in which a level is read for an overview
+WHITE = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid of square tiles that covers a slide; those at its right and bottom border may reach beyond it."""
+
+    tile_size: int  # px
+    stride: int  # px of a tile, from one tile to the next
+    level: int  # of the slide, that tiles are read from
+    level_downsample: float  # px of full resolution on one px of that level
+    downsample: float  # px of full resolution on one px of a tile
+    microns_per_pixel: float  # of a tile
+    width: int  # of the slide, px of a tile
+    height: int
+
+    @property
+    def columns(self) -> int:
+        return 1 + max(0, math.ceil((self.width - self.tile_size) / self.stride))
+
+    @property
+    def rows(self) -> int:
+        return 1 + max(0, math.ceil((self.height - self.tile_size) / self.stride))
+
+    def corner(self, column: int, row: int) -> tuple[int, int]:
+        """Top left corner of a tile, x and y in px of full resolution."""
+        return round(column * self.stride * self.downsample), round(row * self.stride * self.downsample)
+
+    def inside(self, column: int, row: int) -> tuple[int, int]:
+        """Width and height of what a tile has of the slide, px of a tile."""
+        return (
+            min(self.tile_size, self.width - column * self.stride),
+            min(self.tile_size, self.height - row * self.stride),
+        )
+
+
+class Slide:
+    """An open slide. It may be read by several threads at once.
+
+    Args:
+        microns_per_pixel: of the full resolution, for slides whose tags do not tell.
+
+    Raises:
+        Problem: it cannot be opened, is cut off, or does not tell its resolution and none is given.
+    """
+
+    def __init__(self, path: Path, microns_per_pixel: float | None = None) -> None:
+        self.path = path
+        check_whole(path)
+        try:
+            self._slide = openslide.OpenSlide(path)
+        except (openslide.OpenSlideError, OSError) as error:
+            raise Problem(f"{path} is no slide that OpenSlide can open ({error}); {CURE}.") from None
+        self.width, self.height = self._slide.dimensions
+        self.microns_per_pixel = self._resolution(microns_per_pixel)
+        power = self._number(openslide.PROPERTY_NAME_OBJECTIVE_POWER)
+        self.magnification = power or 10 / self.microns_per_pixel  # 40x has 0.25 µm/px on the common scanners
+
+    def _number(self, tag: str) -> float | None:
+        try:
+            value = float(self._slide.properties[tag])
+        except (KeyError, ValueError):
+            return None
+        return value if math.isfinite(value) and value > 0 else None
+
+    def _resolution(self, given: float | None) -> float:
+        x, y = self._number(openslide.PROPERTY_NAME_MPP_X), self._number(openslide.PROPERTY_NAME_MPP_Y)
+        if x and y and max(x, y) < WIDEST:
+            return (x + y) / 2
+        power = self._number(openslide.PROPERTY_NAME_OBJECTIVE_POWER)
+        if given is not None or power:
+            return given if given is not None else 10 / power  # type: ignore[operator]
+        raise Problem(
+            f"{self.path} does not tell its resolution; give it in slide_microns_per_pixel if all such slides share it."
+        )
+
+    def grid(self, tile_size: int, stride: int, microns_per_pixel: float | None = None) -> Grid:
+        """Tiles at a resolution, read from the nearest finer level; at full resolution where none is given.
+
+        A level within 5 % of the wanted resolution is taken as it is, since resampling would only blur it.
+        """
+        wanted = 1.0 if microns_per_pixel is None else microns_per_pixel / self.microns_per_pixel
+        if wanted < 1 - SAME:
+            raise Problem(
+                f"{self.path} has {self.microns_per_pixel:.4g} um/px, coarser than the wanted {microns_per_pixel:.4g};"
+                " ask for a coarser resolution or leave the slide out."
+            )
+        level = self._slide.get_best_level_for_downsample(wanted * (1 + SAME))
+        level_downsample = float(self._slide.level_downsamples[level])
+        if abs(wanted / level_downsample - 1) <= SAME:
+            wanted = level_downsample
+        size = int(self.width / wanted), int(self.height / wanted)
+        return Grid(
+            tile_size,
+            stride,
+            level,
+            level_downsample,
+            wanted,
+            self.microns_per_pixel * wanted,
+            *(max(1, s) for s in size),
+        )
+
+    def read(self, grid: Grid, column: int, row: int) -> Pixels:
+        """What a tile has of the slide, (h, w, 3); smaller than a tile at the right and bottom border."""
+        width, height = grid.inside(column, row)
+        ratio = grid.downsample / grid.level_downsample
+        return np.asarray(self._region(grid.corner(column, row), grid.level, ratio, width, height))
+
+    def overview(self, downsample: int) -> Pixels:
+        """The whole slide with so many px of full resolution on one px, read block by block from the nearest level."""
+        level = self._slide.get_best_level_for_downsample(downsample)
+        ratio = downsample / self._slide.level_downsamples[level]
+        width, height = math.ceil(self.width / downsample), math.ceil(self.height / downsample)
+        side = max(1, int(BLOCK / ratio))
+        picture = Image.new("RGB", (width, height), WHITE)
+        for y in range(0, height, side):
+            for x in range(0, width, side):
+                size = min(side, width - x), min(side, height - y)
+                picture.paste(self._region((x * downsample, y * downsample), level, ratio, *size), (x, y))
+        return np.asarray(picture)
+
+    def _region(self, corner: tuple[int, int], level: int, ratio: float, width: int, height: int) -> Any:
+        """A PIL image (RGB) of a part, reduced by `ratio` from a level; what the scanner left out is white."""
+        try:
+            part = self._slide.read_region(corner, level, (max(1, round(width * ratio)), max(1, round(height * ratio))))
+        except (openslide.OpenSlideError, OSError) as error:
+            raise Problem(f"{self.path} cannot be read at x {corner[0]}, y {corner[1]} ({error}); {CURE}.") from None
+        if part.getchannel("A").getextrema()[0] == 255:
+            opaque = part.convert("RGB")
+        else:
+            opaque = Image.new("RGB", part.size, WHITE)
+            opaque.paste(part, mask=part)
+        return opaque if opaque.size == (width, height) else opaque.resize((width, height), Image.Resampling.BOX)
+
+    def close(self) -> None:
+        self._slide.close()
+
+    def __enter__(self) -> "Slide":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def check_whole(path: Path) -> None:
+    """Refuse a file that is gone, and a TIFF (.svs, .tif, .ndpi, ...) whose tiles lie beyond the file's end.
+
+    OpenSlide finds out only when it comes to such a tile, which may be after hours.
+    """
+    if not path.is_file():
+        raise Problem(f"{path} is not there; give the folder in which the slides lie.")
+    size = path.stat().st_size
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            needed = [
+                offset + count
+                for page in tiff.pages
+                for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)
+            ]
+    except (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError, AttributeError, TypeError):
+        return  # not a TIFF, or one that only OpenSlide understands or refuses
+    if needed and max(needed) > size:
+        raise Problem(f"{path} is cut off: it has {size:,} bytes of at least {max(needed):,}; {CURE}.")
+
+
+def spread(pixels: Pixels) -> float:
+    """Standard deviation over all values of all three channels, from whole-number sums: the same on every machine."""
+    histogram = np.array(Image.fromarray(pixels).histogram(), np.int64).reshape(3, 256).sum(axis=0)
+    values = np.arange(256, dtype=np.int64)
+    count, total, squares = (int((histogram * weight).sum()) for weight in (values**0, values, values**2))
+    return math.sqrt(max(0, count * squares - total * total)) / count

@@ -1,0 +1,226 @@
+"""Outlines become class maps pixel for pixel as shapely sees them; what is left out, repaired or clipped is counted."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.annotations import Annotations, class_names, read_annotations
+from pipeline.errors import Problem
+from pipeline.slides import Grid
+from tests.slide_files import box, feature, write_features
+
+CODES = {"n": 1, "udh": 3, "dcis": 6}
+
+
+def grid(side: int = 96, tile_size: int = 32, downsample: float = 1.0) -> Grid:
+    return Grid(tile_size, tile_size, 0, 1.0, downsample, 0.25, int(side / downsample), int(side / downsample))
+
+
+def read(folder: Path, *features: Any) -> Annotations:
+    return read_annotations(write_features(folder / "slide.geojson", *features), CODES)
+
+
+def drawn(annotations: Annotations, over: Grid) -> tuple[Any, Any]:
+    """Class map and bit map of the whole slide, put together from its tiles."""
+    size = over.tile_size
+    classes = np.zeros((over.rows * size, over.columns * size), np.uint8)
+    bits = np.zeros_like(classes)
+    for (column, row), shapes in annotations.tiles(over).items():
+        place = np.s_[row * size : (row + 1) * size, column * size : (column + 1) * size]
+        classes[place], bits[place], _ = annotations.draw(over, (column, row), shapes)
+    return classes, bits
+
+
+# ----------------------------------------------------------------------------------------------------- rasterising
+
+
+@st.composite
+def stars(draw: Any) -> Any:
+    """An outline with a hole, that may cross itself and leave the slide."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    count = draw(st.integers(3, 30))
+    angles = np.sort(random.random(count) * 2 * np.pi) if draw(st.booleans()) else random.random(count) * 2 * np.pi
+    around = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    centre, radius = random.random(2) * 96, 5 + random.random() * 60
+    outer = centre + around * radius * (0.4 + 0.6 * random.random((count, 1)))
+    inner = centre + around * radius * 0.2
+    return [outer.tolist(), inner.tolist()] if draw(st.booleans()) else [outer.tolist()]
+
+
+@settings(max_examples=60, deadline=None)
+@given(rings=st.lists(stars(), min_size=1, max_size=3), downsample=st.sampled_from([1.0, 1.5, 4.0]))
+def test_no_pixel_differs_from_point_in_polygon(
+    rings: Any, downsample: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    codes = [3, 6, 1]
+    titles = ["UDH", "DCIS", "N"]
+    features = [feature("Polygon", ring, title) for ring, title in zip(rings, titles, strict=False)]
+    annotations = read(tmp_path_factory.mktemp("stars"), *features)
+    over = grid(downsample=downsample)
+    classes, bits = drawn(annotations, over)
+    expected, expected_bits = np.zeros_like(classes), np.zeros_like(bits)
+    # tiles' corners are rounded to whole px of full resolution
+    starts = np.array([over.corner(k, 0)[0] for k in range(over.columns)])
+    centres = (starts[:, None] + (np.arange(over.tile_size) + 0.5) * downsample).ravel()
+    x, y = np.meshgrid(centres, centres)
+    for shape, code in zip(annotations.shapes, annotations.codes, strict=True):
+        inside = shapely.contains_xy(shape, x, y)
+        expected[inside] = code
+        expected_bits[inside] |= 1 << (code - 1)
+    assert set(annotations.codes) <= set(codes)
+    np.testing.assert_array_equal(classes, expected)
+    np.testing.assert_array_equal(bits, expected_bits)
+
+
+def test_outlines_through_centres_share_no_pixel_and_leave_none_out(tmp_path: Path) -> None:
+    left = feature("Polygon", [[[0, 0], [96, 0], [0, 96], [0, 0]]], "UDH")  # the diagonal runs through centres
+    right = feature("Polygon", [[[96, 0], [96, 96], [0, 96], [96, 0]]], "DCIS")
+    classes, bits = drawn(read(tmp_path, left, right), grid())
+    assert set(np.unique(classes)) == {3, 6} and set(np.unique(bits)) == {4, 32}
+
+
+def test_holes_stay_empty_and_the_later_class_wins_while_bits_keep_both(tmp_path: Path) -> None:
+    annotations = read(
+        tmp_path,
+        feature("Polygon", [box(0, 0, 20, 20), box(5, 5, 10, 10)], "UDH"),
+        feature("Polygon", [box(15, 0, 30, 20)], "DCIS"),
+    )
+    classes, bits = drawn(annotations, grid())
+    assert (classes[:20, :15] == 3).sum() == 300 - 25 and (classes[5:10, 5:10] == 0).all()
+    assert (classes[:20, 15:30] == 6).all() and (bits[:20, 15:20] == 4 + 32).all() and (bits[:20, 20:30] == 32).all()
+    assert annotations.draw(grid(), (0, 0), [0, 1])[2] == 5 * 20  # px that both claim
+
+
+def test_only_tiles_that_an_outline_meets_are_named(tmp_path: Path) -> None:
+    ring = feature("Polygon", [box(33, 1, 95, 31)])
+    hollow = feature("Polygon", [box(0, 0, 96, 96), box(31, 31, 65, 65)], "DCIS")  # its hole holds the middle tile
+    met = read(tmp_path, ring, hollow).tiles(grid())
+    assert (1, 1) not in met and len(met) == 8
+    assert [place for place, shapes in met.items() if 0 in shapes] == [(1, 0), (2, 0)]
+
+
+# ---------------------------------------------------------------------------------------------------------- shapes
+
+
+def test_every_kind_of_geometry(tmp_path: Path) -> None:
+    collection = feature("GeometryCollection", None)
+    collection["geometry"] = {
+        "type": "GeometryCollection",
+        "geometries": [
+            {"type": "Polygon", "coordinates": [box(0, 0, 4, 4)]},
+            {"type": "MultiPolygon", "coordinates": [[box(10, 0, 14, 4)], [box(20, 0, 24, 4)]]},
+            {"type": "LineString", "coordinates": [[0, 0], [9, 9]]},
+        ],
+    }
+    ellipse = feature("Polygon", [box(40, 0, 44, 4)])
+    ellipse["geometry"]["isEllipse"] = True
+    high = feature("Polygon", [[[50, 0, 7], [54, 0, 7], [54, 4, 7], [50, 4, 7]]])  # with z, and not closed
+    found = read(tmp_path, collection, ellipse, high, feature("Point", [1, 1]), feature("MultiPoint", [[1, 1]]))
+    assert [shape.area for shape in found.shapes] == [48, 16, 16]
+    assert found.left_out == {
+        "geometries of kind LineString": 1,
+        "geometries of kind Point": 1,
+        "geometries of kind MultiPoint": 1,
+        "features without an area": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("classification", "names"),
+    [
+        ("UDH", ["UDH"]),
+        ({"name": "UDH", "colorRGB": -3}, ["UDH"]),
+        ({"names": ["UDH", "Positive"]}, ["UDH: Positive", "UDH", "Positive"]),
+        ({"name": "UDH: Positive"}, ["UDH: Positive", "UDH", "Positive"]),
+        ({}, []),
+        (None, []),
+        ({"name": None}, []),
+        ({"name": " "}, []),
+        (7, []),
+    ],
+)
+def test_every_form_of_a_class(classification: Any, names: list[str]) -> None:
+    assert class_names(feature("Point", [], classification)) == names
+    assert class_names({"properties": None}) == class_names({}) == []
+    assert class_names({"properties": {"classification": "udh"}}) == ["udh"]
+
+
+def test_other_classes_are_counted(tmp_path: Path) -> None:
+    some = [feature("Polygon", [box(0, 0, 4, 4)], name) for name in ("Tissue", "Tissue", None, " udh ", "DCIS: x")]
+    found = read(tmp_path, *some)
+    assert found.codes == [3, 6]
+    assert found.told() == ["2 features of class 'Tissue' left out", "1 features without a class left out"]
+
+
+def test_self_crossing_outlines_are_repaired_and_reported(tmp_path: Path) -> None:
+    bow = feature("Polygon", [[[0, 0], [10, 10], [10, 0], [0, 10], [0, 0]]])
+    overlapping = feature("MultiPolygon", [[box(20, 0, 30, 10)], [box(25, 0, 35, 10)]])
+    spike = feature("Polygon", [[[40, 0], [50, 0], [50, 10], [60, 10], [50, 10], [40, 10], [40, 0]]])
+    line = feature("Polygon", [[[0, 0], [5, 5], [0, 0]]])
+    few = feature("Polygon", [[[0, 0], [5, 5]]])
+    empty = feature("Polygon", [])
+    found = read(tmp_path, bow, overlapping, spike, line, few, empty)
+    assert [shape.area for shape in found.shapes] == [50, 150, 100]
+    assert all(shape.is_valid for shape in found.shapes)
+    assert found.repaired == 4 and found.left_out["features without an area"] == 3
+    assert "4 self-crossing outlines repaired" in found.told()
+
+
+def test_outlines_partly_off_the_slide_are_clipped_and_reported(tmp_path: Path) -> None:
+    found = read(tmp_path, feature("Polygon", [box(-50, -50, 10, 10)]), feature("Polygon", [box(90, 90, 900, 900)]))
+    found.check_place(96, 96)
+    classes, _ = drawn(found, grid())
+    assert (classes == 3).sum() == 100 + 36 and found.told() == ["2 outlines clipped at the slide's border"]
+
+
+def test_an_outline_off_the_slide_is_refused(tmp_path: Path) -> None:
+    found = read(tmp_path, feature("Polygon", [box(96, 0, 200, 10)]))
+    with pytest.raises(
+        Problem, match=r"x 148, y 5, but its slide has 96 x 96 px, so it was drawn on another one; .*\.$"
+    ):
+        found.check_place(96, 96)
+
+
+@pytest.mark.parametrize("corners", [[["a", 1]] * 4, [[1]] * 4, [[1, float("nan")]] * 4, 5, [1, 2, 3], [None] * 4])
+def test_corners_that_are_no_numbers_are_refused(corners: Any, tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"the outline of feature 2 cannot be read .*\.$"):
+        read(tmp_path, feature("Polygon", [box(0, 0, 4, 4)]), feature("Polygon", [corners]))
+
+
+def test_no_annotation_at_all(tmp_path: Path) -> None:
+    found = read(tmp_path)
+    assert found.shapes == [] and found.tiles(grid()) == {} and found.told() == []
+
+
+# ------------------------------------------------------------------------------------------------------- real files
+
+
+@pytest.mark.real
+def test_exports_of_several_qupath_versions(real_data: Path) -> None:
+    names = "Tissue Makrophage Tumor_vital mark Cyst ROI single_cells_demo circles two_circles class_1 class_2"
+    codes = {name.lower(): 1 for name in names.split()}
+    counts = {
+        "qupath/Annotations/CMU-1.json": (5, 0),
+        "qupath/Annotations/JP2K-33003-1.json": (1, 0),
+        "qupath/JP2K-33003-1.geojson": (1, 0),
+        "qupath/Single_cells.geojson": (128, 3),
+        "qupath/TD_01_verysmall_mIF.geojson": (6, 3),
+        "qupath/qupath05.geojson": (0, 3),
+        "wsi/CMU-1-Small-Region.geojson": (1, 0),
+    }
+    there = {
+        *real_data.glob("qupath/**/*.geojson"),
+        *real_data.glob("qupath/Annotations/*"),
+        *real_data.glob("wsi/*.geojson"),
+    }
+    assert there == {real_data / name for name in counts}
+    for name, (shapes, left_out) in counts.items():
+        found = read_annotations(real_data / name, codes)
+        assert (len(found.shapes), found.left_out.total()) == (shapes, left_out), name
+    with pytest.raises(Problem, match="no GeoJSON of annotations"):
+        read_annotations(real_data / "qupath/project/data/1/data.qpdata", codes)
