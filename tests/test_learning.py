@@ -91,7 +91,7 @@ def test_real_tiles_are_converted_and_learned(tmp_path: Path, real_data: Path) -
         datasets__pannuke__source=str(real_data / "pannuke"),
         pannuke__split__by="random",
         pannuke__split__fractions=[0.34, 0.33, 0.33],
-        pannuke__train__epochs=20,
+        pannuke__train__epochs=40,
         pannuke__predict__speed_batches=[1],
     )
     stages.run(*DATA)
