@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("study")
     parser.add_argument("run", type=int)
     parser.add_argument("baseline", choices=BASELINES)
+    parser.add_argument("--seed", type=int, help="of the trainings it stands beside; it draws nothing itself")
     arguments = parser.parse_args()
     params = read_params()
     study = params.study(arguments.study)
@@ -43,7 +44,8 @@ def main() -> None:
     if arguments.baseline == "otsu":
         for position in range(len(examples)):
             class_map[position][dark_in_haematoxylin(examples.image(position))] = commonest
-    folder = variant_folder(arguments.study, arguments.run, params.seed, arguments.baseline, "plain")
+    seed = params.seed if arguments.seed is None else arguments.seed
+    folder = variant_folder(arguments.study, arguments.run, seed, arguments.baseline, "plain")
     with replacing(folder / "predictions") as temporary:
         temporary.mkdir()
         write_predictions(temporary / "predictions.h5", class_map, study)

@@ -54,10 +54,18 @@ def check_study(name: str, study: Study) -> None:
                 f"params.yaml: {name}.tissue is {study.tissue!r}, which {module.TITLE} does not have;"
                 f" give one of {', '.join(module.TISSUES)}."
             )
-    check_encoder(study.ablation)
-    if study.model.weights not in {"random", "imagenet"} and not _expand(study.model.weights).is_file():
+    for variant in [*study.compare, *study.variants, *([study.ablation] if study.ablation else [])]:
+        encoder, changed = study.of(variant)
+        check_encoder(encoder)
+        check_weights(name, changed.model.weights)
+    check_weights(name, study.model.weights)
+
+
+def check_weights(study: str, weights: str) -> None:
+    """Refuse first weights that are neither a known word nor a file."""
+    if weights not in {"random", "imagenet"} and not _expand(weights).is_file():
         raise Problem(
-            f"params.yaml: {name}.model.weights is {study.model.weights!r}, which is no file;"
+            f"params.yaml: {study}.model.weights is {weights!r}, which is no file;"
             " give random, imagenet or the path of a checkpoint."
         )
 

@@ -1,9 +1,10 @@
-"""Score one variant in all its runs: `python -m pipeline.evaluate <study> <encoder> <augmentation>`.
+"""Score one variant in all its runs and seeds: `python -m pipeline.evaluate <study> <encoder> <augmentation>`.
 
 In:  of each run the variant's predictions/ and training/ (a baseline has no training), split.csv, the tile store.
 Out: models/<study>/evaluation/<encoder>-<augmentation>/, in which every table has the columns run and seed:
      counts.csv     pixels of each truth and predicted class, a row a test image, at the study's size
-     instances.csv  matched, invented and missed nuclei, a row a test image, at the tiles' native size
+     instances.csv  matched, invented and missed nuclei, a row a test image, at the tiles' native size (where the study
+                    asks for `instances`)
      metrics.json   every score, from those counts; nothing in it depends on the machine
      curves.csv, machine.json, class_maps.h5   what reports show of training, speed and predictions
      The scores go to the MLflow run of each training, with a picture.
@@ -42,7 +43,7 @@ DESCRIBED = ("epochs_run", "best_epoch", "weights_sha256")  # of training.json, 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """One run of the variant, scored."""
+    """One run of the variant with one seed, scored."""
 
     name: dict[str, int]  # run and seed
     folder: Path  # of its predictions and training
@@ -50,52 +51,57 @@ class Evaluated:
     class_maps: npt.NDArray[np.uint8]  # (N, H, W), predicted
     images: pd.DataFrame  # a row a test image: run, seed, what names it, its group
     counts: pixel.Counts  # (N, C, C)
-    instances: pd.DataFrame  # counts of `nuclei.compare`, N rows
+    instances: pd.DataFrame | None  # counts of `nuclei.compare`, N rows
     scores: dict[str, Any]
     training: dict[str, Any]  # training.json and speed.json; empty for a baseline
     speed: dict[str, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Score one variant in all its runs.")
+    parser = argparse.ArgumentParser(description="Score one variant in all its runs, with all its seeds.")
     parser.add_argument("study")
     parser.add_argument("encoder")
     parser.add_argument("augmentation", choices=AUGMENTATIONS)
     arguments = parser.parse_args()
     params = read_params()
-    study = params.study(arguments.study)
     names = (arguments.encoder, arguments.augmentation)
-    runs = [evaluate(arguments.study, study, run, params.seed, *names) for run in study.runs.numbers]
+    study = params.study(arguments.study)  # without what a variant changes: all are scored in the same way
+    runs = []
+    for number in study.runs.numbers:
+        plan = plan_folder(arguments.study, number, params.seed) / "split.csv"
+        for seed in params.seeds(arguments.study):
+            folder = variant_folder(arguments.study, number, seed, *names)
+            runs.append(
+                evaluate(study, {"run": number, "seed": seed}, plan, folder, arguments.encoder not in BASELINES)
+            )
     write_evaluation(evaluation_folder(arguments.study, *names), *names, runs)
     for run in runs:
         if run.training:
             track(run, study.classes)
 
 
-def evaluate(name: str, study: Study, run: int, seed: int, encoder: str, augmentation: str) -> Evaluated:
-    """Score the predictions of one run."""
-    folder = variant_folder(name, run, seed, encoder, augmentation)
-    plan = read_plan(plan_folder(name, run, seed) / "split.csv")
+def evaluate(study: Study, name: dict[str, int], plan_path: Path, folder: Path, trained: bool) -> Evaluated:
+    """Score the predictions that lie in the folder of one run and seed (`name`) of a variant."""
+    plan = read_plan(plan_path)
     examples = Examples(plan[plan["split"] == "test"], study.tile_size)
     path = folder / "predictions" / "predictions.h5"
     predicted = read_predictions(path, study.classes, examples)
     counts = np.stack(
         [pixel.confusion(examples.class_map(i), predicted[i], len(study.classes)) for i in range(len(examples))]
     )
-    instances = nuclei.compare(examples, path, study)
+    instances = nuclei.compare(examples, path, study.classes, study.instances) if study.instances else None
     images = examples.plan[ROW].assign(group=groups(examples.plan))
-    images.insert(0, "run", run)
-    images.insert(1, "seed", seed)
+    images.insert(0, "run", name["run"])
+    images.insert(1, "seed", name["seed"])
     scores = pixel.score(counts, study.classes)
     annotated = count_nuclei(examples.plan, len(study.classes)).sum(axis=0)
     for code, class_name in enumerate(study.classes):
         scores["per_class"][class_name]["nuclei"] = None if class_name == pixel.BACKGROUND else int(annotated[code])
-    scores["instances"] = nuclei.score(instances, images["group"].tolist(), study.classes)
-    trained = encoder not in BASELINES
+    if instances is not None:
+        scores["instances"] = nuclei.score(instances, images["group"].tolist(), study.classes)
     training = read_json(folder / "training" / "training.json") if trained else {}
     speed = read_json(folder / "predictions" / "speed.json") if trained else {}
-    name_of_run = {"run": run, "seed": seed}
-    return Evaluated(name_of_run, folder, examples, predicted, images, counts, instances, scores, training, speed)
+    return Evaluated(name, folder, examples, predicted, images, counts, instances, scores, training, speed)
 
 
 def read_predictions(path: Path, classes: Sequence[str], examples: Examples) -> npt.NDArray[np.uint8]:
@@ -136,7 +142,9 @@ def write_evaluation(folder: Path, encoder: str, augmentation: str, runs: Sequen
     counts = [
         run.images.join(pd.DataFrame(run.counts.reshape(-1, size**2), columns=pixel.columns(size))) for run in runs
     ]
-    tables = {"counts": counts, "instances": [run.images.join(run.instances) for run in runs]}
+    tables = {"counts": counts}
+    if instances := [run.images.join(run.instances) for run in runs if run.instances is not None]:
+        tables["instances"] = instances
     if runs[0].training:
         curves = [pd.read_csv(run.folder / "training" / "curves.csv") for run in runs]
         tables["curves"] = [
@@ -181,11 +189,11 @@ def example_rows(run: Evaluated) -> list[pictures.Row]:
 def track(run: Evaluated, classes: Sequence[str]) -> None:
     """Add the scores, the speed that `predict` measured and a picture to the run of this training in MLflow."""
     training = run.training
-    variant = f"{training['encoder']}-{Path(training['weights']).stem}-{training['augmentation']}"
+    variant, sha256 = training["variant"], training["weights_sha256"]
     key = run.folder.relative_to("models").as_posix()
     with (
         tempfile.TemporaryDirectory() as temporary,
-        tracking.variant_run(training["study"], variant, key, weights_sha256=training["weights_sha256"]) as log,
+        tracking.variant_run(training["study"], variant, key, weights_sha256=sha256) as log,
     ):
         picture = Path(temporary) / "examples.png"
         pictures.save(pictures.strip(example_rows(run), classes), picture)

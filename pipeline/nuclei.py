@@ -1,5 +1,6 @@
 """The nuclei of predicted tiles, found at native size and compared with the true ones, counted tile by tile."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +13,33 @@ from PIL import Image
 from pipeline.examples import Examples
 from pipeline.metrics import detection, instance, watershed
 from pipeline.metrics.pixel import BACKGROUND, number
-from pipeline.params import Study
+from pipeline.params import Instances
 from pipeline.tiles import IGNORE, ClassMap
 
 PUBLISHED_MICRONS = 0.25  # um a pixel at 40x, for which `detection.RADIUS` is given
 
 
-def compare(examples: Examples, predictions: Path, study: Study) -> pd.DataFrame:
+def compare(examples: Examples, predictions: Path, classes: Sequence[str], settings: Instances) -> pd.DataFrame:
     """Counts of every example, a row each: `binary_*`, `detection_*`, and for each nucleus class `<class>_*`.
 
     Args:
         examples: the test tiles.
         predictions: predictions.h5 of these tiles, in their order.
-        study: classes, and how nuclei are found in a class map.
+        classes: names, by their codes.
+        settings: how nuclei are found in a class map.
     """
-    codes = [code for code, name in enumerate(study.classes) if name != BACKGROUND]
-    names = [study.classes[code] for code in codes]
+    codes = [code for code, name in enumerate(classes) if name != BACKGROUND]
+    names = [classes[code] for code in codes]
     rows = []
     with h5py.File(predictions, "r") as file:
         for position in range(len(examples)):
             truth, truth_map, true_classes = examples.nuclei(position)
-            found_map = native_class_map(file, position, truth.shape, len(study.classes))
-            found_map[truth_map == IGNORE] = study.classes.index(BACKGROUND)
+            found_map = native_class_map(file, position, truth.shape, len(classes))
+            found_map[truth_map == IGNORE] = classes.index(BACKGROUND)
             truth = np.where(truth_map == IGNORE, 0, truth)
             foreground = np.isin(found_map, codes)
-            found = watershed.instances(foreground, study.instances.method, study.instances.minimum_size)
-            found_classes = watershed.classes_of(found, found_map, background=study.classes.index(BACKGROUND))
+            found = watershed.instances(foreground, settings.method, settings.minimum_size)
+            found_classes = watershed.classes_of(found, found_map, background=classes.index(BACKGROUND))
 
             overlaps = instance.overlaps(truth, found)
             radius = detection.RADIUS * PUBLISHED_MICRONS / float(examples.plan["microns_per_pixel"][position])

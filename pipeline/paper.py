@@ -31,7 +31,15 @@ PAPER: dict[str, Any] = {
     "pannuke.predict.batch": 64,
     "pannuke.predict.speed_batches": [1, 16, 64],
     "tnbc.tile_size": 512,
-    "tnbc.model.weights": "imagenet",
+    "tnbc.compare": [
+        "unet",
+        "unet-bn",
+        *(
+            f"{encoder}-{weights}"
+            for weights in ("random", "imagenet")
+            for encoder in ("resnet50", "resnet101", "resnext50", "resnext101", "densenet121", "densenet201")
+        ),
+    ],
     "tnbc.model.width": 64,
     "tnbc.model.decoder_channels": [512, 256, 128, 64],
     "tnbc.train.epochs": 20,
@@ -55,7 +63,7 @@ def apply(path: Path, values: dict[str, Any]) -> list[str]:
     """
     yaml = YAML()
     yaml.preserve_quotes = True
-    yaml.width = 200
+    yaml.width = 4096  # a list stays on its line
     yaml.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
     document = yaml.load(path.read_text(encoding="utf-8"))
     parse_params(document, str(path))

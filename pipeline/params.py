@@ -75,6 +75,17 @@ class Runs(Block):
         return list(dict.fromkeys([self.first, self.second, self.third]))
 
 
+class Seeds(Block):
+    first: int = Field(ge=0)
+    second: int = Field(ge=0)
+    third: int = Field(ge=0)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The seeds, each once."""
+        return list(dict.fromkeys([self.first, self.second, self.third]))
+
+
 class Balance(Block):
     method: Literal["none", "oversample"]
     max_copies: Positive
@@ -163,15 +174,18 @@ class Study(Block):
     """One paper's protocol."""
 
     datasets: list[str] = Field(min_length=1)
+    compare: list[str] = []
+    variants: dict[str, dict[str, Any]] = {}
     runs: Runs
+    seeds: Seeds | None = None
     tissue: str | None
     classes: list[str] = Field(min_length=2)
     tile_size: int = Field(ge=32, le=2048, multiple_of=32)
     split: Split
     balance: Balance
     augment: Augment
-    ablation: str
-    instances: Instances
+    ablation: str | None
+    instances: Instances | None
     model: Model
     train: Train
     predict: Predict
@@ -185,6 +199,37 @@ class Study(Block):
                 f"has {len(weights)} values in train.class_weights for {len(self.classes)} classes; give one a class"
             )
         return self
+
+    @model_validator(mode="after")
+    def variants_are_studies(self) -> "Study":
+        for name in self.variants:
+            try:
+                self.of(name)
+            except KeyError:
+                raise ValueError(f"names no encoder in variants.{name}; give it one") from None
+            except ValidationError as error:
+                found = _sentence(error.errors()[0], f"variants.{name}").rstrip(".")
+                raise ValueError(f"has a wrong variant: {found}") from None
+        return self
+
+    def of(self, name: str) -> tuple[str, "Study"]:
+        """The encoder of a variant, and the study with what the variant changes; a plain encoder changes nothing."""
+        if name not in self.variants:
+            return name, self
+        changes = dict(self.variants[name])
+        encoder = changes.pop("encoder")
+        own = self.model_dump() | {"compare": [], "variants": {}}
+        return encoder, Study.model_validate(_changed(own, changes))
+
+
+def _changed(block: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A block with changes put into it, deep down; lists are replaced as a whole."""
+    nested = {
+        key: _changed(block[key], value)
+        for key, value in changes.items()
+        if isinstance(value, dict) and isinstance(block.get(key), dict)
+    }
+    return block | changes | nested
 
 
 class Params(Block):
@@ -212,6 +257,11 @@ class Params(Block):
         if name not in self.studies():
             raise Problem(f"params.yaml has no study named {name!r}; it has {', '.join(self.studies())}.")
         return self.studies()[name]
+
+    def seeds(self, study: str) -> list[int]:
+        """The seeds with which each variant of a study is trained; plans follow from the top-level `seed` alone."""
+        own = self.study(study).seeds
+        return own.numbers if own else [self.seed]
 
 
 def read_params(path: Path = Path("params.yaml")) -> Params:

@@ -38,17 +38,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Predict the test tiles of a study with one variant.")
     parser.add_argument("study")
     parser.add_argument("run", type=int)
-    parser.add_argument("encoder")
+    parser.add_argument("encoder", help="an encoder, or a name among the study's variants")
     parser.add_argument("augmentation", choices=AUGMENTATIONS)
+    parser.add_argument("--seed", type=int, help="of the training; the top-level seed of params.yaml where not given")
     arguments = parser.parse_args()
     params = read_params()
-    study = params.study(arguments.study)
+    _, study = params.study(arguments.study).of(arguments.encoder)
+    seed = params.seed if arguments.seed is None else arguments.seed
     path = plan_folder(arguments.study, arguments.run, params.seed) / "split.csv"
     plan = read_plan(path)
     examples = Examples(plan[plan["split"] == "test"], study.tile_size)
     if not len(examples):
         raise Problem(f"{path} has no test rows; change {arguments.study}.split in params.yaml.")
-    folder = variant_folder(arguments.study, arguments.run, params.seed, arguments.encoder, arguments.augmentation)
+    folder = variant_folder(arguments.study, arguments.run, seed, arguments.encoder, arguments.augmentation)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, classes = load_model(folder / "weights", device, study.predict.flips)
 

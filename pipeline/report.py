@@ -1,4 +1,6 @@
-"""Write the report of a study: `python -m pipeline.report <study> <encoder> ...`, with the encoders that it compares.
+"""Write the report of a study: `python -m pipeline.report <study> [<encoder> ...]`.
+
+It compares the encoders that are named here, or else those of the study's `compare` in params.yaml.
 
 In:  evaluation of every variant and baseline, the study's plans, the tile store, SOURCE.json of the data,
      published.csv, band.csv, the study's template.
@@ -10,7 +12,7 @@ Out: reports/<study>.md, to be read; reports/<study>/ with the tables behind it 
 import argparse
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
@@ -27,6 +29,7 @@ from pipeline.metrics import pixel, stats
 from pipeline.params import Params, Study, read_params
 from pipeline.plan import SPLITS, plan_folder, read_plan
 from pipeline.reporting import band, figures, pictures, tables
+from pipeline.reporting.headlines import HEADLINES, Headline
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render
 from pipeline.reporting.results import Variant, load_variants
@@ -41,29 +44,31 @@ PACKAGES = ("torch", "segmentation-models-pytorch", "lightning", "numpy", "dvc")
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the report of a study.")
     parser.add_argument("study")
-    parser.add_argument("encoders", nargs="+")
+    parser.add_argument("encoders", nargs="*")
     arguments = parser.parse_args()
     name = arguments.study
     params = read_params()
     study = params.study(name)
-    published = Published.of(name)
-    variants = load_variants(name, variant_names(study, arguments.encoders))
+    headline, published = HEADLINES[name], Published.of(name)
+    variants = load_variants(name, variant_names(study, arguments.encoders or study.compare))
     dataset = study.datasets[0]
     source = read_json(Path("data/raw") / dataset / "SOURCE.json")
 
     evidence = Evidence(variants, study.classes, params.seed)
     scores = evidence.figures()
-    rows = tables.rows(variants, scores, published, params.encoder)
-    best = tables.best_row(rows)
+    rows = tables.rows(variants, scores, published, headline, params.encoder if arguments.encoders else None)
+    plans = {run: plan_folder(name, run, params.seed) for run in study.runs.numbers}
+    best = tables.best_row(rows, headline.score)
     ranked = [position for position, row in enumerate(rows) if not row["baseline"]]
     all_pairs = evidence.compare_all(ranked)
+    nuclei = count_nuclei(variants[0], study.classes) if study.instances else {}
     with replacing(REPORTS / name) as folder, replacing(REPORTS / "private" / name) as private:
         folder.mkdir()
         private.mkdir()
         write_tables(folder, name, source["source"], variants, scores, evidence)
-        draw_figures(folder, variants, rows, study, source["source"] == "sample", all_pairs)
+        draw_figures(folder, variants, rows, study, headline, source["source"] == "sample", all_pairs)
         public = source["source"] == "sample" or study.report.publish_pictures
-        draw_strips(folder if public else private, variants[best], study, name)
+        draw_strips(folder if public else private, variants[best], study, plans[variants[best].runs[0]["run"]])
         page = render(
             f"{name}.md.j2",
             study=study,
@@ -73,16 +78,16 @@ def main() -> None:
             sample=source["source"] == "sample",
             pictures_at=name if public else f"private/{name}",
             runs=variants[best].runs,
-            tiles=count_tiles(name, variants[best].runs),
+            tiles=count_tiles(plans),
             native=native_size(dataset),
-            near_duplicates=near_duplicates(name, variants[best].runs),
+            near_duplicates=near_duplicates(plans),
             evidence=evidence,
             rows=rows,
-            cells=tables.classes(rows, count_nuclei(variants[0], study.classes), published, study.report.min_count),
+            cells=tables.classes(rows, nuclei, published, study.report.min_count),
             detection=published.others(tables.CLASSIFICATION, "f1"),
             bars={score: published.others(tables.BARS, score) for score in ("bpq", "mpq")},
-            against_best=tables.against_best(evidence, rows),
-            ablations=tables.ablations(evidence, rows),
+            against_best=tables.against_best(evidence, rows, headline.score),
+            ablations=tables.ablations(evidence, rows, [headline.score, *(["mpq_images"] if study.instances else [])]),
             count_verdicts=tables.count_verdicts,
             best=rows[best],
             bands=bands(variants, scores, study, source["sha256"]),
@@ -93,10 +98,15 @@ def main() -> None:
 
 
 def variant_names(study: Study, encoders: Sequence[str]) -> list[tuple[str, str]]:
-    """Encoder and augmentation of every variant: those of the encoders, the ablation, the baselines."""
+    """Encoder and augmentation of every variant: those of the encoders, the ablation, the baselines.
+
+    A study that names its own variants trains each on its augmented plan, and the ablation on the plain one, too.
+    """
     names = []
     for each in dict.fromkeys(encoders):
-        names += [(each, "plain"), (each, "augmented"), *([(each, "balanced")] if each == study.ablation else [])]
+        kinds = ["augmented"] if study.compare else ["plain", "augmented"]
+        ablated = [] if each != study.ablation else ["plain"] if study.compare else ["balanced"]
+        names += [(each, kind) for kind in kinds + ablated]
     return [*names, *((baseline, "plain") for baseline in BASELINES)]
 
 
@@ -125,11 +135,13 @@ def draw_figures(
     variants: Sequence[Variant],
     rows: Sequence[dict[str, Any]],
     study: Study,
+    headline: Headline,
     sample: bool,
     all_pairs: Sequence[stats.Comparison],
 ) -> None:
     """Draw the figures that are made of numbers; `all_pairs` compares the trained variants."""
-    figures.ranking(rows, folder / "ranking.png", "published" + (" (on real tiles)" if sample else ""))
+    label = "published" + (" (on real tiles)" if sample else "")
+    figures.ranking(rows, headline.score, headline.label, folder / "ranking.png", label)
     trained = [variant for variant in variants if not variant.is_baseline]
     named = [row for row in rows if not row["baseline"]]
     per_image = np.stack([image_scores(variant, study.classes)[:, 0] for variant in trained], axis=1)
@@ -142,14 +154,14 @@ def draw_figures(
     )
 
 
-def draw_strips(folder: Path, variant: Variant, study: Study, name: str) -> None:
+def draw_strips(folder: Path, variant: Variant, study: Study, plans: Path) -> None:
     """Draw a variant's best and worst test tiles, by mean IoU of their nuclei; tiles without nuclei are left out.
 
     They are those of the first run.
     """
     run, seed = variant.runs[0]["run"], variant.runs[0]["seed"]
     mine = ((variant.images["run"] == run) & (variant.images["seed"] == seed)).to_numpy()
-    plan = read_plan(plan_folder(name, run, seed) / "split.csv")
+    plan = read_plan(plans / "split.csv")
     examples = Examples(plan[plan["split"] == "test"], study.tile_size)
     scores = pixel.mean(pixel.iou(variant.counts[mine]), pixel.foreground(study.classes))
     order = [int(position) for position in np.argsort(-scores, kind="stable") if not np.isnan(scores[position])]
@@ -172,16 +184,18 @@ def draw_strips(folder: Path, variant: Variant, study: Study, name: str) -> None
             pictures.save(pictures.strip(strip, study.classes), folder / f"{title}.png")
 
 
-def count_tiles(name: str, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Tiles of each run and split, and the training examples that the plans make of them; None where they make none."""
+def count_tiles(plans: Mapping[int, Path]) -> list[dict[str, Any]]:
+    """Tiles of each run and split, and the training examples that plans make of them; None where they make none.
+
+    `plans` names the folder of each run's plans.
+    """
     result = []
-    for run in runs:
-        folder = plan_folder(name, run["run"], run["seed"])
+    for run, folder in plans.items():
         tiles = read_plan(folder / "split.csv")["split"].value_counts()
         training = {kind: (read_plan(folder / f"{kind}.csv")["split"] == "train").sum() for kind in AUGMENTATIONS}
         for split in SPLITS:
             examples = {kind: int(count) if split == "train" else None for kind, count in training.items()}
-            result.append({"run": run["run"], "split": split, "tiles": int(tiles.get(split, 0))} | examples)
+            result.append({"run": run, "split": split, "tiles": int(tiles.get(split, 0))} | examples)
     return result
 
 
@@ -197,15 +211,15 @@ def bands(
     ]
 
 
-def near_duplicates(name: str, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def near_duplicates(plans: Mapping[int, Path]) -> list[dict[str, Any]]:
     """Pairs of tiles on two sides of a split that `guard` found to look alike, each with its run."""
     found = []
-    for run in runs:
-        leaks = read_json(plan_folder(name, run["run"], run["seed"]) / "leaks.json")
+    for run, folder in plans.items():
+        leaks = read_json(folder / "leaks.json")
         for pair in leaks["near_duplicates"]:
             sides = [(side, pair[side]) for side in SPLITS if side in pair]
             tiles = [f"{tile['shard']} tile {tile['index']} ({side})" for side, tile in sides]
-            found.append({"run": run["run"], "distance": pair["distance"], "tiles": " and ".join(tiles)})
+            found.append({"run": run, "distance": pair["distance"], "tiles": " and ".join(tiles)})
     return found
 
 

@@ -7,7 +7,6 @@ Out: reports/README.md, one row a study; reports/metrics.json, the headline figu
      Nothing in them depends on the machine.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,14 @@ from pipeline.errors import Problem, run_stage
 from pipeline.files import replacing, write_json, write_text
 from pipeline.metrics import pixel
 from pipeline.params import read_params
+from pipeline.reporting.headlines import HEADLINES
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render
 from pipeline.variants import BASELINES
 
 REPORTS = Path("reports")
 ENCODER_STUDY = "pannuke"  # the study that the top-level `encoder` joins
-HEADLINES = {  # name in metrics.json -> in intervals.csv
+SCORES = {  # name in metrics.json -> in intervals.csv
     "mean_iou": "mean_iou",
     "mean_iou_no_background": "mean_iou_no_background",
     "dice_micro": "dice_micro",
@@ -34,32 +34,15 @@ HEADLINES = {  # name in metrics.json -> in intervals.csv
 CURVES = ("train_loss", "validation_loss", "validation_mean_iou")
 
 
-@dataclass(frozen=True)
-class FrontRow:
-    """How a study is told in one row."""
-
-    study: str
-    question: str
-    metric: str  # the score of intervals.csv that ranks its variants
-    label: str
-    table: str  # where published.csv has the paper's figures of it
-    printed: str  # and under which name
-
-
-FRONT = (
-    FrontRow("pannuke", "which encoder finds and tells apart nuclei", "mean_iou", "mean IoU", "Table 3", "mean_iou"),
-)
-
-
 def main() -> None:
     encoder = read_params().encoder
-    figures = {row.study: read_table(row.study, "intervals") for row in FRONT}
+    figures = {study: read_table(study, "intervals") for study in HEADLINES}
     mine = headlines(figures[ENCODER_STUDY], encoder)
     write_text(
         REPORTS / "README.md",
         render(
             "summary.md.j2",
-            rows=[front_row(row, figures[row.study]) for row in FRONT],
+            rows=[front_row(study, figures[study]) for study in HEADLINES],
             encoder=encoder,
             headlines=mine,
         ),
@@ -79,17 +62,17 @@ def read_table(study: str, name: str) -> pd.DataFrame:
         raise Problem(f"{path} is missing; run `dvc repro report@{study}`.") from None
 
 
-def front_row(row: FrontRow, figures: pd.DataFrame) -> dict[str, Any]:
+def front_row(study: str, figures: pd.DataFrame) -> dict[str, Any]:
     """A study's best trained variant beside the highest figure that its paper prints."""
-    published = Published.of(row.study)
-    trained = figures[(figures["score"] == row.metric) & ~figures["encoder"].isin(BASELINES)]
+    headline, published = HEADLINES[study], Published.of(study)
+    trained = figures[(figures["score"] == headline.score) & ~figures["encoder"].isin(BASELINES)]
     best = trained.sort_values("value", ascending=False, kind="stable").iloc[0]
-    name, value = published.highest(row.table, row.printed)
+    name, value = published.highest(headline.table, headline.printed_score)
     return {
-        "study": row.study,
-        "question": row.question,
+        "study": study,
+        "question": headline.question,
         "sample": best["source"] == "sample",
-        "label": row.label,
+        "label": headline.label,
         "best": f"{published.name(best['encoder'])}, {best['augmentation']}",
         "figure": best,
         "published": name,
@@ -102,9 +85,7 @@ def headlines(figures: pd.DataFrame, encoder: str) -> dict[str, dict[str, Any]]:
     mine = figures[figures["encoder"] == encoder]
     return {
         str(augmentation): {
-            name: rows[rows["score"] == score].iloc[0]
-            for name, score in HEADLINES.items()
-            if score in set(rows["score"])
+            name: rows[rows["score"] == score].iloc[0] for name, score in SCORES.items() if score in set(rows["score"])
         }
         for augmentation, rows in mine.groupby("augmentation", sort=False)
     }

@@ -31,7 +31,7 @@ from pipeline.params import Study, read_params
 from pipeline.plan import plan_folder, read_plan
 from pipeline.tiles import Shard
 from pipeline.training import Epochs, ResumeFile, Training, fit
-from pipeline.variants import AUGMENTATIONS, variant_folder
+from pipeline.variants import AUGMENTATIONS, full_name, variant_folder
 
 CODE = ("training.py", "examples.py", "losses.py", "online.py", "transforms.py", "models/*.py")  # shapes the weights
 
@@ -40,11 +40,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train one variant of a study.")
     parser.add_argument("study")
     parser.add_argument("run", type=int)
-    parser.add_argument("encoder")
+    parser.add_argument("encoder", help="an encoder, or a name among the study's variants")
     parser.add_argument("augmentation", choices=AUGMENTATIONS)
+    parser.add_argument("--seed", type=int, help="of the training; the top-level seed of params.yaml where not given")
     arguments = parser.parse_args()
     params = read_params()
-    study = params.study(arguments.study)
+    encoder, study = params.study(arguments.study).of(arguments.encoder)
+    seed = params.seed if arguments.seed is None else arguments.seed
     started = time.monotonic()
 
     path = plan_folder(arguments.study, arguments.run, params.seed) / f"{arguments.augmentation}.csv"
@@ -58,27 +60,27 @@ def main() -> None:
             )
     online = study.augment.online if arguments.augmentation == "augmented" else None
 
-    torch.manual_seed(params.seed)
-    network = build(arguments.encoder, len(study.classes), study.model.width, study.model.decoder_channels)
-    first_weights = weights.initialise(network, arguments.encoder, study.model.weights)
-    description = describe(study, arguments.encoder, first_weights)
+    torch.manual_seed(seed)
+    network = build(encoder, len(study.classes), study.model.width, study.model.decoder_channels)
+    first_weights = weights.initialise(network, encoder, study.model.weights)
+    description = describe(study, encoder, first_weights)
     stores = {
         str(name): Shard(Path("data/tiles") / str(name) / f"{shard}.h5").info.source_sha256
         for name, shard in plan.groupby("dataset", sort=True)["shard"].first().items()
     }
     settings = {"train": study.train.model_dump(exclude={"workers"}), "online": online and online.model_dump()}
-    shaping = [description, settings, params.seed, stores, path.read_text("utf-8")]
-    folder = variant_folder(arguments.study, arguments.run, params.seed, arguments.encoder, arguments.augmentation)
+    shaping = [description, settings, seed, stores, path.read_text("utf-8")]
+    folder = variant_folder(arguments.study, arguments.run, seed, arguments.encoder, arguments.augmentation)
     key = folder.relative_to("models")
     resume = ResumeFile(Path("models/.resume") / key, fingerprint(shaping, first_weights))
 
-    variant = f"{arguments.encoder}-{Path(first_weights).stem}-{arguments.augmentation}"
+    variant = full_name(arguments.encoder, encoder, first_weights, arguments.augmentation)
     with tracking.variant_run(arguments.study, variant, key.as_posix(), weights_sha256=None) as run:
-        run.params({"seed": params.seed, "run": arguments.run, "data": stores})
+        run.params({"seed": seed, "run": arguments.run, "data": stores})
         run.params({**settings, "model": description})
-        module = Training(network, description, study.train, class_weights(study, training), params.seed)
+        module = Training(network, description, study.train, class_weights(study, training), seed)
         epochs = Epochs(resume, run.metrics, keep_last=study.train.patience is None)
-        examples_of = OnlineExamples(training, online, params.seed) if online else training
+        examples_of = OnlineExamples(training, online, seed) if online else training
         machine = fit(module, epochs, examples_of, validation)
         with replacing(folder / "weights") as temporary:
             temporary.mkdir()
@@ -90,7 +92,8 @@ def main() -> None:
         record = {
             "study": arguments.study,
             "run": arguments.run,
-            "seed": params.seed,
+            "seed": seed,
+            "variant": variant,
             "encoder": arguments.encoder,
             "augmentation": arguments.augmentation,
             "weights": first_weights,

@@ -1,4 +1,8 @@
-"""Names of variants (an encoder, trained on one of a study's plans) and where their files lie."""
+"""Names of variants and where their files lie.
+
+A variant is an encoder, or a model that the `variants` of a study in params.yaml name, trained on one of the study's
+plans. Wherever a table has a column `encoder`, it holds that name.
+"""
 
 from pathlib import Path
 
@@ -14,3 +18,8 @@ def variant_folder(study: str, run: int, seed: int, encoder: str, augmentation: 
 def evaluation_folder(study: str, encoder: str, augmentation: str) -> Path:
     """The folder that holds what was measured of a variant in all runs, with all seeds."""
     return Path("models") / study / "evaluation" / f"{encoder}-{augmentation}"
+
+
+def full_name(name: str, encoder: str, weights: str, augmentation: str) -> str:
+    """What a variant is called in MLflow: its first weights stand in it where its own name does not tell them."""
+    return "-".join([name, Path(weights).stem, augmentation] if name == encoder else [name, augmentation])

@@ -64,7 +64,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory(prefix="lobule-verify-") as temporary:
         copy_project(Path(temporary))
-        rerun(Path(temporary), arguments.study, arguments.variant, before["run"].tolist())
+        rerun(Path(temporary), arguments.study, arguments.variant, before[["run", "seed"]].drop_duplicates())
         now = scores_of(Path(temporary), arguments.study, arguments.variant)
     checks = compare(before, now, bands(arguments.study, arguments.variant))
     print(as_text(checks))
@@ -97,12 +97,12 @@ def copy_project(folder: Path) -> None:
         (folder / "data" / source.name).symlink_to(source.resolve())
 
 
-def rerun(folder: Path, study: str, variant: str, runs: Sequence[int]) -> None:
+def rerun(folder: Path, study: str, variant: str, trainings: pd.DataFrame) -> None:
     """Train, predict and evaluate a variant in a copy of the project."""
     encoder, _, augmentation = variant.rpartition("-")
-    for run in dict.fromkeys(runs):
+    for run, seed in trainings.itertuples(index=False):
         for stage in ("train", "predict"):
-            run_module(folder, stage, study, str(run), encoder, augmentation)
+            run_module(folder, stage, study, str(run), encoder, augmentation, "--seed", str(seed))
     run_module(folder, "evaluate", study, encoder, augmentation)
 
 

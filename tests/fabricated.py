@@ -104,7 +104,8 @@ def make_variant(encoder: str, augmentation: str, noise: float) -> Path:
     curves |= {"validation_mean_iou": (1 - falling) * (1 - noise), "learning_rate": 0.001}
     (folder / "training").mkdir(parents=True)
     pd.DataFrame(curves).to_csv(folder / "training" / "curves.csv", index=False)
-    training = {"study": STUDY, "run": RUN, "seed": SEED, "encoder": encoder, "augmentation": augmentation}
+    training = {"study": STUDY, "run": RUN, "seed": SEED, "variant": f"{encoder}-random-{augmentation}"}
+    training |= {"encoder": encoder, "augmentation": augmentation}
     training |= {"weights": "random", "examples": {"train": TILES, "validation": TILES}, "epochs_run": EPOCHS}
     training |= {"best_epoch": EPOCHS - 1, "stopped_early": False, "weights_sha256": f"{encoder}-{augmentation}"}
     training |= {"parameters": 1_000_000, "trainable_parameters": 1_000_000, "store_sha256": {STUDY: "c0ffee"}}
@@ -162,7 +163,9 @@ def write_evaluation(
             curves.append(pd.DataFrame(table))
             run = {"run": number, "seed": seed, "epochs_run": EPOCHS, "best_epoch": EPOCHS - 1}
             run |= {"weights_sha256": f"{encoder}-{augmentation}-{number}"}
-            described.append(run if trained else dict.fromkeys(run) | {"run": number, "seed": seed})
+            if not trained:
+                run = dict.fromkeys(run) | {"run": number, "seed": seed}
+            described.append(run | {"scores": {"instances": {}}})
             speed = {"device": "a made-up device", "images_per_second": {"1": 10.0, "16": 25.0}, "best_batch": "16"}
             training = {"seconds": 12.3, "device": "a made-up device"}
             parts = {"training": training, "speed": speed} if trained else {"training": None, "speed": None}

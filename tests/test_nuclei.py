@@ -52,7 +52,7 @@ def test_a_prediction_of_the_truth_finds_every_nucleus(study: Study, method: str
     truth = np.where(
         examples().class_map(0) == IGNORE, 1, examples().class_map(0)
     )  # whatever is predicted there must not matter
-    row = nuclei.compare(examples(), predict(truth, probabilities), study).iloc[0]
+    row = nuclei.compare(examples(), predict(truth, probabilities), study.classes, study.instances).iloc[0]
     assert (row["binary_tp"], row["binary_fp"], row["binary_fn"]) == (3, 0, 0)
     assert row["binary_sum_iou"] > 2.7  # the corners of squares are lost on the way to 32 px and back
     assert (row["neoplastic_tp"], row["connective_tp"], row["dead_tp"]) == (2, 1, 0)
@@ -61,7 +61,9 @@ def test_a_prediction_of_the_truth_finds_every_nucleus(study: Study, method: str
 
 def test_a_wrong_class_is_found_and_misnamed(study: Study) -> None:
     truth = examples().class_map(0)
-    table = nuclei.compare(examples(), predict(np.where((truth > 0) & (truth < IGNORE), 2, 0)), study)
+    table = nuclei.compare(
+        examples(), predict(np.where((truth > 0) & (truth < IGNORE), 2, 0)), study.classes, study.instances
+    )
     row = table.iloc[0]
     assert (row["binary_tp"], row["neoplastic_fn"], row["inflammatory_fp"]) == (3, 2, 3)
     assert (row["inflammatory_detection_fp_c"], row["neoplastic_detection_fn_c"]) == (3, 2)
@@ -77,7 +79,7 @@ def test_the_radius_follows_the_pixel_size(study: Study) -> None:
     found = []
     for microns in (0.25, 0.5):  # 12 px and 6 px
         tiles = Examples(make_plan(1, split="test", microns_per_pixel=microns), SIZE)
-        found.append(nuclei.compare(tiles, predict(shifted), study)["detection_tp_d"].iloc[0])
+        found.append(nuclei.compare(tiles, predict(shifted), study.classes, study.instances)["detection_tp_d"].iloc[0])
     assert found == [3, 0]
 
 

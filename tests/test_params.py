@@ -93,6 +93,40 @@ def test_an_unknown_study_is_named() -> None:
         read_params(ROOT / "params.yaml").study("kumar")
 
 
+def test_a_variant_is_the_study_with_its_changes() -> None:
+    study = parse_params(RAW).tnbc
+    encoder, changed_study = study.of("resnet50-imagenet")
+    assert encoder == "resnet50"
+    assert (study.model.weights, changed_study.model.weights) == ("random", "imagenet")
+    assert changed_study.model.model_copy(update={"weights": "random"}) == study.model
+    assert changed_study.train == study.train
+
+
+def test_a_plain_encoder_changes_nothing() -> None:
+    study = parse_params(RAW).pannuke
+    assert study.of("vgg19") == ("vgg19", study)
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ({"model": {"width": 8}}, "tnbc names no encoder in variants.mine; give it one"),
+        ({"encoder": "unet", "model": {"widht": 8}}, "model.widht is not a known key"),
+        ({"encoder": "unet", "train": {"epochs": 0}}, "train.epochs is 0 but should be greater than 0"),
+    ],
+)
+def test_a_wrong_variant_is_named(variant: dict[str, Any], words: str) -> None:
+    with pytest.raises(Problem) as caught:
+        parse_params(changed("tnbc.variants", {"mine": variant}))
+    assert "variants.mine" in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_a_study_without_seeds_trains_with_the_top_level_one() -> None:
+    params = parse_params(changed("tnbc.seeds", {"first": 5, "second": 6, "third": 5}))
+    assert (params.seeds("tnbc"), params.seeds("pannuke")) == ([5, 6], [params.seed])
+
+
 def test_a_run_that_is_named_again_counts_once() -> None:
     raw = changed("pannuke.runs", {"first": 2, "second": 1, "third": 2})
     assert parse_params(raw).pannuke.runs.numbers == [2, 1]

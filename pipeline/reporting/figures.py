@@ -18,16 +18,18 @@ MODELS_A_ROW = 3
 FLOORS = {"background": ":", "otsu": "--"}  # how the line of a baseline is drawn
 
 
-def ranking(rows: Sequence[dict[str, Any]], path: Path, published_label: str) -> None:
-    """Mean IoU of each model with its interval, best on top; published figures as hollow marks, baselines as lines.
+def ranking(rows: Sequence[dict[str, Any]], score: str, label: str, path: Path, published_label: str) -> None:
+    """A score of each model with its interval, best on top; published figures as hollow marks, baselines as lines.
 
     Args:
         rows: those of `tables.rows`.
+        score: which of their figures.
+        label: what the axis calls it.
         path: the PNG to write.
         published_label: what the legend calls the published figures.
     """
     models = _by_model([row for row in rows if not row["baseline"]])
-    models.sort(key=lambda group: max(row["figures"]["mean_iou"].value for row in group))  # drawn from the bottom up
+    models.sort(key=lambda group: max(row["figures"][score].value for row in group))  # drawn from the bottom up
     with figure(path, figsize=(8, 1.8 + 0.55 * len(models))) as (drawing, axes):
         axis = axes[0, 0]
         handles = [
@@ -36,20 +38,20 @@ def ranking(rows: Sequence[dict[str, Any]], path: Path, published_label: str) ->
         ]
         for row in rows:
             if row["baseline"]:
-                style, value = FLOORS[row["encoder"]], row["figures"]["mean_iou"].value
+                style, value = FLOORS[row["encoder"]], row["figures"][score].value
                 axis.axvline(value, color=NEUTRAL, linestyle=style, zorder=1)
                 handles.append(Line2D([], [], color=NEUTRAL, linestyle=style, label=row["model"]))
         for height, group in enumerate(models):
             for step, row in enumerate(group):
-                found, colour = row["figures"]["mean_iou"], COLOURS[row["augmentation"]]
+                found, colour = row["figures"][score], COLOURS[row["augmentation"]]
                 place = height + 0.2 * ((len(group) - 1) / 2 - step)
                 axis.plot([found.low, found.high], [place, place], color=colour, linewidth=2, alpha=0.5, zorder=2)
                 axis.plot(found.value, place, "o", color=colour, markersize=8, zorder=4)
-                if row["published"]["mean_iou"] is not None:
+                if row["published"].get(score) is not None:
                     hollow = {"markerfacecolor": "none", "markersize": 7, "zorder": 3}
-                    axis.plot(row["published"]["mean_iou"], place, "D", color=colour, **hollow)
+                    axis.plot(row["published"].get(score), place, "D", color=colour, **hollow)
         axis.set_yticks(range(len(models)), [_marked(group[0]) for group in models])
-        axis.set(xlabel="mean IoU, background counted; bars: 95 % interval", xlim=(0, None))
+        axis.set(xlabel=f"{label}; bars: 95 % interval", xlim=(0, None))
         axis.set_ylim(-0.6, len(models) - 0.4)
         axis.grid(axis="y", visible=False)
         drawing.legend(handles=handles, loc="outside lower center", ncols=3)

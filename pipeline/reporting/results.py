@@ -26,7 +26,7 @@ class Variant:
     machine: list[dict[str, Any]]  # machine.json, one entry a run and seed
     curves: pd.DataFrame  # a row an epoch of each run; empty for a baseline
     images: pd.DataFrame  # counts.csv, a row a test image of each run
-    instances: pd.DataFrame  # instances.csv, the same rows
+    instances: pd.DataFrame  # instances.csv, the same rows; empty where the study has no instances
 
     @property
     def counts(self) -> pixel.Counts:
@@ -53,7 +53,7 @@ def load_variants(study: str, names: Sequence[tuple[str, str]]) -> list[Variant]
     """
     variants = [load_variant(evaluation_folder(study, name, kind), name, kind) for name, kind in names]
     for variant in variants:
-        for table in (variant.images, variant.instances):
+        for table in filter(len, (variant.images, variant.instances)):
             if not table[NAMED].equals(variants[0].images[NAMED]):
                 raise Problem(
                     f"{variant.folder} was scored on other test tiles than {variants[0].folder};"
@@ -65,16 +65,17 @@ def load_variants(study: str, names: Sequence[tuple[str, str]]) -> list[Variant]
 def load_variant(folder: Path, encoder: str, augmentation: str) -> Variant:
     """What `evaluate` wrote of one variant."""
     try:
-        curves = folder / "curves.csv"
+        record = read_json(folder / "metrics.json")
+        has_instances = "instances" in record["runs"][0]["scores"]
         return Variant(
             encoder,
             augmentation,
             folder,
-            read_json(folder / "metrics.json"),
+            record,
             read_json(folder / "machine.json"),
-            pd.DataFrame() if encoder in BASELINES else pd.read_csv(curves),
+            pd.DataFrame() if encoder in BASELINES else pd.read_csv(folder / "curves.csv"),
             pd.read_csv(folder / "counts.csv", keep_default_na=False),
-            pd.read_csv(folder / "instances.csv", keep_default_na=False),
+            pd.read_csv(folder / "instances.csv", keep_default_na=False) if has_instances else pd.DataFrame(),
         )
     except FileNotFoundError as error:
         raise Problem(f"{error.filename} is missing; run `dvc repro` so that the variant is evaluated first.") from None

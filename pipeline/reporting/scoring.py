@@ -48,6 +48,8 @@ def mean_figures(sums: FloatArray, classes: Sequence[str]) -> Figures:
     """Scores that are means of images' scores, from sums (..., tissues, scores, 2); see `Evidence`."""
     images, tissues = stats.mean_score(sums.sum(axis=-3)), nan_mean(stats.mean_score(sums), axis=-2)
     figures = {"mean_iou_of_images": images[..., 0]}
+    if images.shape[-1] == 1:
+        return figures
     for position, name in enumerate(["bpq", "mpq", *(f"pq_{name}" for name in classes[1:])], start=1):
         figures |= {f"{name}_images": images[..., position], f"{name}_tissues": tissues[..., position]}
     return figures
@@ -84,11 +86,16 @@ KINDS: dict[str, Callable[[Any, Sequence[str]], Figures]] = {
 
 
 def image_scores(variant: Variant, classes: Sequence[str]) -> FloatArray:
-    """Scores of each row of a variant, (N, 3 + C - 1): mean IoU, bPQ, mPQ, PQ of each nucleus class."""
+    """Scores of each row of a variant, (N, 3 + C - 1): mean IoU, bPQ, mPQ, PQ of each nucleus class.
+
+    Mean IoU alone, (N, 1), where the study has no instances.
+    """
+    mean_iou = pixel.mean(pixel.iou(variant.counts))
+    if variant.instances.empty:
+        return np.asarray(mean_iou[:, None], np.float64)
     per_class = np.stack([_columns(variant, name, instance.COLUMNS) for name in classes[1:]], axis=1)
     class_pq = instance.pannuke_pq(per_class)
     binary_pq = instance.pannuke_pq(_columns(variant, "binary", instance.COLUMNS))
-    mean_iou = pixel.mean(pixel.iou(variant.counts))
     return np.column_stack([mean_iou, binary_pq, nan_mean(class_pq, axis=1), class_pq])
 
 
@@ -108,7 +115,7 @@ class Evidence:
     def __init__(self, variants: Sequence[Variant], classes: Sequence[str], seed: int) -> None:
         self.classes = classes
         self.seed = seed
-        rows = variants[0].instances
+        rows = variants[0].images
         self.unit, names = name_units(rows)
         units, positions = np.unique(names, return_inverse=True)
         self.units = len(units)
@@ -123,13 +130,17 @@ class Evidence:
                 np.add.at(counts[:, place], (positions, runs), values)
 
     def _kinds(self, variant: Variant) -> dict[str, FloatArray]:
-        groups = variant.instances["group"].to_numpy()
+        groups = variant.images["group"].to_numpy()
         of_tissue = np.stack([groups == tissue for tissue in self.tissues], axis=1)  # (N, T)
         scores = stats.score_counts(image_scores(variant, self.classes))
-        names = self.classes[1:]
-        return {
+        kinds = {
             "pixels": np.asarray(variant.counts, np.float64),
             "means": of_tissue[:, :, None, None] * scores[:, None],
+        }
+        if variant.instances.empty:
+            return kinds
+        names = self.classes[1:]
+        return kinds | {
             "nuclei": _columns(variant, "binary", instance.COLUMNS),
             "detection": _columns(variant, "detection", detection.DETECTION_COLUMNS),
             "class_detection": np.stack(
@@ -154,7 +165,7 @@ class Evidence:
                 name: self._figure(values[place], over_runs(drawn[name][:, place], values[place]))
                 for name, values in scores.items()
             }
-            for place in range(self.counts["nuclei"].shape[1])
+            for place in range(self.counts["pixels"].shape[1])
         ]
 
     def compare(self, tests: Sequence[tuple[str, int, int]]) -> list[stats.Comparison]:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.metrics.stats import Comparison
+from pipeline.reporting.headlines import Headline
 from pipeline.reporting.published import Published
 from pipeline.reporting.results import Variant
 from pipeline.reporting.scoring import Evidence, Figure
@@ -22,10 +23,9 @@ AVERAGES = (
     "dice_macro_no_background",
     "mean_iou_of_images",
 )
-SEGMENTATION, CLASSIFICATION = "Table 3", "Table 4"  # of the pannuke paper
+CLASSIFICATION = "Table 4"  # of the pannuke paper
 BARS = "breast, per image, three runs"  # published instance scores that have no encoder of this study
 CHANGES = ("augmented", "balanced")  # what an ablation sets against `plain`
-ABLATED = ("mean_iou", "mpq_images")  # the scores that an ablation tells
 
 
 def difference(ours: float | None, published: float | None) -> float | None:
@@ -34,9 +34,16 @@ def difference(ours: float | None, published: float | None) -> float | None:
 
 
 def rows(
-    variants: Sequence[Variant], figures: Sequence[dict[str, Figure]], published: Published, encoder: str
+    variants: Sequence[Variant],
+    figures: Sequence[dict[str, Figure]],
+    published: Published,
+    headline: Headline,
+    encoder: str | None,
 ) -> list[dict[str, Any]]:
-    """One row a variant: its names, its figures, and the published mean IoU and Dice with their differences to ours."""
+    """One row a variant: its names, its figures, and the published ones with their differences to ours.
+
+    The rows of `encoder` are marked.
+    """
     result = []
     for variant, found in zip(variants, figures, strict=True):
         row: dict[str, Any] = {
@@ -49,18 +56,18 @@ def rows(
             "published": {},
             "difference": {},
         }
-        for name, printed in (("mean_iou", "mean_iou"), ("dice_micro", "dice")):
-            value = published.value(SEGMENTATION, variant.encoder, variant.augmentation, printed)
+        for name, printed in headline.printed.items():
+            value = published.value(headline.table, variant.encoder, variant.augmentation, printed)
             row["published"][name] = value
             row["difference"][name] = difference(found[name].value, value)
         result.append(row)
     return result
 
 
-def best_row(rows: Sequence[dict[str, Any]]) -> int:
-    """The position of the trained variant with the highest mean IoU."""
+def best_row(rows: Sequence[dict[str, Any]], score: str) -> int:
+    """The position of the trained variant with the highest score."""
     trained = [position for position, row in enumerate(rows) if not row["baseline"]]
-    return max(trained, key=lambda position: rows[position]["figures"]["mean_iou"].value)
+    return max(trained, key=lambda position: rows[position]["figures"][score].value)
 
 
 def classes(
@@ -83,25 +90,25 @@ def classes(
     ]
 
 
-def against_best(evidence: Evidence, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each other row tested against the best one, by mean IoU; the nearest first."""
-    best = best_row(rows)
+def against_best(evidence: Evidence, rows: Sequence[dict[str, Any]], score: str) -> list[dict[str, Any]]:
+    """Each other row tested against the best one by a score; the nearest first."""
+    best = best_row(rows, score)
     others = [position for position in range(len(rows)) if position != best]
-    tests = evidence.compare([("mean_iou", position, best) for position in others])
+    tests = evidence.compare([(score, position, best) for position in others])
     found = [rows[test.first] | {"test": test} for test in tests]
     return sorted(found, key=lambda row: -row["test"].difference.value)
 
 
-def ablations(evidence: Evidence, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def ablations(evidence: Evidence, rows: Sequence[dict[str, Any]], scores: Sequence[str]) -> list[dict[str, Any]]:
     """What augmentation and balancing change: one row an encoder and change, its tests by score; one table of tests."""
     place = {(row["encoder"], row["augmentation"]): position for position, row in enumerate(rows)}
     pairs = [
         (place[encoder, change], place[encoder, "plain"])
         for change in CHANGES
         for encoder, kind in place
-        if kind == change
+        if kind == change and (encoder, "plain") in place
     ]
-    tests: list[Comparison] = evidence.compare([(score, *pair) for pair in pairs for score in ABLATED])
+    tests: list[Comparison] = evidence.compare([(score, *pair) for pair in pairs for score in scores])
     result = []
     for position, (changed, plain) in enumerate(pairs):
         row, before = rows[changed], rows[plain]
@@ -111,9 +118,9 @@ def ablations(evidence: Evidence, rows: Sequence[dict[str, Any]]) -> list[dict[s
                 "marked": row["marked"],
                 "baseline": False,
                 "change": row["augmentation"],
-                "published": difference(row["published"]["mean_iou"], before["published"]["mean_iou"]),
+                "published": difference(row["published"][scores[0]], before["published"][scores[0]]),
                 "plain": before["figures"],
-                "tests": dict(zip(ABLATED, tests[len(ABLATED) * position :][: len(ABLATED)], strict=True)),
+                "tests": dict(zip(scores, tests[len(scores) * position :][: len(scores)], strict=True)),
             }
         )
     return result

@@ -8,12 +8,13 @@ import pytest
 
 from pipeline.metrics import detection, instance, pixel
 from pipeline.reporting import tables
+from pipeline.reporting.headlines import HEADLINES
 from pipeline.reporting.published import Published
 from pipeline.reporting.results import NAMED, Variant
 from pipeline.reporting.scoring import Evidence, count_nuclei
 
 CLASSES = ["background", "neoplastic", "dead"]
-PUBLISHED = Published.of("pannuke")
+PUBLISHED, HEADLINE = Published.of("pannuke"), HEADLINES["pannuke"]
 IMAGES = 12
 
 
@@ -49,7 +50,7 @@ def evidence(variants: list[Variant]) -> Evidence:
 
 @pytest.fixture
 def rows(variants: list[Variant], evidence: Evidence) -> list[dict]:
-    return tables.rows(variants, evidence.figures(), PUBLISHED, "vgg19")
+    return tables.rows(variants, evidence.figures(), PUBLISHED, HEADLINE, "vgg19")
 
 
 def test_the_published_figure_and_the_difference_stand_beside_ours(rows: list[dict]) -> None:
@@ -65,15 +66,15 @@ def test_the_published_figure_and_the_difference_stand_beside_ours(rows: list[di
 )
 def test_what_the_paper_has_not_has_no_difference(encoder: str, augmentation: str) -> None:
     one = [variant(encoder, augmentation, 5)]
-    (row,) = tables.rows(one, Evidence(one, CLASSES, 0).figures(), PUBLISHED, encoder)
+    (row,) = tables.rows(one, Evidence(one, CLASSES, 0).figures(), PUBLISHED, HEADLINE, encoder)
     assert row["published"]["mean_iou"] is None and row["difference"]["mean_iou"] is None
     assert row["marked"]
 
 
 def test_a_baseline_is_never_the_best(variants: list[Variant]) -> None:
     swapped = [variant("resnet50", "plain", 2), variant("otsu", "plain", 9)]
-    rows = tables.rows(swapped, Evidence(swapped, CLASSES, 0).figures(), PUBLISHED, "unet")
-    assert tables.best_row(rows) == 0
+    rows = tables.rows(swapped, Evidence(swapped, CLASSES, 0).figures(), PUBLISHED, HEADLINE, "unet")
+    assert tables.best_row(rows, "mean_iou") == 0
     assert [row["baseline"] for row in rows] == [False, True]
     assert rows[1]["model"] == "Otsu on haematoxylin"
 
@@ -88,7 +89,7 @@ def test_scores_of_few_nuclei_are_marked(variants: list[Variant], rows: list[dic
 
 
 def test_each_row_is_tested_against_the_best(evidence: Evidence, rows: list[dict]) -> None:
-    found = tables.against_best(evidence, rows)
+    found = tables.against_best(evidence, rows, "mean_iou")
     assert [row["encoder"] for row in found] == ["resnet50", "background"]  # the nearest first
     assert [row["test"].verdict for row in found] == ["worse", "worse"]
     value = rows[0]["figures"]["mean_iou"].value - rows[1]["figures"]["mean_iou"].value
@@ -96,7 +97,7 @@ def test_each_row_is_tested_against_the_best(evidence: Evidence, rows: list[dict
 
 
 def test_an_ablation_is_the_change_minus_plain(evidence: Evidence, rows: list[dict]) -> None:
-    (row,) = tables.ablations(evidence, rows)
+    (row,) = tables.ablations(evidence, rows, ["mean_iou", "mpq_images"])
     test = row["tests"]["mean_iou"]
     assert row["change"] == "augmented" and test.verdict == "better"
     assert test.difference.value == pytest.approx(
