@@ -90,7 +90,7 @@ def main() -> None:
             ablations=tables.ablations(evidence, rows, [headline.score, *(["mpq_images"] if study.instances else [])]),
             count_verdicts=tables.count_verdicts,
             best=rows[best],
-            bands=bands(variants, scores, study, source["sha256"]),
+            bands=bands(name, study, variants, scores, source["sha256"]),
             variants=list(zip(rows, variants, strict=True)),
             machine=machine(),
         )
@@ -200,15 +200,16 @@ def count_tiles(plans: Mapping[int, Path]) -> list[dict[str, Any]]:
 
 
 def bands(
-    variants: Sequence[Variant], scores: Sequence[dict[str, Figure]], study: Study, data_sha256: str
+    name: str, study: Study, variants: Sequence[Variant], scores: Sequence[dict[str, Figure]], data_sha256: str
 ) -> list[dict[str, Any]]:
     """The measured bands of the study's variants, one row a variant and score, with the score of this report."""
-    on = band.basis(study.model_dump(mode="json"), data_sha256)
-    return [
-        {"variant": f"{variant.encoder}-{variant.augmentation}", "band": found, "here": figures[score].value}
-        for variant, figures in zip(variants, scores, strict=True)
-        for score, found in band.read_bands(f"{variant.encoder}-{variant.augmentation}", on).items()
-    ]
+    result = []
+    for variant, here in zip(variants, scores, strict=True):
+        called = f"{variant.encoder}-{variant.augmentation}"
+        on = band.basis(study.of(variant.encoder)[1].model_dump(mode="json"), data_sha256)
+        for score, found in band.read_bands(name, called, on).items():
+            result.append({"variant": called, "band": found, "here": here[score].value})
+    return result
 
 
 def near_duplicates(plans: Mapping[int, Path]) -> list[dict[str, Any]]:

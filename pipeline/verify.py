@@ -126,9 +126,9 @@ def scores_of(folder: Path, study: str, variant: str) -> pd.DataFrame:
 
 def bands(study: str, variant: str) -> dict[str, band.Band]:
     """The bands that hold for the study as params.yaml and the data stand."""
-    described = read_params().study(study)
+    _, described = read_params().study(study).of(variant.rpartition("-")[0])
     source = read_json(Path("data/raw") / described.datasets[0] / "SOURCE.json")
-    return band.read_bands(variant, band.basis(described.model_dump(mode="json"), source["sha256"]))
+    return band.read_bands(study, variant, band.basis(described.model_dump(mode="json"), source["sha256"]))
 
 
 def compare(before: pd.DataFrame, now: pd.DataFrame, bands: dict[str, band.Band]) -> list[Check]:
@@ -138,6 +138,7 @@ def compare(before: pd.DataFrame, now: pd.DataFrame, bands: dict[str, band.Band]
         Check(row["run"], row["seed"], score, row[score], row[f"{score}_now"], bands.get(score))
         for _, row in joined.iterrows()
         for score in band.SCORES
+        if score in before
     ]
 
 

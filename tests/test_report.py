@@ -153,7 +153,9 @@ def test_the_band_is_printed_where_it_was_measured_on_these_data(
 ) -> None:
     assert "No band was measured for these data and parameters" in page_of(project)
     basis = band.basis(read_params().pannuke.model_dump(mode="json"), "c0ffee")
-    band.write_bands("unet-augmented", basis, [band.Band("mean_iou", 0.5, 0.01, 0.47, 0.53, 5)], Path("band.csv"))
+    band.write_bands(
+        "pannuke", "unet-augmented", basis, [band.Band("mean_iou", 0.5, 0.01, 0.47, 0.53, 5)], Path("band.csv")
+    )
     monkeypatch.setattr(band.read_bands, "__defaults__", (Path("band.csv"),))
     page = write()
     assert "| unet-augmented | mean IoU | 0.500 | 0.010 | 0.470 to 0.530 |" in page and ", outside |" in page

@@ -37,7 +37,7 @@ def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     shutil.copytree(finished, folder)
     monkeypatch.chdir(folder)
     monkeypatch.setattr(band.read_bands, "__defaults__", (folder / "band.csv",))
-    (folder / "band.csv").write_text("variant,score,mean,sd,low,high,seeds,basis\n")
+    (folder / "band.csv").write_text("study,variant,score,mean,sd,low,high,seeds,basis\n")
     return folder
 
 
@@ -61,7 +61,7 @@ def measure_band(half: float) -> None:
     scores = pd.read_csv("reports/pannuke/scores.csv").set_index(["encoder", "augmentation"]).loc[("unet", "augmented")]
     found = [band.Band(name, 0, 0, scores[name] - half, scores[name] + half, 5) for name in band.SCORES]
     basis = band.basis(read_params().pannuke.model_dump(mode="json"), "c0ffee")
-    band.write_bands(VARIANT, basis, found, Path("band.csv"))
+    band.write_bands("pannuke", VARIANT, basis, found, Path("band.csv"))
 
 
 def test_the_same_class_maps_are_identical(

@@ -47,19 +47,19 @@ def basis(study: Mapping[str, Any], data_sha256: str) -> str:
     return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def read_bands(variant: str, basis: str, path: Path = BAND) -> dict[str, Band]:
+def read_bands(study: str, variant: str, basis: str, path: Path = BAND) -> dict[str, Band]:
     """The bands of a variant ("unet-augmented") by score, none where it was not measured on this basis."""
     table = pd.read_csv(path, dtype={"basis": str})
-    mine = table[(table["variant"] == variant) & (table["basis"] == basis)]
+    mine = table[(table["study"] == study) & (table["variant"] == variant) & (table["basis"] == basis)]
     columns = ["score", "mean", "sd", "low", "high", "seeds"]
     return {str(row.score): Band(*row) for row in mine[columns].itertuples(index=False)}
 
 
-def write_bands(variant: str, basis: str, bands: Sequence[Band], path: Path = BAND) -> None:
+def write_bands(study: str, variant: str, basis: str, bands: Sequence[Band], path: Path = BAND) -> None:
     """Put a variant's bands into the table; those measured before on whatever basis go."""
-    table = pd.DataFrame([{"variant": variant, **band.__dict__, "basis": basis} for band in bands])
+    table = pd.DataFrame([{"study": study, "variant": variant, **band.__dict__, "basis": basis} for band in bands])
     if path.exists():
         old = pd.read_csv(path, dtype={"basis": str})
-        others = old[old["variant"] != variant]
+        others = old[(old["study"] != study) | (old["variant"] != variant)]
         table = pd.concat([others, table]) if len(others) else table
     table.to_csv(path, index=False, lineterminator="\n", float_format="%.6g")
