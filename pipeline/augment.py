@@ -7,6 +7,7 @@ a row names its transform, and `pipeline.examples` applies it when the tile is r
 import argparse
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline.errors import run_stage
@@ -34,23 +35,39 @@ def main() -> None:
 def augment(plan: pd.DataFrame, settings: Augment, seed: int) -> pd.DataFrame:
     """Make `factor` rows of every training row: itself where `original` says so, and transformed copies.
 
+    Where the factor is told for each shard (BACH: class), a fraction is met by one more copy of some of its rows, which
+    are drawn: 2.025 makes 162 rows of 80.
+
     Validation and test rows stay as they are. The transforms of a row are drawn without repetition. Rows that
     balancing repeated draw anew.
     """
     random = np.random.default_rng(seed)
     recipes = [NAMED[name] for name in settings.transforms]
     training = (plan["split"] == "train").to_numpy()
-    repeats = np.where(training, settings.factor, 1)
+    repeats = np.where(training, wanted_rows(plan, settings.factor, seed), 1)
     rows = plan.loc[plan.index.repeat(repeats)].copy()
     drawn: list[str] = []
-    for recipe, is_training in zip(plan["transform"], training, strict=True):
+    for recipe, is_training, repeat in zip(plan["transform"], training, repeats, strict=True):
         if settings.original or not is_training:
             drawn.append(recipe)
         if is_training:
-            drawn += [recipes[i] for i in random.permutation(len(recipes))[: settings.factor - settings.original]]
+            drawn += [recipes[i] for i in random.permutation(len(recipes))[: repeat - settings.original]]
     rows["transform"] = drawn
     rows["copy"] = rows.groupby(TILE).cumcount() + np.where(rows["split"] == "train", not settings.original, 0)
     return rows.reset_index(drop=True)
+
+
+def wanted_rows(plan: pd.DataFrame, factor: int | dict[str, float], seed: int) -> npt.NDArray[np.int64]:
+    """How many rows `factor` makes of each row, (rows,), where it is a training row."""
+    if isinstance(factor, int):
+        return np.full(len(plan), factor)
+    wanted = np.zeros(len(plan), np.int64)
+    random = np.random.default_rng([seed, 1])
+    for shard, rows in plan.reset_index(drop=True).query("split == 'train'").groupby("shard"):
+        wanted[rows.index] = int(factor[str(shard)])
+        more = round(factor[str(shard)] * len(rows)) - wanted[rows.index].sum()
+        wanted[random.permutation(rows.index)[:more]] += 1
+    return wanted
 
 
 if __name__ == "__main__":

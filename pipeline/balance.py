@@ -44,7 +44,7 @@ def oversample(plan: pd.DataFrame, nuclei: npt.NDArray[np.int64], balance: Balan
     training = (plan["split"] == "train").to_numpy()
     holds = nuclei > 0
     frequency = holds[training].mean(axis=0)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # where no class has a nucleus
         repeat_of_class = np.where(frequency > 0, frequency.max() / frequency, 1)
     repeats = np.where(holds, repeat_of_class, 1).max(axis=1).round().clip(1, balance.max_copies).astype(int)
     repeats[~training] = 1

@@ -35,12 +35,12 @@ def main() -> None:
     params = read_params()
     study = params.study(arguments.study)
     plan = read_plan(plan_folder(arguments.study, arguments.run, params.seed) / "split.csv")
-    examples = Examples(plan[plan["split"] == "test"], study.tile_size)
+    examples = Examples.of(plan[plan["split"] == "test"], study)
     background = study.classes.index(BACKGROUND)
     nuclei = count_nuclei(plan[plan["split"] == "train"], len(study.classes)).sum(axis=0)
     nuclei[background] = -1
     commonest = int(nuclei.argmax())
-    class_map = np.full((len(examples), study.tile_size, study.tile_size), background, np.uint8)
+    class_map = np.full((len(examples), *examples.size), background, np.uint8)
     if arguments.baseline == "otsu":
         for position in range(len(examples)):
             class_map[position][dark_in_haematoxylin(examples.image(position))] = commonest

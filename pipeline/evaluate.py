@@ -83,7 +83,7 @@ def main() -> None:
 def evaluate(study: Study, name: dict[str, int], plan_path: Path, folder: Path, trained: bool) -> Evaluated:
     """Score the predictions that lie in the folder of one run and seed (`name`) of a variant."""
     plan = read_plan(plan_path)
-    examples = Examples(plan[plan["split"] == "test"], study.tile_size)
+    examples = Examples.of(plan[plan["split"] == "test"], study)
     path = folder / "predictions" / "predictions.h5"
     predicted = read_predictions(path, study.classes, examples)
     counts = np.stack(
@@ -117,14 +117,14 @@ def read_predictions(path: Path, classes: Sequence[str], examples: Examples) -> 
             f"{path} predicts the classes {', '.join(found)} but params.yaml names {', '.join(classes)}; "
             "run `dvc repro` so that the variant is trained again."
         )
-    expected = (len(examples), examples.tile_size, examples.tile_size)
+    if not len(examples):
+        raise Problem("split.csv holds no test tile; give the test split a share above 0 in params.yaml.")
+    expected = (len(examples), *examples.size)
     if maps.shape != expected:
         raise Problem(
             f"{path} holds class maps of shape {maps.shape} but split.csv and params.yaml ask for {expected}; "
             "run `dvc repro` so that the variant predicts again."
         )
-    if not len(examples):
-        raise Problem("split.csv holds no test tile; give the test split a share above 0 in params.yaml.")
     return maps
 
 

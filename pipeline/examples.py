@@ -2,26 +2,45 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from PIL import Image as PillowImage
 
-from pipeline.tiles import ClassMap, Image, InstanceMap, Shard
+from pipeline.params import Study
+from pipeline.tiles import IGNORE, ClassMap, Image, InstanceMap, Shard
 from pipeline.transforms import transform
+
+Code = TypeVar("Code", np.uint8, np.int32)
 
 
 class Examples:
     """The examples of a plan's rows, in order; without torch, so that evaluation can read the truth too.
 
     As a data set for a torch `DataLoader`, item `i` is (image (H, W, 3) uint8, class map (H, W) uint8,
-    weight float32) with H = W = `tile_size` pixels.
+    weight float32); their shorter side has `tile_size` pixels, the longer one as many as keep the tile's shape.
+
+    Args:
+        plan: rows as in pipeline.plan.
+        tile_size: px of the shorter side.
+        root: of the tile store.
+        ignore: class codes that the study does not count; they become 255.
     """
 
-    def __init__(self, plan: pd.DataFrame, tile_size: int, root: Path = Path("data/tiles")) -> None:
+    def __init__(
+        self, plan: pd.DataFrame, tile_size: int, root: Path = Path("data/tiles"), ignore: tuple[int, ...] = ()
+    ) -> None:
         self.plan = plan.reset_index(drop=True)
         self.tile_size = tile_size
         self._root = root
+        self._ignore = ignore
+
+    @classmethod
+    def of(cls, plan: pd.DataFrame, study: Study) -> "Examples":
+        """The examples as a study sees them."""
+        return cls(plan, study.tile_size, ignore=study.ignored)
 
     @cached_property
     def _rows(self) -> list[tuple[Shard, int, str, float]]:
@@ -39,18 +58,29 @@ class Examples:
 
     def native(self, position: int) -> tuple[Image, ClassMap, np.float32]:
         """Image, class map and weight at the tile's native size."""
-        shard, index, recipe, weight = self._rows[position]
-        return transform(shard.image(index), recipe), transform(shard.class_map(index), recipe), np.float32(weight)
+        return self._image(position), self._class_map(position), np.float32(self._rows[position][3])
 
     def image(self, position: int) -> Image:
-        """RGB image, (tile_size, tile_size, 3) uint8, resized by area averaging."""
-        shard, index, recipe, _ = self._rows[position]
-        return resize_image(transform(shard.image(index), recipe), self.tile_size)
+        """RGB image, (H, W, 3) uint8, resized by area averaging."""
+        return resize_image(self._image(position), self.tile_size)
 
     def class_map(self, position: int) -> ClassMap:
-        """Class map, (tile_size, tile_size) uint8, resized to the nearest pixel."""
-        shard, index, recipe, _ = self._rows[position]
-        return resize_map(transform(shard.class_map(index), recipe), self.tile_size)
+        """Class map, (H, W) uint8, resized to the nearest pixel."""
+        return resize_map(self._class_map(position), self.tile_size)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the examples, px: those of the first one."""
+        height, width = self.class_map(0).shape
+        return height, width
+
+    def instances(self, position: int) -> tuple[InstanceMap, dict[int, int]]:
+        """Instance map at the size of `image`, (H, W) int32, and the class code of each instance id of the tile.
+
+        An instance that is lost in the transform or the resizing has a code and no pixel.
+        """
+        instance_map, _, classes = self.nuclei(position)
+        return resize_map(instance_map, self.tile_size), classes
 
     def instance_map(self, position: int) -> InstanceMap:
         """Instance map at the tile's native size, (H, W) int32."""
@@ -59,9 +89,20 @@ class Examples:
 
     def nuclei(self, position: int) -> tuple[InstanceMap, ClassMap, dict[int, int]]:
         """Instance map and class map at native size, and the class code of each instance id."""
-        shard, index, recipe, _ = self._rows[position]
+        shard, index, _, _ = self._rows[position]
         classes = self._classes.get((shard.path, index), {})
-        return self.instance_map(position), transform(shard.class_map(index), recipe), classes
+        return self.instance_map(position), self._class_map(position), classes
+
+    def _image(self, position: int) -> Image:
+        shard, index, recipe, _ = self._rows[position]
+        return transform(shard.image(index), recipe)
+
+    def _class_map(self, position: int) -> ClassMap:
+        shard, index, recipe, _ = self._rows[position]
+        class_map = shard.class_map(index)
+        if self._ignore:
+            class_map[np.isin(class_map, self._ignore)] = IGNORE
+        return transform(class_map, recipe)
 
     @cached_property
     def _classes(self) -> dict[tuple[Path, int], dict[int, int]]:
@@ -74,15 +115,25 @@ class Examples:
 
 
 def resize_image(image: Image, size: int) -> Image:
-    """Resize an RGB image to size x size: box filter, which averages areas when shrinking."""
-    if image.shape[:2] == (size, size):
+    """Resize an RGB image to `size` px on its shorter side: box filter, which averages areas when shrinking."""
+    shape = shape_at(image.shape, size)
+    if image.shape[:2] == shape:
         return image
-    resample = PillowImage.Resampling.BOX if size < image.shape[0] else PillowImage.Resampling.BILINEAR
-    return np.asarray(PillowImage.fromarray(image).resize((size, size), resample))
+    resample = PillowImage.Resampling.BOX if size < min(image.shape[:2]) else PillowImage.Resampling.BILINEAR
+    return np.asarray(PillowImage.fromarray(image).resize(shape[::-1], resample))
 
 
-def resize_map(class_map: ClassMap, size: int) -> ClassMap:
-    """Resize a class map to size x size by the nearest pixel, so that no class is invented."""
-    if class_map.shape == (size, size):
-        return class_map
-    return np.asarray(PillowImage.fromarray(class_map).resize((size, size), PillowImage.Resampling.NEAREST))
+def resize_map(values: npt.NDArray[Code], size: int) -> npt.NDArray[Code]:
+    """Resize a class or instance map to `size` px on its shorter side by the nearest pixel, which invents no code."""
+    shape = shape_at(values.shape, size)
+    if values.shape == shape:
+        return values
+    resized = PillowImage.fromarray(values).resize(shape[::-1], PillowImage.Resampling.NEAREST)
+    return np.asarray(resized, values.dtype)
+
+
+def shape_at(shape: tuple[int, ...], size: int) -> tuple[int, int]:
+    """Height and width of a picture whose shorter side is brought to `size` px."""
+    height, width = shape[:2]
+    shorter = min(height, width)
+    return round(height * size / shorter), round(width * size / shorter)

@@ -1,6 +1,7 @@
 """params.yaml as typed, checked objects: an unknown key, a wrong type or a value out of range is refused."""
 
 import difflib
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,12 @@ from pipeline.errors import Problem
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
-Transform = Literal["rotate45", "rotate90", "rotate180", "rotate270", "flip_horizontal", "flip_vertical"]
+# fmt: off
+Transform = Literal[
+    "rotate45", "rotate90", "rotate180", "rotate270", "flip_horizontal", "flip_vertical", "enlarge", "shrink", "redder",
+    "bluer",
+]
+# fmt: on
 
 
 class Block(BaseModel):
@@ -46,15 +52,27 @@ class MonusegSample(Block):
     images: int = Field(ge=1, le=30)
 
 
+class BcssSample(Block):
+    height: int = Field(ge=224, le=8000)
+    regions: int = Field(ge=3, le=12)
+
+
+class BachSample(Block):
+    width: int = Field(ge=128, le=2048, multiple_of=4)
+    images: int = Field(ge=2, le=100)
+
+
 class Sample(Block):
     seed: int = Field(ge=0)
     pannuke: PanNukeSample
     tnbc: TnbcSample
     monuseg: MonusegSample
+    bcss: BcssSample
+    bach: BachSample
 
 
 class Split(Block):
-    by: Literal["official", "random", "group"]
+    by: Literal["official", "random", "group", "stratified"]
     fractions: list[Fraction] = Field(min_length=3, max_length=3)
 
     @model_validator(mode="after")
@@ -107,7 +125,7 @@ class Online(Block):
 
 
 class Augment(Block):
-    factor: Positive
+    factor: Positive | dict[str, Annotated[float, Field(ge=1)]]
     original: bool
     transforms: list[Transform]
     online: Online | None
@@ -116,15 +134,18 @@ class Augment(Block):
     def enough_transforms(self) -> "Augment":
         if len(set(self.transforms)) != len(self.transforms):
             raise ValueError("must not name a transform twice")
-        if self.factor - self.original > len(self.transforms):
+        factor = math.ceil(max(self.factor.values())) if isinstance(self.factor, dict) else self.factor
+        if factor - self.original > len(self.transforms):
             raise ValueError(
-                f"has {len(self.transforms)} transforms, too few for a factor of {self.factor} without repetition"
+                f"has {len(self.transforms)} transforms, too few for a factor of {factor} without repetition"
             )
         return self
 
 
 class Model(Block):
     weights: str = Field(min_length=1)
+    freeze_encoder: bool = False
+    head: Literal[1, 3] = 1
     width: int = Field(gt=0, le=256)
     decoder_channels: list[Positive] = Field(min_length=3, max_length=5)
 
@@ -180,6 +201,7 @@ class Study(Block):
     seeds: Seeds | None = None
     tissue: str | None
     classes: list[str] = Field(min_length=2)
+    ignore: list[str] = []
     tile_size: int = Field(ge=32, le=2048, multiple_of=32)
     split: Split
     balance: Balance
@@ -199,6 +221,18 @@ class Study(Block):
                 f"has {len(weights)} values in train.class_weights for {len(self.classes)} classes; give one a class"
             )
         return self
+
+    @model_validator(mode="after")
+    def ignored_classes_are_classes(self) -> "Study":
+        unknown = [name for name in self.ignore if name not in self.classes]
+        if unknown:
+            raise ValueError(f"ignores {unknown[0]!r}, which is none of its classes; correct its name or remove it")
+        return self
+
+    @property
+    def ignored(self) -> tuple[int, ...]:
+        """Codes of the classes whose pixels count in no loss and no metric."""
+        return tuple(self.classes.index(name) for name in self.ignore)
 
     @model_validator(mode="after")
     def variants_are_studies(self) -> "Study":
@@ -235,10 +269,12 @@ def _changed(block: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 class Params(Block):
     encoder: str
     seed: int = Field(ge=0)
-    datasets: dict[Literal["pannuke", "tnbc", "monuseg"], Dataset]
+    datasets: dict[Literal["pannuke", "tnbc", "monuseg", "bcss", "bach"], Dataset]
     sample: Sample
     pannuke: Study
     tnbc: Study
+    bcss: Study
+    bach: Study
 
     @model_validator(mode="after")
     def datasets_of_studies_are_listed(self) -> "Params":
@@ -299,7 +335,7 @@ def _sentence(error: Any, name: str) -> str:
     place = list(error["loc"])
     if error["type"] not in {"extra_forbidden", "missing"}:
         # Where a value may be of several types, pydantic names the tried type last; a person knows keys only.
-        place = [part for part in place if not str(part).startswith(("list[", "literal["))]
+        place = [part for part in place if not str(part).startswith(("list[", "literal[", "dict[", "constrained-"))]
     key = ".".join(str(part) for part in place) or "the file"
     match error["type"]:
         case "extra_forbidden":

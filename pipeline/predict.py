@@ -47,7 +47,7 @@ def main() -> None:
     seed = params.seed if arguments.seed is None else arguments.seed
     path = plan_folder(arguments.study, arguments.run, params.seed) / "split.csv"
     plan = read_plan(path)
-    examples = Examples(plan[plan["split"] == "test"], study.tile_size)
+    examples = Examples.of(plan[plan["split"] == "test"], study)
     if not len(examples):
         raise Problem(f"{path} has no test rows; change {arguments.study}.split in params.yaml.")
     folder = variant_folder(arguments.study, arguments.run, seed, arguments.encoder, arguments.augmentation)
@@ -113,7 +113,7 @@ def predict(
     model: torch.nn.Module, examples: Examples, path: Path, classes: list[str], options: Predict, device: torch.device
 ) -> None:
     """Write predictions.h5, a batch at a time; the same predictions give the same bytes."""
-    shape = (len(examples), examples.tile_size, examples.tile_size)
+    shape = (len(examples), *examples.size)
     with h5py.File(path, "w") as file:
         file.attrs["classes"] = json.dumps(classes)
         class_map = file.create_dataset("class_map", shape, "u1")

@@ -4,7 +4,7 @@ In: the tile store of the study's data sets. Out: `split.csv`, a plan with every
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,8 @@ def main() -> None:
             )
     write_plan(plan, plan_folder(name, run, params.seed) / "split.csv")
     print(", ".join(f"{counts.get(side, 0):,} tiles {side}" for side in SPLITS))
+    if unknown := int((plan["patient"] == "").sum()):
+        print(f"The patient of {unknown:,} tiles is not known, so that one may be on two sides.")
 
 
 def list_tiles(dataset: str, study: Study) -> pd.DataFrame:
@@ -52,7 +54,7 @@ def list_tiles(dataset: str, study: Study) -> pd.DataFrame:
                     "dataset": dataset,
                     "shard": shard.path.stem,
                     "index": table.index,
-                    **{column: table[column] for column in ("patient", "slide", "x", "y")},
+                    **{column: table[column] for column in ("patient", "slide", "x", "y", "group")},
                     "microns_per_pixel": shard.info.microns_per_pixel,
                     "copy": 0,
                     "transform": IDENTITY,
@@ -67,10 +69,18 @@ def list_tiles(dataset: str, study: Study) -> pd.DataFrame:
 
 
 def split_official(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
-    """By the folds that the data set's authors published, in rotation `run`."""
+    """By the folds, or groups of tiles, that the data set's authors published, in rotation `run`."""
     sides = {dataset: datasets.load(dataset).OFFICIAL_SPLITS[run] for dataset in study.datasets}
-    rows = zip(tiles["dataset"], tiles["shard"], strict=True)
-    return tiles.assign(split=[sides[dataset][shard] for dataset, shard in rows])
+    found = []
+    for dataset, shard, group in tiles[["dataset", "shard", "group"]].itertuples(index=False):
+        side = sides[dataset].get(shard, sides[dataset].get(group))
+        if side is None:
+            raise Problem(
+                f"the official split of {dataset} does not name {shard}; leave it out of the data, or set split.by to"
+                " group in params.yaml."
+            )
+        found.append(side)
+    return tiles.assign(split=found)
 
 
 def split_random(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
@@ -80,33 +90,58 @@ def split_random(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.D
 
 def split_group(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
     """All tiles of a patient, or of a slide where the patient is unknown, on one side."""
+    return _assign(tiles, _units(tiles), study.split.fractions, run, seed)
+
+
+def split_stratified(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
+    """As by group, but the tiles of each `group` of the tile store (BACH: class) are dealt out by themselves.
+
+    So each side has its share of every class. A patient with tiles in several of them stays on one side.
+    """
+    units = _units(tiles)
+    side_of: dict[str, str] = {}
+    for _, rows in tiles.groupby("group", sort=True):
+        side_of |= _deal(units[rows.index], study.split.fractions, run, seed, side_of)
+    return tiles.assign(split=units.map(side_of))
+
+
+def _units(tiles: pd.DataFrame) -> "pd.Series[str]":
+    """What must stay on one side, for each tile: its patient, or its slide where the patient is unknown."""
     groups = tiles["patient"].where(tiles["patient"] != "", tiles["slide"])
     if (groups == "").any():
         raise Problem(
-            f"{' and '.join(study.datasets)} tells neither patient nor slide of its tiles;"
+            f"{' and '.join(tiles['dataset'].unique())} tells neither patient nor slide of its tiles;"
             " set split.by to official or random in params.yaml."
         )
     known = tcga_patients(tiles)
-    return _assign(tiles, known.where(known != "", tiles["dataset"] + "/" + groups), study.split.fractions, run, seed)
+    return known.where(known != "", tiles["dataset"] + "/" + groups)
 
 
 def _assign(tiles: pd.DataFrame, groups: pd.Series, fractions: list[float], run: int, seed: int) -> pd.DataFrame:
-    """Shuffle the groups and deal them out, in turn to the side that lacks the most tiles of its share."""
+    return tiles.assign(split=groups.map(_deal(groups, fractions, run, seed, {})))
+
+
+def _deal(groups: pd.Series, fractions: list[float], run: int, seed: int, dealt: Mapping[str, str]) -> dict[str, str]:
+    """Shuffle the groups and deal them out, in turn to the side that lacks the most tiles of its share.
+
+    Those that were `dealt` before stay where they are.
+    """
     sizes = groups.value_counts(sort=False).sort_index()
     order = np.random.default_rng([seed, run]).permutation(len(sizes))
-    lacking = np.array(fractions) * len(tiles)
+    lacking = np.array(fractions) * len(groups)
     side_of = {}
-    for position in order:
-        side = int(lacking.argmax())
-        side_of[sizes.index[position]] = SPLITS[side]
-        lacking[side] -= sizes.iloc[position]
-    return tiles.assign(split=groups.map(side_of))
+    for position in sorted(order, key=lambda position: sizes.index[position] not in dealt):
+        name = sizes.index[position]
+        side_of[name] = dealt.get(name, SPLITS[int(lacking.argmax())])
+        lacking[SPLITS.index(side_of[name])] -= sizes.iloc[position]
+    return side_of
 
 
 SPLITTERS: dict[str, Callable[[pd.DataFrame, Study, int, int], pd.DataFrame]] = {
     "official": split_official,
     "random": split_random,
     "group": split_group,
+    "stratified": split_stratified,
 }
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ from pipeline.params import Augment
 from pipeline.transforms import IDENTITY, NAMED
 from tests.test_plan import make_plan
 
-RIGHT = [name for name in NAMED if name != "rotate45"]
+RIGHT = ["rotate90", "rotate180", "rotate270", "flip_horizontal", "flip_vertical"]
 
 
-def settings(factor: int, original: bool = True, transforms: list[str] = RIGHT) -> Augment:
+def settings(factor: int | dict[str, float], original: bool = True, transforms: list[str] = RIGHT) -> Augment:
     return Augment(factor=factor, original=original, transforms=transforms, online=None)
 
 
@@ -73,3 +73,15 @@ def test_algorithm_1_makes_165_rows_of_55_without_the_originals() -> None:
     assert set(training["copy"]) == {1, 2, 3}
     rest = augmented[augmented["split"] == "test"]
     assert len(rest) == 25 and set(rest["transform"]) == {IDENTITY} and set(rest["copy"]) == {0}
+
+
+def test_each_class_of_bach_has_its_own_factor() -> None:
+    factors = {"normal": 4, "benign": 4, "insitu": 2.025, "invasive": 4}
+    plan = pd.concat([make_plan(100, shard=shard, split=["train"] * 80 + ["test"] * 20) for shard in factors])
+    augmented = augment(plan.reset_index(drop=True), settings(factors), seed=42)
+    training = augmented[augmented["split"] == "train"]
+    assert training["shard"].value_counts().to_dict() == {"normal": 320, "benign": 320, "insitu": 162, "invasive": 320}
+    assert not training.duplicated(["shard", "index", "transform"]).any()
+    assert training.groupby(["shard", "index"]).size()["insitu"].value_counts().to_dict() == {2: 78, 3: 2}
+    rest = augmented[augmented["split"] == "test"]
+    assert len(rest) == 80 and set(rest["transform"]) == {IDENTITY}

@@ -56,3 +56,29 @@ def test_resizing_a_map_invents_no_class() -> None:
     class_map = np.where(np.indices((9, 9)).sum(axis=0) % 2, 5, IGNORE).astype(np.uint8)
     for size in (4, 9, 20):
         assert set(np.unique(resize_map(class_map, size))) <= {5, IGNORE}
+
+
+def test_a_tile_that_is_not_square_keeps_its_shape(tmp_path: Path) -> None:
+    info = ShardInfo("bach", ("background", "normal"), 0.42, 20, "sample", "0" * 64)
+    instances = np.zeros((12, 16), np.int32)
+    instances[:6, :8], instances[6:, 8:] = 1, 70_000
+    with ShardWriter(tmp_path / "bach/normal.h5", 1, (12, 16), info) as writer:
+        writer.add(
+            Tile(np.zeros((12, 16, 3), np.uint8), (instances > 0).astype(np.uint8), instances, {1: 1, 70_000: 1}, 0)
+        )
+    plan = make_plan(1, dataset="bach", shard="normal", transform=NAMED["flip_horizontal"])
+    examples = Examples(plan, 6, tmp_path)
+    image, class_map, _ = examples[0]
+    assert (image.shape, class_map.shape, examples.size) == ((6, 8, 3), (6, 8), (6, 8))
+    small, classes = examples.instances(0)
+    assert (small.shape, small.dtype, classes) == ((6, 8), np.int32, {1: 1, 70_000: 1})
+    np.testing.assert_array_equal(small > 0, class_map > 0)
+    assert (small[0, 7], small[5, 0], small[0, 0]) == (1, 70_000, 0)
+
+
+def test_pixels_of_an_ignored_class_become_255(store: Path) -> None:
+    plain, ignoring = Examples(make_plan(), 8, store), Examples(make_plan(), 8, store, ignore=(1,))
+    for i in range(len(plain)):
+        np.testing.assert_array_equal(ignoring.class_map(i), np.where(plain.class_map(i) == 1, IGNORE, 0))
+        np.testing.assert_array_equal(ignoring.native(i)[1], ignoring.class_map(i))
+        np.testing.assert_array_equal(ignoring.instance_map(i), plain.instance_map(i))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.errors import Problem
 from pipeline.params import Split, Study, read_params
 from pipeline.plan import check_plan
-from pipeline.split import list_tiles, split_group, split_official, split_random
+from pipeline.split import list_tiles, split_group, split_official, split_random, split_stratified
 from pipeline.tiles import ShardInfo, ShardWriter, Tile
 from tests.test_plan import make_plan
 
@@ -22,10 +22,40 @@ Splitter = Callable[[pd.DataFrame, Study, int, int], pd.DataFrame]
 
 @pytest.mark.parametrize(("run", "trains"), [(1, "fold1"), (2, "fold2"), (3, "fold3")])
 def test_the_official_rotation(run: int, trains: str) -> None:
-    tiles = make_plan(3, shard=["fold1", "fold2", "fold3"])
+    tiles = make_plan(3, shard=["fold1", "fold2", "fold3"], group="Breast")
     plan = split_official(tiles, STUDY, run, seed=0)
     assert plan.loc[plan["split"] == "train", "shard"].tolist() == [trains]
     assert sorted(plan["split"]) == ["test", "train", "validation"]
+
+
+def test_an_official_split_may_name_groups_of_tiles() -> None:
+    study = STUDY.model_copy(update={"datasets": ["bcss"]})
+    tiles = make_plan(4, dataset="bcss", shard="TCGA-somewhere", group=["A2", "BH", "OL", "S3"])
+    assert split_official(tiles, study, 1, seed=0)["split"].tolist() == ["train", "validation", "test", "test"]
+    with pytest.raises(Problem, match="the official split of bcss does not name TCGA-somewhere; leave it out"):
+        split_official(tiles.assign(group="ZZ"), study, 1, seed=0)
+
+
+@given(st.integers(2, 25), st.integers(0, 1000))
+def test_a_stratified_split_gives_each_class_its_shares(patients: int, seed: int) -> None:
+    study = STUDY.model_copy(update={"split": Split(by="stratified", fractions=[0.8, 0, 0.2])})
+    classes = ["Normal", "Benign", "InSitu", "Invasive"]
+    tiles = make_plan(16 * patients, patient=[f"p{i // 4}" for i in range(16 * patients)])
+    tiles["group"] = np.repeat(classes, 4 * patients)
+    plan = split_stratified(tiles, study, 1, seed)
+    check_plan(plan)
+    assert not (plan["split"] == "validation").any()
+    for name in classes:
+        held_out = (plan.loc[plan["group"] == name, "split"] == "test").mean()
+        assert abs(held_out - 0.2) <= 1 / patients
+
+
+def test_a_patient_in_two_classes_stays_on_one_side() -> None:
+    study = STUDY.model_copy(update={"split": Split(by="stratified", fractions=[0.5, 0, 0.5])})
+    tiles = make_plan(40, patient=[f"p{i % 10}" for i in range(40)], group=[*("a" * 20), *("b" * 20)])
+    plan = split_stratified(tiles, study, 1, seed=3)
+    check_plan(plan)
+    assert (plan["split"] == "test").sum() == 20
 
 
 @given(st.integers(10, 200), st.integers(0, 1000))
