@@ -35,7 +35,7 @@ def main() -> None:
     params = read_params()
     study = params.study(arguments.study)
     plan = read_plan(plan_folder(arguments.study, arguments.run, params.seed) / "split.csv")
-    examples = Examples(plan[plan["split"] == "test"], study.tile_size)
+    examples = Examples.of(plan[plan["split"] == "test"], study)
     background = study.classes.index(BACKGROUND)
     nuclei = count_nuclei(plan[plan["split"] == "train"], len(study.classes)).sum(axis=0)
     nuclei[background] = -1

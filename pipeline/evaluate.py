@@ -83,7 +83,7 @@ def main() -> None:
 def evaluate(study: Study, name: dict[str, int], plan_path: Path, folder: Path, trained: bool) -> Evaluated:
     """Score the predictions that lie in the folder of one run and seed (`name`) of a variant."""
     plan = read_plan(plan_path)
-    examples = Examples(plan[plan["split"] == "test"], study.tile_size)
+    examples = Examples.of(plan[plan["split"] == "test"], study)
     path = folder / "predictions" / "predictions.h5"
     predicted = read_predictions(path, study.classes, examples)
     counts = np.stack(

@@ -1,4 +1,7 @@
-"""Rebuild the examples of a plan: read the tile, apply the row's transform, resize to the study's size."""
+"""Rebuild the examples of a plan: read the tile, apply the row's transform, resize to the study's size.
+
+Where a study has a target its class map is made here: 1 where that lesion is, 0 elsewhere.
+"""
 
 from functools import cached_property
 from pathlib import Path
@@ -7,7 +10,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image as PillowImage
 
-from pipeline.tiles import ClassMap, Image, InstanceMap, Shard
+from pipeline.params import Study
+from pipeline.tiles import IGNORE, ClassMap, Image, InstanceMap, Shard
 from pipeline.transforms import transform
 
 
@@ -16,12 +20,33 @@ class Examples:
 
     As a data set for a torch `DataLoader`, item `i` is (image (H, W, 3) uint8, class map (H, W) uint8,
     weight float32) with H = W = `tile_size` pixels.
+
+    Args:
+        plan: rows as in pipeline.plan.
+        tile_size: px a side.
+        root: of the tile store.
+        target: the lesion type that the class map tells from all else; None: the store's own classes.
+        greyscale: images show brightness alone, the same in all three channels.
     """
 
-    def __init__(self, plan: pd.DataFrame, tile_size: int, root: Path = Path("data/tiles")) -> None:
+    def __init__(
+        self,
+        plan: pd.DataFrame,
+        tile_size: int,
+        root: Path = Path("data/tiles"),
+        target: str | None = None,
+        greyscale: bool = False,
+    ) -> None:
         self.plan = plan.reset_index(drop=True)
         self.tile_size = tile_size
         self._root = root
+        self._target = target
+        self._greyscale = greyscale
+
+    @classmethod
+    def of(cls, plan: pd.DataFrame, study: Study) -> "Examples":
+        """The examples as a study sees them."""
+        return cls(plan, study.tile_size, target=study.target, greyscale=study.greyscale)
 
     @cached_property
     def _rows(self) -> list[tuple[Shard, int, str, float]]:
@@ -39,18 +64,15 @@ class Examples:
 
     def native(self, position: int) -> tuple[Image, ClassMap, np.float32]:
         """Image, class map and weight at the tile's native size."""
-        shard, index, recipe, weight = self._rows[position]
-        return transform(shard.image(index), recipe), transform(shard.class_map(index), recipe), np.float32(weight)
+        return self._image(position), self._class_map(position), np.float32(self._rows[position][3])
 
     def image(self, position: int) -> Image:
         """RGB image, (tile_size, tile_size, 3) uint8, resized by area averaging."""
-        shard, index, recipe, _ = self._rows[position]
-        return resize_image(transform(shard.image(index), recipe), self.tile_size)
+        return resize_image(self._image(position), self.tile_size)
 
     def class_map(self, position: int) -> ClassMap:
         """Class map, (tile_size, tile_size) uint8, resized to the nearest pixel."""
-        shard, index, recipe, _ = self._rows[position]
-        return resize_map(transform(shard.class_map(index), recipe), self.tile_size)
+        return resize_map(self._class_map(position), self.tile_size)
 
     def instance_map(self, position: int) -> InstanceMap:
         """Instance map at the tile's native size, (H, W) int32."""
@@ -59,9 +81,21 @@ class Examples:
 
     def nuclei(self, position: int) -> tuple[InstanceMap, ClassMap, dict[int, int]]:
         """Instance map and class map at native size, and the class code of each instance id."""
-        shard, index, recipe, _ = self._rows[position]
+        shard, index, _, _ = self._rows[position]
         classes = self._classes.get((shard.path, index), {})
-        return self.instance_map(position), transform(shard.class_map(index), recipe), classes
+        return self.instance_map(position), self._class_map(position), classes
+
+    def _image(self, position: int) -> Image:
+        shard, index, recipe, _ = self._rows[position]
+        image = transform(shard.image(index), recipe)
+        return np.asarray(PillowImage.fromarray(image).convert("L").convert("RGB")) if self._greyscale else image
+
+    def _class_map(self, position: int) -> ClassMap:
+        shard, index, recipe, _ = self._rows[position]
+        class_map = shard.class_map(index)
+        if self._target is not None:
+            class_map = np.where(class_map == IGNORE, class_map, shard.lesion(index, self._target)).astype(np.uint8)
+        return transform(class_map, recipe)
 
     @cached_property
     def _classes(self) -> dict[tuple[Path, int], dict[int, int]]:

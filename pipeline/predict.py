@@ -47,7 +47,7 @@ def main() -> None:
     seed = params.seed if arguments.seed is None else arguments.seed
     path = plan_folder(arguments.study, arguments.run, params.seed) / "split.csv"
     plan = read_plan(path)
-    examples = Examples(plan[plan["split"] == "test"], study.tile_size)
+    examples = Examples.of(plan[plan["split"] == "test"], study)
     if not len(examples):
         raise Problem(f"{path} has no test rows; change {arguments.study}.split in params.yaml.")
     folder = variant_folder(arguments.study, arguments.run, seed, arguments.encoder, arguments.augmentation)

@@ -162,7 +162,7 @@ def draw_strips(folder: Path, variant: Variant, study: Study, plans: Path) -> No
     run, seed = variant.runs[0]["run"], variant.runs[0]["seed"]
     mine = ((variant.images["run"] == run) & (variant.images["seed"] == seed)).to_numpy()
     plan = read_plan(plans / "split.csv")
-    examples = Examples(plan[plan["split"] == "test"], study.tile_size)
+    examples = Examples.of(plan[plan["split"] == "test"], study)
     scores = pixel.mean(pixel.iou(variant.counts[mine]), pixel.foreground(study.classes))
     order = [int(position) for position in np.argsort(-scores, kind="stable") if not np.isnan(scores[position])]
     shard, index = examples.plan["shard"], examples.plan["index"]

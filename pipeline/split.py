@@ -34,7 +34,7 @@ def main() -> None:
                 f"the {study.split.by} split of {name} leaves no tile to {side}; change {name}.split in params.yaml,"
                 " or give the data set's missing part."
             )
-    write_plan(plan, plan_folder(name, run, params.seed) / "split.csv")
+    write_plan(plan, plan_folder(name, run, params.seed) / "split.csv", leaky=study.split.leaky)
     print(", ".join(f"{counts.get(side, 0):,} tiles {side}" for side in SPLITS))
 
 
@@ -42,7 +42,7 @@ def list_tiles(dataset: str, study: Study) -> pd.DataFrame:
     """The tiles of a data set that the study uses, as plan rows without a split."""
     frames = []
     for shard in shards(dataset):
-        if shard.info.classes != tuple(study.classes):
+        if study.target is None and shard.info.classes != tuple(study.classes):
             raise Problem(f"{shard.path} has the classes {list(shard.info.classes)}, the study {study.classes}.")
         table = shard.table()
         table = table if study.tissue is None else table[table["group"] == study.tissue]
@@ -52,7 +52,7 @@ def list_tiles(dataset: str, study: Study) -> pd.DataFrame:
                     "dataset": dataset,
                     "shard": shard.path.stem,
                     "index": table.index,
-                    **{column: table[column] for column in ("patient", "slide", "x", "y")},
+                    **{column: table[column] for column in ("patient", "slide", "x", "y", "group")},
                     "microns_per_pixel": shard.info.microns_per_pixel,
                     "copy": 0,
                     "transform": IDENTITY,
@@ -67,14 +67,22 @@ def list_tiles(dataset: str, study: Study) -> pd.DataFrame:
 
 
 def split_official(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
-    """By the folds that the data set's authors published, in rotation `run`."""
+    """By the folds, or groups of tiles, that the data set's authors published, in rotation `run`."""
     sides = {dataset: datasets.load(dataset).OFFICIAL_SPLITS[run] for dataset in study.datasets}
-    rows = zip(tiles["dataset"], tiles["shard"], strict=True)
-    return tiles.assign(split=[sides[dataset][shard] for dataset, shard in rows])
+    found = []
+    for dataset, shard, group in tiles[["dataset", "shard", "group"]].itertuples(index=False):
+        side = sides[dataset].get(shard, sides[dataset].get(group))
+        if side is None:
+            raise Problem(
+                f"the official split of {dataset} does not name {shard}; leave it out of the data, or set split.by to"
+                " group in params.yaml."
+            )
+        found.append(side)
+    return tiles.assign(split=found)
 
 
 def split_random(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
-    """Each tile by itself; where a slide gave several tiles its patient lands on both sides, and is refused."""
+    """Each tile by itself. Tiles of a slide land on both sides, which is refused unless asked for by `tile`."""
     return _assign(tiles, tiles.index.to_series().astype(str), study.split.fractions, run, seed)
 
 
@@ -106,6 +114,7 @@ def _assign(tiles: pd.DataFrame, groups: pd.Series, fractions: list[float], run:
 SPLITTERS: dict[str, Callable[[pd.DataFrame, Study, int, int], pd.DataFrame]] = {
     "official": split_official,
     "random": split_random,
+    "tile": split_random,
     "group": split_group,
 }
 

@@ -51,7 +51,7 @@ def main() -> None:
 
     path = plan_folder(arguments.study, arguments.run, params.seed) / f"{arguments.augmentation}.csv"
     plan = read_plan(path)
-    training, validation = (Examples(plan[plan["split"] == side], study.tile_size) for side in ("train", "validation"))
+    training, validation = (Examples.of(plan[plan["split"] == side], study) for side in ("train", "validation"))
     for side, examples in (("train", training), ("validation", validation)):
         if not len(examples) and (side == "train" or study.train.patience is not None):
             raise Problem(

@@ -22,10 +22,19 @@ Splitter = Callable[[pd.DataFrame, Study, int, int], pd.DataFrame]
 
 @pytest.mark.parametrize(("run", "trains"), [(1, "fold1"), (2, "fold2"), (3, "fold3")])
 def test_the_official_rotation(run: int, trains: str) -> None:
-    tiles = make_plan(3, shard=["fold1", "fold2", "fold3"])
+    tiles = make_plan(3, shard=["fold1", "fold2", "fold3"], group="Breast")
     plan = split_official(tiles, STUDY, run, seed=0)
     assert plan.loc[plan["split"] == "train", "shard"].tolist() == [trains]
     assert sorted(plan["split"]) == ["test", "train", "validation"]
+
+
+def test_the_official_split_of_slides_is_their_tiles_group() -> None:
+    study = STUDY.model_copy(update={"datasets": ["bracs"]})
+    slides, groups = ["BRACS_1", "BRACS_2", "BRACS_3"], ["validation", "test", "train"]
+    tiles = make_plan(3, dataset="bracs", shard=slides, group=groups)
+    assert split_official(tiles, study, 1, seed=0)["split"].tolist() == groups
+    with pytest.raises(Problem, match="official split of bracs does not name BRACS_2"):
+        split_official(tiles.assign(group=["train", "", "test"]), study, 1, seed=0)
 
 
 @given(st.integers(10, 200), st.integers(0, 1000))
@@ -96,3 +105,5 @@ def test_other_classes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Problem, match="has the classes"):
         list_tiles("pannuke", STUDY)
+    aiming = STUDY.model_copy(update={"target": "nucleus", "classes": ["background", "nucleus"]})
+    assert len(list_tiles("pannuke", aiming)) == 1

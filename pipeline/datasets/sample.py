@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.datasets.sample_nuclei import draw_monuseg, draw_tnbc
+from pipeline.datasets.sample_slides import draw_bracs
 from pipeline.drawing import scenes
 from pipeline.drawing.canvas import Canvas, between
 from pipeline.drawing.stain import Stain, photograph
@@ -36,6 +37,7 @@ def draw(dataset: str, params: Params, folder: Path) -> None:
         "pannuke": draw_pannuke,
         "tnbc": lambda folder, sample: draw_tnbc(folder, sample.seed, **sample.tnbc.model_dump()),
         "monuseg": lambda folder, sample: draw_monuseg(folder, sample.seed, **sample.monuseg.model_dump()),
+        "bracs": lambda folder, sample: draw_bracs(folder, sample.seed, **sample.bracs.model_dump()),
     }
     if dataset not in drawers:
         raise Problem(f"there is no sample of {dataset}; set datasets.{dataset}.source to official or to a folder.")
