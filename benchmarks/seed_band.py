@@ -1,8 +1,8 @@
 """How far apart trainings with different seeds land: the band that reports and `make verify` use.
 
-    python benchmarks/seed_band.py                             # unet-augmented, seeds 1 to 5, some minutes
-    python benchmarks/seed_band.py resnet50-augmented --seeds 1 2 3
-    python benchmarks/seed_band.py unet-bn-augmented --study tnbc
+    python -m benchmarks.seed_band                             # unet-augmented, seeds 1 to 5, some minutes
+    python -m benchmarks.seed_band resnet50-augmented --seeds 1 2 3
+    python -m benchmarks.seed_band unet-bn-augmented --study tnbc
 
 For each seed a copy of the project is split, balanced, augmented, trained, predicted and evaluated on its first run.
 Writes pipeline/reporting/band.csv, which holds for these parameters and data alone, and a page in docs/results.
@@ -105,7 +105,7 @@ trained {len(scores)} times. The seed changes the first weights, the order of ti
 The band is the 95 % prediction interval of one more training, mean ± t · sd · √(1 + 1/n), for normal scores.
 
 ```sh
-python benchmarks/seed_band.py {variant} --study {name} --seeds {" ".join(str(seed) for seed in scores["seed"])}
+python -m benchmarks.seed_band {variant} --study {name} --seeds {" ".join(str(seed) for seed in scores["seed"])}
 ```
 
 It took {seconds:.0f} s on {os.cpu_count()} cores ({platform.machine()}). The band holds for

@@ -36,8 +36,8 @@ LESIONS = 60
 CONVERT = """
 from pathlib import Path
 from pipeline.convert import convert
-from pipeline.tiling import Settings
-convert("bracs", Path("SOURCE.json"), Path("tiles"), Settings())
+from pipeline.params import Tiling
+convert("bracs", Path("SOURCE.json"), Path("tiles"), Tiling())
 """
 PLAIN = """
 import csv, time, numpy, openslide

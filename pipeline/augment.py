@@ -27,7 +27,7 @@ def main() -> None:
     folder = plan_folder(name, run, params.seed)
     plan = read_plan(folder / "plain.csv")
     augmented = augment(plan, study.augment, params.seed)
-    write_plan(augmented, folder / "augmented.csv")
+    write_plan(augmented, folder / "augmented.csv", study.split.leaky)
     rows = [(table["split"] == "train").sum() for table in (plan, augmented)]
     print(f"{rows[0]:,} training rows became {rows[1]:,}")
 
@@ -38,21 +38,23 @@ def augment(plan: pd.DataFrame, settings: Augment, seed: int) -> pd.DataFrame:
     Where the factor is told for each shard (BACH: class), a fraction is met by one more copy of some of its rows, which
     are drawn: 2.025 makes 162 rows of 80.
 
-    Validation and test rows stay as they are. The transforms of a row are drawn without repetition. Rows that
-    balancing repeated draw anew.
+    Validation and test rows stay as they are. The transforms of a row are drawn without repetition, and each copy is
+    made with `probability`. Rows that balancing repeated draw anew.
     """
     random = np.random.default_rng(seed)
     recipes = [NAMED[name] for name in settings.transforms]
     training = (plan["split"] == "train").to_numpy()
-    repeats = np.where(training, wanted_rows(plan, settings.factor, seed), 1)
-    rows = plan.loc[plan.index.repeat(repeats)].copy()
-    drawn: list[str] = []
-    for recipe, is_training, repeat in zip(plan["transform"], training, repeats, strict=True):
-        if settings.original or not is_training:
-            drawn.append(recipe)
+    wanted = wanted_rows(plan, settings.factor, seed)
+    drawn: list[list[str]] = []
+    for recipe, is_training, count in zip(plan["transform"], training, wanted, strict=True):
+        drawn.append([recipe] if settings.original or not is_training else [])
         if is_training:
-            drawn += [recipes[i] for i in random.permutation(len(recipes))[: repeat - settings.original]]
-    rows["transform"] = drawn
+            copies = random.permutation(len(recipes))[: count - settings.original]
+            if settings.probability < 1:
+                copies = copies[random.random(len(copies)) < settings.probability]
+            drawn[-1] += [recipes[i] for i in copies]
+    rows = plan.loc[plan.index.repeat([len(made) for made in drawn])].copy()
+    rows["transform"] = [recipe for made in drawn for recipe in made]
     rows["copy"] = rows.groupby(TILE).cumcount() + np.where(rows["split"] == "train", not settings.original, 0)
     return rows.reset_index(drop=True)
 

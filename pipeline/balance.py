@@ -1,7 +1,8 @@
-"""Repeat training tiles that hold rare classes: `python -m pipeline.balance <study> <run>`.
+"""Repeat training tiles with what is rare, or leave out some without: `python -m pipeline.balance <study> <run>`.
 
-In: `split.csv`, the nuclei of the tile store. Out: two plans on which variants train. In `balanced.csv` tiles with rare
-classes stand several times; in `plain.csv` every tile stands once, unless `balance.method` says otherwise.
+In: `split.csv`, the nuclei or lesions of the tile store. Out: two plans on which variants train. In `balanced.csv`
+tiles with rare classes, or with the study's target, stand several times; in `plain.csv` every tile stands once, unless
+`balance.method` says otherwise.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.census import count_nuclei
+from pipeline.census import count_nuclei, has_lesion
 from pipeline.errors import run_stage
 from pipeline.params import Balance, read_params
 from pipeline.plan import plan_folder, read_plan, write_plan
@@ -26,10 +27,21 @@ def main() -> None:
     study = params.study(name)
     folder = plan_folder(name, run, params.seed)
     plan = read_plan(folder / "split.csv")
-    balanced = oversample(plan, count_nuclei(plan, len(study.classes)), study.balance)
-    plain = balanced if study.balance.method == "oversample" else plan
-    write_plan(plain, folder / "plain.csv")
-    write_plan(balanced, folder / "balanced.csv")
+    if study.target is None:
+        held = count_nuclei(plan, len(study.classes))
+    else:
+        lesion = has_lesion(plan, study.target)
+        held = np.stack([~lesion, lesion], axis=1).astype(np.int64)
+    balanced = oversample(plan, held, study.balance)
+    match study.balance.method:
+        case "none":
+            plain = plan
+        case "oversample":
+            plain = balanced
+        case "undersample":
+            plain = undersample(plan, held[:, 1] > 0, study.balance.lesion_free, params.seed)
+    write_plan(plain, folder / "plain.csv", study.split.leaky)
+    write_plan(balanced, folder / "balanced.csv", study.split.leaky)
     rows = [(table["split"] == "train").sum() for table in (plan, plain, balanced)]
     print(f"{rows[0]:,} training tiles became {rows[1]:,} rows of plain.csv and {rows[2]:,} of balanced.csv")
 
@@ -50,6 +62,15 @@ def oversample(plan: pd.DataFrame, nuclei: npt.NDArray[np.int64], balance: Balan
     repeats[~training] = 1
     repeated = plan.loc[plan.index.repeat(repeats)]
     return repeated.assign(copy=repeated.groupby(level=0).cumcount()).reset_index(drop=True)
+
+
+def undersample(plan: pd.DataFrame, lesion: npt.NDArray[np.bool_], lesion_free: float, seed: int) -> pd.DataFrame:
+    """Keep all training tiles with a lesion (rows, bool), and up to so many without for each, drawn at random."""
+    training = (plan["split"] == "train").to_numpy()
+    without = np.flatnonzero(training & ~lesion)
+    wanted = int((training & lesion).sum() * lesion_free)
+    left_out = np.random.default_rng(seed).permutation(without)[wanted:]
+    return plan.drop(index=plan.index[left_out]).reset_index(drop=True)
 
 
 if __name__ == "__main__":

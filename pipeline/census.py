@@ -1,4 +1,4 @@
-"""How many nuclei of each class the tiles of a plan hold, as annotated, at native size."""
+"""What the tiles of a plan hold, as annotated, at native size: how many nuclei of each class, which lesion."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.plan import TILE
 from pipeline.tiles import Shard
 
 
@@ -20,3 +21,13 @@ def count_nuclei(plan: pd.DataFrame, classes: int, root: Path = Path("data/tiles
         np.add.at(counts, (nuclei["tile"], nuclei["class"]), 1)
         result[tiles.index] = counts[tiles["index"]]
     return result
+
+
+def has_lesion(plan: pd.DataFrame, target: str, root: Path = Path("data/tiles")) -> npt.NDArray[np.bool_]:
+    """Whether the tile of each row has a pixel of this lesion type, (rows,)."""
+    shards: dict[Path, Shard] = {}
+    found = []
+    for dataset, name, index in plan[TILE].itertuples(index=False):
+        path = root / dataset / f"{name}.h5"
+        found.append(bool(shards.setdefault(path, Shard(path)).lesion(index, target).any()))
+    return np.array(found, np.bool_)

@@ -19,6 +19,8 @@ def main() -> None:
     check_encoder(params.encoder)
     for dataset, settings in params.datasets.items():
         check_source(dataset, settings.source)
+        if settings.tiling is not None and not hasattr(datasets.load(dataset), "SLIDES"):
+            raise Problem(f"params.yaml: datasets.{dataset}.tiling is for data sets of slides; remove it.")
     for name, study in params.studies().items():
         check_study(name, study)
     write_text(Path("data/checked.txt"), "params.yaml was read, and every value in it is allowed.\n")
@@ -44,7 +46,12 @@ def check_study(name: str, study: Study) -> None:
     """Refuse classes and groups that the study's data sets do not have."""
     for dataset in study.datasets:
         module = datasets.load(dataset)
-        if tuple(study.classes) != module.CLASSES:
+        if study.target is not None and study.target not in module.CLASSES[1:]:
+            raise Problem(
+                f"params.yaml: {name}.target is {study.target!r}, which {module.TITLE} does not have;"
+                f" give one of {', '.join(module.CLASSES[1:])}."
+            )
+        if study.target is None and tuple(study.classes) != module.CLASSES:
             raise Problem(
                 f"params.yaml: {name}.classes is {study.classes}, but {module.TITLE} has"
                 f" {list(module.CLASSES)}; give these, in this order."

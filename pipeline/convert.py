@@ -1,7 +1,8 @@
 """Put a data set's tiles into the tile store.
 
-In: `data/raw/<dataset>/SOURCE.json`, which says where the files lie. Out: `data/tiles/<dataset>/<shard>.h5`, one shard
-a part of the data set. Tiles are streamed, so memory grows with neither.
+In: `data/raw/<dataset>/SOURCE.json`, which says where the files lie, and how params.yaml has slides cut
+(`datasets.<name>.tiling`). Out: `data/tiles/<dataset>/<shard>.h5`, one shard a part of the data set; beside those of
+slides an index of all tiles and a contact sheet. Tiles are streamed, so memory grows with neither.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from pipeline import datasets
 from pipeline.errors import Problem, run_stage
 from pipeline.files import read_json, replacing
+from pipeline.params import Tiling, read_params
 from pipeline.tiles import ShardInfo, ShardWriter
 
 
@@ -21,14 +23,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset")
     name = parser.parse_args().dataset
-    convert(name, Path("data/raw") / name / "SOURCE.json", Path("data/tiles") / name)
+    params = read_params()
+    if name not in params.datasets:
+        raise Problem(f"params.yaml has no data set named {name!r} under datasets; add it, or give another name.")
+    convert(name, Path("data/raw") / name / "SOURCE.json", Path("data/tiles") / name, params.datasets[name].tiling)
 
 
-def convert(name: str, record_path: Path, tiles: Path, settings: Any = None) -> None:
+def convert(name: str, record_path: Path, tiles: Path, tiling: Tiling | None = None) -> None:
     """Convert the data set that `record_path` describes; the folder `tiles` is replaced as a whole, or not at all.
 
     Args:
-        settings: how to cut slides (pipeline.tiling.Settings), for data sets that are made of them.
+        tiling: how to cut slides, for data sets that are made of them.
 
     Raises:
         Problem: a part cannot be used. The others are tried before, so that all problems are told at once.
@@ -41,7 +46,7 @@ def convert(name: str, record_path: Path, tiles: Path, settings: Any = None) -> 
     recorded = {folder / file["name"]: file["bytes"] for file in record["files"]}
     cure = f"run `dvc repro -f download@{name}`"
     check_unchanged(recorded, cure)
-    sources = module.find(folder) if settings is None else module.find(folder, settings)
+    sources = module.find(folder) if tiling is None else module.find(folder, tiling)
     for path in (path for source in sources for path in source.files):
         if path not in recorded:
             raise Problem(f"{path} is new since the data set was recorded; {cure}.")

@@ -1,4 +1,7 @@
-"""Rebuild the examples of a plan: read the tile, apply the row's transform, resize to the study's size."""
+"""Rebuild the examples of a plan: read the tile, apply the row's transform, resize to the study's size.
+
+Where a study has a target its class map is made here: 1 where that lesion is, 0 elsewhere.
+"""
 
 from functools import cached_property
 from pathlib import Path
@@ -27,20 +30,30 @@ class Examples:
         tile_size: px of the shorter side.
         root: of the tile store.
         ignore: class codes that the study does not count; they become 255.
+        target: the lesion type that the class map tells from all else; None: the store's own classes.
+        greyscale: images show brightness alone, the same in all three channels.
     """
 
     def __init__(
-        self, plan: pd.DataFrame, tile_size: int, root: Path = Path("data/tiles"), ignore: tuple[int, ...] = ()
+        self,
+        plan: pd.DataFrame,
+        tile_size: int,
+        root: Path = Path("data/tiles"),
+        ignore: tuple[int, ...] = (),
+        target: str | None = None,
+        greyscale: bool = False,
     ) -> None:
         self.plan = plan.reset_index(drop=True)
         self.tile_size = tile_size
         self._root = root
         self._ignore = ignore
+        self._target = target
+        self._greyscale = greyscale
 
     @classmethod
     def of(cls, plan: pd.DataFrame, study: Study) -> "Examples":
         """The examples as a study sees them."""
-        return cls(plan, study.tile_size, ignore=study.ignored)
+        return cls(plan, study.tile_size, ignore=study.ignored, target=study.target, greyscale=study.greyscale)
 
     @cached_property
     def _rows(self) -> list[tuple[Shard, int, str, float]]:
@@ -95,13 +108,16 @@ class Examples:
 
     def _image(self, position: int) -> Image:
         shard, index, recipe, _ = self._rows[position]
-        return transform(shard.image(index), recipe)
+        image = transform(shard.image(index), recipe)
+        return np.asarray(PillowImage.fromarray(image).convert("L").convert("RGB")) if self._greyscale else image
 
     def _class_map(self, position: int) -> ClassMap:
         shard, index, recipe, _ = self._rows[position]
         class_map = shard.class_map(index)
         if self._ignore:
             class_map[np.isin(class_map, self._ignore)] = IGNORE
+        if self._target is not None:
+            class_map = np.where(class_map == IGNORE, class_map, shard.lesion(index, self._target)).astype(np.uint8)
         return transform(class_map, recipe)
 
     @cached_property

@@ -5,6 +5,9 @@ In:  split.csv and the tile store. Out: leaks.json, only if nothing leaks: tiles
 
 No plan to train on is made before this has passed. Refused are a patient, slide or source tile on two sides (see
 `pipeline.plan.check_plan`), and two tiles on two sides that have the same pixels, whatever they are called.
+
+`split.by: tile` asks for a split that leaks, as some papers have it. Then what leaks is not refused but listed in
+leaks.json, under `leaks`, for the report to say.
 """
 
 import argparse
@@ -21,7 +24,7 @@ from PIL import Image as PillowImage
 from pipeline.errors import Problem, run_stage
 from pipeline.files import write_json
 from pipeline.params import read_params
-from pipeline.plan import SPLITS, TILE, check_plan, plan_folder, read_plan
+from pipeline.plan import SPLITS, TILE, check_plan, parted, plan_folder, read_plan
 from pipeline.tiles import Image, Shard
 
 DISTANCE = 3  # of 64 bits: tiles whose hashes differ in so few are listed
@@ -32,44 +35,55 @@ def main() -> None:
     parser.add_argument("study")
     parser.add_argument("run", type=int)
     arguments = parser.parse_args()
-    folder = plan_folder(arguments.study, arguments.run, read_params().seed)
+    params = read_params()
+    leaky = params.study(arguments.study).split.leaky
+    folder = plan_folder(arguments.study, arguments.run, params.seed)
     plan = read_plan(folder / "split.csv")
-    check_plan(plan)
-    near = compare_pixels(plan)
+    check_plan(plan, leaky)
+    near, same = compare_pixels(plan)
+    if same and not leaky:
+        first, second = (f"{tile_name(plan, row)} on the side {plan['split'][row]}" for row in same[0])
+        raise Problem(
+            f"the plan puts {first} and {second}, and both have the same pixels; remove one of them from the data, or"
+            " split anew."
+        )
     counts = plan["split"].value_counts()
     tiles = {side: int(counts.get(side, 0)) for side in SPLITS}
-    write_json(folder / "leaks.json", {"tiles": tiles, "distance": DISTANCE, "near_duplicates": near})
-    print(f"Nothing leaks; {len(near)} pairs of tiles on two sides look nearly alike.")
+    leaks = {what: len(names) for what, names in parted(plan).items()} | {"identical tiles": len(same)}
+    told = {"leaks": leaks} if leaky else {}
+    write_json(folder / "leaks.json", {"tiles": tiles, "distance": DISTANCE, "near_duplicates": near, **told})
+    if leaky:
+        listed = ", ".join(f"{what} {count:,}" for what, count in leaks.items())
+        print(f"split.by is tile, so this split leaks, as asked for. On two sides: {listed}.")
+    else:
+        print(f"Nothing leaks; {len(near)} pairs of tiles on two sides look nearly alike.")
 
 
-def compare_pixels(plan: pd.DataFrame) -> list[dict[str, Any]]:
-    """Pairs of tiles on two sides whose difference hashes are at most `DISTANCE` bits apart, the nearest first.
+def compare_pixels(plan: pd.DataFrame) -> tuple[list[dict[str, Any]], list[tuple[int, int]]]:
+    """Pairs of tiles on two sides that look nearly alike, and rows of those that have the same pixels.
 
-    One tile is in memory at a time; what is kept of each is 8 bytes and a checksum.
-
-    Raises:
-        Problem: naming two tiles on two sides that have the same pixels.
+    The first are at most `DISTANCE` bits of their difference hashes apart, the nearest first. One tile is in memory at
+    a time; what is kept of each is 8 bytes and a checksum.
     """
     hashes = np.zeros(len(plan), np.uint64)
     first_with: dict[bytes, int] = {}
+    same = []
     sides = plan["split"].to_numpy()
     for row, image in enumerate(images(plan)):
         hashes[row] = difference_hash(image)
         digest = hashlib.blake2b(image.tobytes() + str(image.shape).encode(), digest_size=16).digest()
         other = first_with.setdefault(digest, row)
         if sides[other] != sides[row]:
-            raise Problem(
-                f"the plan puts {tile_name(plan, other)} on the side {sides[other]} and {tile_name(plan, row)} on the"
-                f" side {sides[row]}, and both have the same pixels; remove one of them from the data, or split anew."
-            )
+            same.append((other, row))
     pairs = sorted(near_pairs(hashes, sides))
-    return [
+    near = [
         {
             "distance": distance,
             **{str(sides[row]): tile_of(plan, row) for row in (first, second)},
         }
         for distance, first, second in pairs
     ]
+    return near, same
 
 
 def images(plan: pd.DataFrame, root: Path = Path("data/tiles")) -> Iterator[Image]:

@@ -17,6 +17,8 @@ PAPER: dict[str, Any] = {
     "datasets.pannuke.source": "official",
     "datasets.tnbc.source": "official",
     "datasets.monuseg.source": "official",
+    "datasets.bracs.tiling.tile_size": 512,
+    "datasets.bracs.tiling.stride": 512,
     "pannuke.runs.second": 2,
     "pannuke.runs.third": 3,
     "pannuke.tile_size": 128,
@@ -46,6 +48,10 @@ PAPER: dict[str, Any] = {
     "tnbc.train.learning_rate": 0.0001,
     "tnbc.train.workers": 8,
     "tnbc.predict.batch": 8,
+    "bracs.tile_size": 512,
+    "bracs.split.fractions": [0.7, 0.1, 0.2],
+    "bracs.model.width": 64,
+    "bracs.train.workers": 8,
 }
 
 

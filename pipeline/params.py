@@ -28,8 +28,23 @@ class Block(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+class Tiling(Block):
+    """How slides are cut into tiles; what is not given is the paper's."""
+
+    tile_size: int = Field(default=512, ge=32, le=4096)
+    stride: Positive = 512
+    microns_per_pixel: float | None = Field(default=0.25, gt=0)
+    slide_microns_per_pixel: float | None = Field(default=None, gt=0)
+    background: Weight = 12.5
+    lesion_free: Weight = 3
+    at_least: int = Field(default=0, ge=0)
+    seed: int = Field(default=42, ge=0)
+    slides: list[str | int] = []
+
+
 class Dataset(Block):
     source: str = Field(min_length=1)
+    tiling: Tiling | None = None
 
     @property
     def is_sample(self) -> bool:
@@ -62,17 +77,22 @@ class BachSample(Block):
     images: int = Field(ge=2, le=100)
 
 
+class BracsSample(Block):
+    size: int = Field(ge=1024, le=8192, multiple_of=512)
+
+
 class Sample(Block):
     seed: int = Field(ge=0)
     pannuke: PanNukeSample
     tnbc: TnbcSample
     monuseg: MonusegSample
+    bracs: BracsSample
     bcss: BcssSample
     bach: BachSample
 
 
 class Split(Block):
-    by: Literal["official", "random", "group", "stratified"]
+    by: Literal["official", "random", "group", "tile", "stratified"]
     fractions: list[Fraction] = Field(min_length=3, max_length=3)
 
     @model_validator(mode="after")
@@ -80,6 +100,11 @@ class Split(Block):
         if abs(sum(self.fractions) - 1) > 1e-6:
             raise ValueError(f"must add up to 1, not {sum(self.fractions):g} (train, validation, test)")
         return self
+
+    @property
+    def leaky(self) -> bool:
+        """Whether patients and slides may be on two sides of the split, because the paper has it so."""
+        return self.by == "tile"
 
 
 class Runs(Block):
@@ -105,8 +130,9 @@ class Seeds(Block):
 
 
 class Balance(Block):
-    method: Literal["none", "oversample"]
+    method: Literal["none", "oversample", "undersample"]
     max_copies: Positive
+    lesion_free: Weight = 3
 
 
 class Instances(Block):
@@ -127,6 +153,7 @@ class Online(Block):
 class Augment(Block):
     factor: Positive | dict[str, Annotated[float, Field(ge=1)]]
     original: bool
+    probability: Fraction = 1
     transforms: list[Transform]
     online: Online | None
 
@@ -200,8 +227,10 @@ class Study(Block):
     runs: Runs
     seeds: Seeds | None = None
     tissue: str | None
+    target: str | None = None
     classes: list[str] = Field(min_length=2)
     ignore: list[str] = []
+    greyscale: bool = False
     tile_size: int = Field(ge=32, le=2048, multiple_of=32)
     split: Split
     balance: Balance
@@ -212,6 +241,14 @@ class Study(Block):
     train: Train
     predict: Predict
     report: Report
+
+    @model_validator(mode="after")
+    def a_target_is_the_only_class(self) -> "Study":
+        if self.target is not None and self.classes[1:] != [self.target]:
+            raise ValueError(f"has the target {self.target!r} and the classes {self.classes}; give background and it")
+        if self.target is None and self.balance.method == "undersample":
+            raise ValueError("undersamples tiles without a target and names none; give it one")
+        return self
 
     @model_validator(mode="after")
     def a_weight_for_each_class(self) -> "Study":
@@ -269,10 +306,11 @@ def _changed(block: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 class Params(Block):
     encoder: str
     seed: int = Field(ge=0)
-    datasets: dict[Literal["pannuke", "tnbc", "monuseg", "bcss", "bach"], Dataset]
+    datasets: dict[Literal["pannuke", "tnbc", "monuseg", "bracs", "bcss", "bach"], Dataset]
     sample: Sample
     pannuke: Study
     tnbc: Study
+    bracs: Study
     bcss: Study
     bach: Study
 

@@ -35,9 +35,9 @@ def plan_folder(study: str, run: int, seed: int) -> Path:
     return Path("data/plans") / study / f"run{run}" / f"seed{seed}"
 
 
-def write_plan(plan: pd.DataFrame, path: Path) -> None:
-    """Check a plan and write it as CSV, the same bytes for the same rows."""
-    check_plan(plan)
+def write_plan(plan: pd.DataFrame, path: Path, leaky: bool = False) -> None:
+    """Check a plan and write it as CSV, the same bytes for the same rows; `leaky` ones may part slides and patients."""
+    check_plan(plan, leaky)
     with replacing(path) as temporary:
         plan[list(COLUMNS)].to_csv(temporary, index=False, lineterminator="\n")
 
@@ -47,10 +47,8 @@ def read_plan(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=COLUMNS, keep_default_na=False)
 
 
-def check_plan(plan: pd.DataFrame) -> None:
-    """Refuse a plan that leaks: a tile, slide or patient (where known) on two sides of the split.
-
-    A patient of TCGA is the same one in every data set; other names mean something within their data set only.
+def check_plan(plan: pd.DataFrame, leaky: bool = False) -> None:
+    """Refuse a plan that leaks: a tile, slide or patient (where known) on two sides of the split; a tile if `leaky`.
 
     Raises:
         Problem: naming the first that does.
@@ -58,18 +56,28 @@ def check_plan(plan: pd.DataFrame) -> None:
     unknown = set(plan["split"]) - set(SPLITS)
     if unknown:
         raise Problem(f"the plan has splits named {sorted(unknown)}; they must be among {list(SPLITS)}.")
+    leaks = {"index": on_two_sides(plan, TILE), **({} if leaky else parted(plan))}
+    for what, names in leaks.items():
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise Problem(f"the plan puts {what} {names[0]}{more} on two sides of the split; split by group instead.")
+
+
+def parted(plan: pd.DataFrame) -> dict[str, list[str]]:
+    """The slides and patients that are on two sides of the split.
+
+    A patient of TCGA is the same one in every data set; other names mean something within their data set only.
+    """
     named = plan.assign(**{"TCGA patient": tcga_patients(plan)})
-    for columns in (TILE, ["dataset", "slide"], ["dataset", "patient"], ["TCGA patient"]):
-        known = named[named[columns[-1]] != ""]
-        sides = known.groupby(columns, sort=True)["split"].nunique()
-        leaking = sides[sides > 1]
-        if len(leaking):
-            first = leaking.index[0]
-            name = first if isinstance(first, str) else " ".join(str(part) for part in first)
-            more = f" and {len(leaking) - 1} more" if len(leaking) > 1 else ""
-            raise Problem(
-                f"the plan puts {columns[-1]} {name}{more} on two sides of the split; split by group instead."
-            )
+    keys = (["dataset", "slide"], ["dataset", "patient"], ["TCGA patient"])
+    return {columns[-1]: on_two_sides(named, columns) for columns in keys}
+
+
+def on_two_sides(plan: pd.DataFrame, columns: list[str]) -> list[str]:
+    """What these columns name on two sides of the split; empty names name nothing."""
+    known = plan[plan[columns[-1]] != ""]
+    sides = known.groupby(columns, sort=True)["split"].nunique()
+    return [name if isinstance(name, str) else " ".join(str(part) for part in name) for name in sides.index[sides > 1]]
 
 
 def tcga_patients(plan: pd.DataFrame) -> "pd.Series[str]":

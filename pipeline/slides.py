@@ -99,7 +99,7 @@ class Slide:
         if given is not None or power:
             return given if given is not None else 10 / power  # type: ignore[operator]
         raise Problem(
-            f"{self.path} does not tell its resolution; give it in slide_microns_per_pixel if all such slides share it."
+            f"{self.path} does not tell its resolution; give it in tiling.slide_microns_per_pixel if they share it."
         )
 
     def grid(self, tile_size: int, stride: int, microns_per_pixel: float | None = None) -> Grid:

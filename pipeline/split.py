@@ -34,7 +34,7 @@ def main() -> None:
                 f"the {study.split.by} split of {name} leaves no tile to {side}; change {name}.split in params.yaml,"
                 " or give the data set's missing part."
             )
-    write_plan(plan, plan_folder(name, run, params.seed) / "split.csv")
+    write_plan(plan, plan_folder(name, run, params.seed) / "split.csv", leaky=study.split.leaky)
     print(", ".join(f"{counts.get(side, 0):,} tiles {side}" for side in SPLITS))
     if unknown := int((plan["patient"] == "").sum()):
         print(f"The patient of {unknown:,} tiles is not known, so that one may be on two sides.")
@@ -44,7 +44,7 @@ def list_tiles(dataset: str, study: Study) -> pd.DataFrame:
     """The tiles of a data set that the study uses, as plan rows without a split."""
     frames = []
     for shard in shards(dataset):
-        if shard.info.classes != tuple(study.classes):
+        if study.target is None and shard.info.classes != tuple(study.classes):
             raise Problem(f"{shard.path} has the classes {list(shard.info.classes)}, the study {study.classes}.")
         table = shard.table()
         table = table if study.tissue is None else table[table["group"] == study.tissue]
@@ -84,7 +84,7 @@ def split_official(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd
 
 
 def split_random(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
-    """Each tile by itself; where a slide gave several tiles its patient lands on both sides, and is refused."""
+    """Each tile by itself. Tiles of a slide land on both sides, which is refused unless asked for by `tile`."""
     return _assign(tiles, tiles.index.to_series().astype(str), study.split.fractions, run, seed)
 
 
@@ -140,6 +140,7 @@ def _deal(groups: pd.Series, fractions: list[float], run: int, seed: int, dealt:
 SPLITTERS: dict[str, Callable[[pd.DataFrame, Study, int, int], pd.DataFrame]] = {
     "official": split_official,
     "random": split_random,
+    "tile": split_random,
     "group": split_group,
     "stratified": split_stratified,
 }

@@ -17,6 +17,7 @@ source and its checksum. A shard with `bits` holds areas and no nuclei: its `ins
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -190,6 +191,18 @@ class Shard:
         """Bit map of a tile, (H, W) uint8, or None where the data set has no areas that may overlap."""
         bits: ClassMap | None = self.file["bits"][index] if "bits" in self.file else None
         return bits
+
+    def lesion(self, index: int, target: str) -> npt.NDArray[np.bool_]:
+        """Where one lesion type is, (H, W), whatever else is there, too; nowhere beyond the slide's border."""
+        bits = self.bits(index)
+        if bits is None:
+            raise Problem(f"{self.path} has no areas of lesions; a study's target needs data of slides.")
+        lesion: npt.NDArray[np.bool_] = (bits >> (self._codes[target] - 1) & 1).astype(np.bool_)
+        return lesion
+
+    @cached_property
+    def _codes(self) -> dict[str, int]:
+        return {name: code for code, name in enumerate(self.info.classes)}
 
     def table(self) -> pd.DataFrame:
         """The index: one row a tile, with the columns of `TABLE_COLUMNS`."""

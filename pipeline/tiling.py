@@ -1,8 +1,9 @@
 """Choose the tiles of a slide: all with a lesion, and some without, drawn at random.
 
 A slide has tens of thousands of tiles, few of them worth reading. Tiles with a lesion are known from the outlines.
-Tiles without are drawn in random order from those that an overview does not show as plain glass, and read until there
-are enough. A tile whose RGB standard deviation is too small is background and dropped, with a lesion or without.
+They are kept whatever they look like, since somebody outlined them. Tiles without are drawn in random order from those
+that an overview does not show as plain glass, and read until there are enough; those whose RGB standard deviation is
+too small are background and dropped.
 """
 
 import itertools
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.annotations import Annotations, Position
+from pipeline.params import Tiling
 from pipeline.slides import Grid, Pixels, Slide, spread
 
 Worth = npt.NDArray[np.bool_]  # (rows, columns) of a grid
@@ -31,21 +33,6 @@ IN_MEMORY = 256 << 20  # bytes of a slide's kept tiles; more of them go to a tem
 GLASS = 0.25  # of the background threshold: what an overview must show for a tile to be worth reading
 
 LESION, FREE, BACKGROUND, GLASSY, UNDRAWN = "lesion", "lesion-free", "background", "glass", "not drawn"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How slides are cut into tiles."""
-
-    tile_size: int = 512  # px
-    stride: int = 512  # px from one tile to the next
-    microns_per_pixel: float | None = 0.25  # of the tiles; None: the slide's full resolution
-    slide_microns_per_pixel: float | None = None  # of slides whose tags do not tell
-    background: float = 12.5  # RGB standard deviation below which a tile is background
-    lesion_free: float = 3.0  # tiles for each tile with a lesion, at most
-    at_least: int = 0  # lesion-free tiles of a slide, however few lesions it has
-    seed: int = 42  # of the draw
-    slides: tuple[str, ...] = ()  # only these; none: all
 
 
 @dataclass
@@ -71,6 +58,11 @@ class Chosen:
     kept: list[Considered] = field(default_factory=list)
     spool: IO[bytes] = field(default_factory=lambda: tempfile.SpooledTemporaryFile(IN_MEMORY))  # noqa: SIM115
 
+    def keep(self, tile: Considered, pixels: Pixels) -> None:
+        """Add a tile to the kept ones."""
+        self.spool.write(np.ascontiguousarray(pixels).data)
+        self.kept.append(tile)
+
     def images(self) -> Iterator[Pixels]:
         """The kept tiles' pixels in order, (S, S, 3), white beyond the slide. To be read once."""
         size = self.grid.tile_size
@@ -84,7 +76,7 @@ class Chosen:
                 yield image
 
 
-def choose(slide: Slide, annotations: Annotations, settings: Settings) -> Chosen:
+def choose(slide: Slide, annotations: Annotations, settings: Tiling) -> Chosen:
     """Choose and read the tiles of a slide; the same ones each time, whatever the number of threads."""
     grid = slide.grid(settings.tile_size, settings.stride, settings.microns_per_pixel)
     finest = max(slide.width, slide.height) // SHARP
@@ -101,24 +93,19 @@ def choose(slide: Slide, annotations: Annotations, settings: Settings) -> Chosen
     worth = worth_reading(chosen, settings)
     with ThreadPoolExecutor(READERS) as pool:
         for tile, pixels in _read(pool, slide, grid, lesions):
-            _keep_or_drop(chosen, tile, pixels, settings.background)
+            chosen.keep(tile, pixels)
         wanted = max(settings.at_least, math.floor(len(chosen.kept) * settings.lesion_free))
         enough = len(chosen.kept) + wanted
         for tile, pixels in _read(pool, slide, grid, _free(chosen, worth, slide, settings) if wanted else ()):
             chosen.index.append(tile)
-            _keep_or_drop(chosen, tile, pixels, settings.background)
+            if tile.spread < settings.background:
+                tile.state = BACKGROUND
+                continue
+            chosen.keep(tile, pixels)
             if len(chosen.kept) == enough:
                 break
     _complete(chosen, worth)
     return chosen
-
-
-def _keep_or_drop(chosen: Chosen, tile: Considered, pixels: Pixels, background: float) -> None:
-    if tile.spread < background:
-        tile.state = BACKGROUND
-        return
-    chosen.spool.write(np.ascontiguousarray(pixels).data)
-    chosen.kept.append(tile)
 
 
 def _read(
@@ -143,7 +130,7 @@ def _read(
             future.cancel()
 
 
-def worth_reading(chosen: Chosen, settings: Settings) -> Worth:
+def worth_reading(chosen: Chosen, settings: Tiling) -> Worth:
     """Which tiles (rows, columns) an overview does not show as plain glass.
 
     An overview smooths, so what it shows is compared with a part of the threshold; stain alone, without any texture, is
@@ -159,7 +146,7 @@ def worth_reading(chosen: Chosen, settings: Settings) -> Worth:
     return worth
 
 
-def _free(chosen: Chosen, worth: Worth, slide: Slide, settings: Settings) -> Iterator[Considered]:
+def _free(chosen: Chosen, worth: Worth, slide: Slide, settings: Tiling) -> Iterator[Considered]:
     """Tiles without a lesion that are worth reading, in random order that depends on seed and slide alone."""
     worth = worth.copy()
     for tile in chosen.index:

@@ -63,6 +63,15 @@ def test_rows_that_balancing_repeated_are_augmented_each() -> None:
     assert augmented["copy"].tolist() == list(range(6))
 
 
+def test_copies_that_are_made_with_a_probability_enlarge_the_training_part_by_it() -> None:
+    halves = settings(2, transforms=["flip_horizontal", "flip_vertical"]).model_copy(update={"probability": 0.5})
+    augmented = augment(make_plan(3000), halves, seed=0)
+    training = augmented[augmented["split"] == "train"]
+    assert (training["transform"] == IDENTITY).sum() == 1000
+    assert (training["transform"] != IDENTITY).sum() == pytest.approx(500, abs=50)
+    assert (augmented["split"] != "train").sum() == 2000
+
+
 def test_algorithm_1_makes_165_rows_of_55_without_the_originals() -> None:
     plan = pd.concat([make_plan(55, split="train"), make_plan(25, split="test", shard="other")], ignore_index=True)
     augmented = augment(plan, settings(3, False, ["flip_horizontal", "flip_vertical", "rotate45"]), seed=42)

@@ -12,6 +12,7 @@ from pipeline.params import read_params
 
 ROOT = Path(__file__).parents[1]
 STUDY = read_params(ROOT / "params.yaml").pannuke
+BRACS = read_params(ROOT / "params.yaml").bracs
 
 
 def run_check(folder: Path, old: str, new: str) -> subprocess.CompletedProcess[str]:
@@ -48,6 +49,9 @@ def test_the_committed_file_passes(tmp_path: Path) -> None:
         ("source: sample", "source: /nowhere/pannuke", "which is no folder"),
         ("source: sample", "source: ~no-such-user/pannuke", "which is no folder"),
         ("weights: random", "weights: imagnet", "which is no file"),
+        ("  tnbc:\n", "  tnbc:\n    tiling: {}\n", "datasets.tnbc.tiling is for data sets of slides"),
+        ("[background, UDH]", "[background, DCIS]", "has the target 'UDH' and the classes ['background', 'DCIS']"),
+        ("target: UDH ", "target: null ", "undersamples tiles without a target"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_and_nothing_written(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -72,6 +76,11 @@ def test_a_source_that_dvc_would_delete_is_refused(tmp_path: Path, monkeypatch: 
         check_source("pannuke", "data/raw/mine")
     (tmp_path / "mine").mkdir()
     check_source("pannuke", "mine")
+
+
+def test_a_target_that_the_data_set_does_not_have() -> None:
+    with pytest.raises(Problem, match=r"target is 'LCIS', .* give one of N, PB, UDH, FEA, ADH, DCIS, IC\.$"):
+        check_study("bracs", BRACS.model_copy(update={"target": "LCIS", "classes": ["background", "LCIS"]}))
 
 
 def test_a_checkpoint_that_is_there_passes(tmp_path: Path) -> None:

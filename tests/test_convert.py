@@ -1,5 +1,6 @@
 """The conversion keeps everything, replaces the store as a whole, and uses only files whose checksums are recorded."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,7 @@ def test_it_says_what_it_converted(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_the_same_bytes_from_the_stage_from_here_and_from_a_zip(tmp_path: Path) -> None:
     raw = write_fold(tmp_path / "raw")
     record(raw, tmp_path / "data/raw/pannuke/SOURCE.json")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
     command = [sys.executable, "-m", "pipeline.convert", "pannuke"]
     subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, check=True, timeout=60)
     here = tmp_path / "here"

@@ -25,7 +25,19 @@ EXEMPT = {
 
 
 # What data sets import to make tiles, which downloading them does not:
-TO_TILE = {"pipeline/tiles.py", "pipeline/pseudo_instances.py", "pipeline/metrics/watershed.py"}
+TO_TILE = {
+    f"pipeline/{name}.py"
+    for name in (
+        "annotations",
+        "contact_sheet",
+        "geojson",
+        "metrics/watershed",
+        "pseudo_instances",
+        "slides",
+        "tiles",
+        "tiling",
+    )
+}
 
 
 def stages() -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.errors import Problem
 from pipeline.examples import Examples, resize_image, resize_map
 from pipeline.tiles import IGNORE, ShardInfo, ShardWriter, Tile
 from pipeline.transforms import NAMED, transform
@@ -44,6 +45,30 @@ def test_a_reader_crosses_into_a_worker_without_its_open_file(store: Path) -> No
     examples = Examples(make_plan(), 8, store)
     first = examples.image(0)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(examples)).image(0), first)
+
+
+def test_a_target_is_told_from_all_else_by_its_bit(tmp_path: Path) -> None:
+    info = ShardInfo("pannuke", ("background", "N", "UDH", "DCIS"), 0.25, 40, "sample", "0" * 64)
+    classes = np.array([[0, 1], [3, IGNORE]], np.uint8).repeat(4, 0).repeat(4, 1)  # DCIS, drawn later, hides UDH
+    bits = np.array([[0, 1], [2 + 4, 0]], np.uint8).repeat(4, 0).repeat(4, 1)
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    with ShardWriter(tmp_path / "pannuke/fold1.h5", 6, 8, info, bits=True) as writer:
+        for index in range(6):
+            writer.add(Tile(image, classes, np.zeros((8, 8), np.int32), {}, index, bits=bits))
+    turned = make_plan(transform=NAMED["flip_horizontal"])
+    examples = Examples(turned, 2, tmp_path, target="UDH", greyscale=True)
+    assert examples.class_map(0).tolist() == [[0, 0], [IGNORE, 1]]
+    assert examples.native(0)[1][4:].tolist() == [[IGNORE] * 4 + [1] * 4] * 4
+    grey = examples.image(0)
+    assert grey.shape == (2, 2, 3) and (grey == grey[..., :1]).all()
+    brightness = image.astype(float) @ [0.299, 0.587, 0.114]
+    np.testing.assert_allclose(examples.native(0)[0][..., 0], brightness[:, ::-1], atol=1)
+    assert examples[0][1].tolist() == examples.class_map(0).tolist()
+
+
+def test_a_target_needs_areas_of_lesions(store: Path) -> None:
+    with pytest.raises(Problem, match="has no areas of lesions"):
+        Examples(make_plan(), 8, store, target="nucleus").class_map(0)
 
 
 def test_shrinking_an_image_averages_areas() -> None:

@@ -82,6 +82,18 @@ def test_an_edited_split_that_leaks_by_name_is_refused(
     assert not LEAKS.exists()
 
 
+def test_a_split_that_is_meant_to_leak_is_told_and_passes(
+    images: list[np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_params(tmp_path, pannuke__split__by="tile")
+    images[5] = images[1].copy()
+    check(images, patient=[*"aabbca"], slide=[*"001121"])
+    assert read_json(LEAKS)["leaks"] == {"slide": 1, "patient": 1, "TCGA patient": 0, "identical tiles": 1}
+    assert "split.by is tile, so this split leaks, as asked for" in capsys.readouterr().out
+    with pytest.raises(Problem, match="puts index"):
+        check(images, index=[0, 1, 2, 3, 4, 0])
+
+
 def test_a_near_duplicate_is_listed(images: list[np.ndarray]) -> None:
     brighter = ImageEnhance.Brightness(Image.fromarray(images[0])).enhance(1.05)
     images[4] = np.asarray(brighter)

@@ -48,6 +48,8 @@ def test_the_committed_file_is_valid() -> None:
             {"cross_entropy": 0, "dice": 0, "focal": 0, "smooth": 1, "dice_background": True},
             "at least one term",
         ),
+        ("datasets.bracs.tiling.stride", 0, "datasets.bracs.tiling.stride is 0 but should be greater than 0"),
+        ("bracs.split.by", "slide", "bracs.split.by is 'slide' but should be 'official', 'random', 'group', 'tile'"),
         ("pannuke.train.class_weights", [1.0, 2.0], "2 values in train.class_weights for 6 classes"),
         ("bcss.ignore", ["exclud"], "bcss ignores 'exclud', which is none of its classes"),
         ("bach.augment.factor", {"normal": 9.5}, "too few for a factor of 10"),

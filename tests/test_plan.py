@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import Problem
-from pipeline.plan import COLUMNS, check_plan, read_plan, write_plan
+from pipeline.plan import COLUMNS, check_plan, parted, read_plan, write_plan
 
 
 def make_plan(rows: int = 6, **columns: object) -> pd.DataFrame:
@@ -52,6 +52,18 @@ def test_a_leak_is_refused_and_nothing_written(tmp_path: Path, leak: dict[str, o
     with pytest.raises(Problem, match="on two sides of the split"):
         write_plan(make_plan(**leak), tmp_path / "plan.csv")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_leaky_plan_may_part_patients_and_slides_but_no_tile(tmp_path: Path) -> None:
+    leak = make_plan(patient=[*"aabbca"], slide=[*"001121"])
+    write_plan(leak, tmp_path / "plan.csv", leaky=True)
+    assert parted(read_plan(tmp_path / "plan.csv")) == {
+        "slide": ["pannuke 1"],
+        "patient": ["pannuke a"],
+        "TCGA patient": [],
+    }
+    with pytest.raises(Problem, match="puts index pannuke fold1 0 on two sides"):
+        check_plan(make_plan(index=[0, 1, 2, 3, 4, 0]), leaky=True)
 
 
 def test_unknown_patients_are_no_leak() -> None:

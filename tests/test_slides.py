@@ -43,7 +43,9 @@ def test_resolution_and_magnification(
 
 
 def test_a_slide_that_does_not_tell_its_resolution_is_refused(tmp_path: Path) -> None:
-    assert "give it in slide_microns_per_pixel" in message(write_tiff(tmp_path / "a.tif", speckled(64, 64), None))
+    assert "give it in tiling.slide_microns_per_pixel" in message(
+        write_tiff(tmp_path / "a.tif", speckled(64, 64), None)
+    )
 
 
 def test_a_grid_covers_the_slide(tmp_path: Path) -> None:

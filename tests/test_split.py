@@ -58,6 +58,15 @@ def test_a_patient_in_two_classes_stays_on_one_side() -> None:
     assert (plan["split"] == "test").sum() == 20
 
 
+def test_the_official_split_of_slides_is_their_tiles_group() -> None:
+    study = STUDY.model_copy(update={"datasets": ["bracs"]})
+    slides, groups = ["BRACS_1", "BRACS_2", "BRACS_3"], ["validation", "test", "train"]
+    tiles = make_plan(3, dataset="bracs", shard=slides, group=groups)
+    assert split_official(tiles, study, 1, seed=0)["split"].tolist() == groups
+    with pytest.raises(Problem, match="official split of bracs does not name BRACS_2"):
+        split_official(tiles.assign(group=["train", "", "test"]), study, 1, seed=0)
+
+
 @given(st.integers(10, 200), st.integers(0, 1000))
 def test_random_shares_are_kept_to_a_tile(count: int, seed: int) -> None:
     study = STUDY.model_copy(update={"split": Split(by="random", fractions=[0.6, 0.2, 0.2])})
@@ -126,3 +135,5 @@ def test_other_classes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Problem, match="has the classes"):
         list_tiles("pannuke", STUDY)
+    aiming = STUDY.model_copy(update={"target": "nucleus", "classes": ["background", "nucleus"]})
+    assert len(list_tiles("pannuke", aiming)) == 1

@@ -84,6 +84,7 @@ def test_bits_are_kept_and_need_no_room_for_instances(tmp_path: Path) -> None:
     shard = Shard(tmp_path / "a.h5")
     np.testing.assert_array_equal(shard.bits(0), bits)
     assert not shard.instance_map(0).any() and shard.file["instances"].id.get_storage_size() == 0
+    assert shard.lesion(0, "nucleus").all()  # bit 0
     assert write(tmp_path / "b.h5", [tile]).bits(0) is None
 
 

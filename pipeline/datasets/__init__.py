@@ -8,6 +8,8 @@ A module is cheap to import and has
     OFFICIAL_SPLITS: dict[int, dict[str, str]]  run -> shard, or group of a tile -> side of the split
     MICRONS_PER_PIXEL, MAGNIFICATION: float
     FILES: tuple[RemoteFile, ...]               what `source: official` downloads; none where a program cannot
+    SLIDES: set[str]                            suffixes of whole slides, where it is made of them; `find` then also
+                                                takes how they are cut (pipeline.params.Tiling)
     find(folder: Path) -> list[Source]          the parts that lie in a folder, or a Problem where there is none
 
 and a part, which becomes one shard of the tile store, has

@@ -17,12 +17,13 @@ from pipeline.datasets import RemoteFile
 from pipeline.datasets.slide_table import SUFFIXES as TABLES
 from pipeline.datasets.slide_table import Row, read_table, side_of, slide_name
 from pipeline.errors import Problem
+from pipeline.params import Tiling
 
 if TYPE_CHECKING:
     from pipeline.annotations import Annotations
     from pipeline.slides import Slide
     from pipeline.tiles import Tile
-    from pipeline.tiling import Chosen, Settings
+    from pipeline.tiling import Chosen
 
 TITLE = "BRACS"
 LICENCE = "not settled: said to be CC0 and to be non-commercial; treat as non-commercial"
@@ -34,7 +35,7 @@ CITATION = (
 HOMEPAGE = "https://www.bracs.icar.cnr.it/"
 CLASSES = ("background", "N", "PB", "UDH", "FEA", "ADH", "DCIS", "IC")
 TISSUES = ("train", "validation", "test", "")  # the group of a tile is its slide's part of the official split
-OFFICIAL_SPLITS: dict[int, dict[str, str]] = {}  # by slide: folders and table tell it, and the tiles' group keeps it
+OFFICIAL_SPLITS = {1: {side: side for side in TISSUES if side}}  # by slide, as the table or its folder tells
 MICRONS_PER_PIXEL = 0.25
 MAGNIFICATION = 40.0
 FILES: tuple[RemoteFile, ...] = ()  # behind a registration: no address to download from
@@ -60,7 +61,7 @@ EXPORT = "docs/how-to/export-from-qupath.md"
 NO_NAMES = {"source", "project", "server", "summary", "classes"}  # JSON files that are no annotations
 
 
-def find(folder: Path, settings: "Settings | None" = None) -> list["WholeSlide"]:
+def find(folder: Path, settings: Tiling | None = None) -> list["WholeSlide"]:
     """The slides in `folder`, by name, and annotations without a slide; `settings` say how slides are cut.
 
     Raises:
@@ -80,9 +81,9 @@ def find(folder: Path, settings: "Settings | None" = None) -> list["WholeSlide"]
     if not found["slide"]:
         raise Problem(f"{folder} holds no slide of BRACS such as BRACS_1494.svs; give the folder in which they lie.")
     rows = {name: row for table in tables for name, row in read_table(table).items()}
-    wanted = {slide_name(name) for name in settings.slides} if settings else set()
+    wanted = {slide_name(str(name)) for name in settings.slides} if settings else set()
     if missing := sorted(wanted - found["slide"].keys()):
-        raise Problem(f"{folder} holds no slide {missing[0]}; correct `slides` in params.yaml or add the slide.")
+        raise Problem(f"{folder} holds no slide {missing[0]}; correct `tiling.slides` in params.yaml or add the slide.")
     names = wanted or found["slide"].keys() | found["annotation"].keys()
     parts = []
     for name in sorted(names):
@@ -91,7 +92,7 @@ def find(folder: Path, settings: "Settings | None" = None) -> list["WholeSlide"]
         if not row.side:
             row = replace(row, side=_side(path.relative_to(folder)))
         title = path.stem if slides else path.stem.removesuffix(".svs")
-        parts.append(WholeSlide(title, slides, annotations, qpdata, tables, row, settings))
+        parts.append(WholeSlide(title, slides, annotations, qpdata, tables, row, settings or Tiling()))
     return parts
 
 
@@ -110,17 +111,11 @@ class WholeSlide:
     qpdata: list[Path] = field(repr=False)
     tables: list[Path] = field(repr=False)
     row: Row
-    given: "Settings | None" = None
+    settings: Tiling
 
     @property
     def files(self) -> list[Path]:
         return sorted({*self.slides, *self.annotations, *self.tables})
-
-    @cached_property
-    def settings(self) -> "Settings":
-        from pipeline.tiling import Settings  # not on top: check and download read this module, and need no OpenSlide
-
-        return self.given or Settings()
 
     @property
     def tile_size(self) -> int:
@@ -138,7 +133,7 @@ class WholeSlide:
 
     @cached_property
     def _slide(self) -> "Slide":
-        from pipeline.slides import Slide
+        from pipeline.slides import Slide  # not on top: check and download read this module, and need no OpenSlide
 
         for kind, paths in (("slides", self.slides), ("annotations", self.annotations)):
             if len(paths) > 1:
@@ -154,7 +149,7 @@ class WholeSlide:
         if not self.annotations:
             raise Problem(
                 f"{self.slides[0]} has no annotation {self.name}.geojson; export it from QuPath ({EXPORT}), or name the"
-                " slides to use in `slides`."
+                " slides to use in `tiling.slides`."
             )
         return Slide(self.slides[0], self.settings.slide_microns_per_pixel)
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from pipeline.datasets.sample_nuclei import draw_monuseg, draw_tnbc
 from pipeline.datasets.sample_regions import draw_bach, draw_bcss
+from pipeline.datasets.sample_slides import draw_bracs
 from pipeline.drawing import scenes
 from pipeline.drawing.canvas import Canvas, between
 from pipeline.drawing.stain import Stain, photograph
@@ -39,6 +40,7 @@ def draw(dataset: str, params: Params, folder: Path) -> None:
         "monuseg": lambda folder, sample: draw_monuseg(folder, sample.seed, **sample.monuseg.model_dump()),
         "bcss": lambda folder, sample: draw_bcss(folder, sample.seed, **sample.bcss.model_dump()),
         "bach": lambda folder, sample: draw_bach(folder, sample.seed, **sample.bach.model_dump()),
+        "bracs": lambda folder, sample: draw_bracs(folder, sample.seed, **sample.bracs.model_dump()),
     }
     if dataset not in drawers:
         raise Problem(f"there is no sample of {dataset}; set datasets.{dataset}.source to official or to a folder.")

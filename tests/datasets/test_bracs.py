@@ -16,12 +16,13 @@ from pipeline.datasets.slide_table import Row, read_table, side_of, slide_name
 from pipeline.download import source_record
 from pipeline.errors import Problem
 from pipeline.files import write_json
+from pipeline.params import Tiling
 from pipeline.slides import Slide
 from pipeline.tiles import IGNORE, Shard
-from pipeline.tiling import Settings, choose
+from pipeline.tiling import choose
 from tests.slide_files import box, feature, speckled, write_features, write_tiff
 
-SETTINGS = Settings(tile_size=32, stride=32, background=12.5, lesion_free=3)
+SETTINGS = Tiling(tile_size=32, stride=32, background=12.5, lesion_free=3)
 HEIGHT, WIDTH = 320, 650  # the left 325 px are tissue
 
 
@@ -34,7 +35,7 @@ def write(folder: Path, number: int, *features: Any, place: str = "train/Group_B
     return folder
 
 
-def run(folder: Path, root: Path, settings: Settings = SETTINGS) -> Path:
+def run(folder: Path, root: Path, settings: Tiling = SETTINGS) -> Path:
     """Convert as the stage does; the folder of shards."""
     files = sorted({file for part in find(folder) for file in part.files})
     named = [
@@ -47,7 +48,7 @@ def run(folder: Path, root: Path, settings: Settings = SETTINGS) -> Path:
     return root / "tiles"
 
 
-def failure(folder: Path, root: Path, settings: Settings = SETTINGS) -> str:
+def failure(folder: Path, root: Path, settings: Tiling = SETTINGS) -> str:
     with pytest.raises(Problem) as problem:
         run(folder, root, settings)
     assert not (root / "tiles").exists()
@@ -86,16 +87,28 @@ def test_the_index_has_every_tile_and_why(tmp_path: Path) -> None:
     raw = write(tmp_path / "raw", 7, feature("Polygon", [box(40, 40, 90, 90)]), over_glass)
     tiles = run(raw, tmp_path)
     index = pd.read_csv(tiles / "BRACS_7.csv")
-    assert len(index) == 21 * 10 and index["state"].value_counts()["lesion"] == 4
-    assert index["state"].value_counts()["lesion-free"] == 12
-    assert set(index["state"]) == {"lesion", "lesion-free", "background", "glass", "not drawn"}
-    dropped = index[(index["state"] == "background") & (index["lesion_pixels"] > 0)]
-    assert dropped[["x", "y", "lesion_pixels"]].to_numpy().tolist() == [[576, 96, 80], [608, 96, 20]]
-    assert index.loc[index["state"] == "lesion", "lesion_pixels"].sum() == 2500
-    read = index["state"].isin(["lesion", "lesion-free", "background"])
-    assert index["spread"].notna().equals(read)
-    assert (index.loc[index["state"].str.startswith("lesion"), "spread"] >= 12.5).all()
+    assert len(index) == 21 * 10 and index["state"].value_counts()["lesion"] == 6
+    assert index["state"].value_counts()["lesion-free"] == 18
+    assert set(index["state"]) == {"lesion", "lesion-free", "glass", "not drawn"}
+    assert (index["lesion_pixels"] > 0).equals(index["state"] == "lesion")
+    assert index["lesion_pixels"].sum() == 2500 + 100
+    glass = index[(index["state"] == "lesion") & (index["spread"] < 12.5)]  # outlined, and so kept
+    assert glass[["x", "y", "lesion_pixels"]].to_numpy().tolist() == [[576, 96, 80], [608, 96, 20]]
+    assert index["spread"].notna().equals(index["state"].isin(["lesion", "lesion-free"]))
+    assert (index.loc[index["state"] == "lesion-free", "spread"] >= 12.5).all()
     assert (tiles / "BRACS_7.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
+
+
+def test_background_that_looks_like_tissue_from_afar_is_dropped_when_it_is_read(tmp_path: Path) -> None:
+    raw = write(tmp_path / "raw", 7)
+    pixels = speckled(HEIGHT, WIDTH, 7)
+    noise = np.random.default_rng(0).integers(-10, 11, (HEIGHT, WIDTH - 352, 3))
+    pixels[:, 352:] = 235 + noise  # standard deviation 6
+    write_tiff(raw / "train/Group_BT/Type_UDH/BRACS_7.svs", pixels)
+    index = pd.read_csv(run(raw, tmp_path, Tiling(tile_size=32, stride=32, at_least=10**6)) / "BRACS_7.csv")
+    dropped = index["state"] == "background"
+    assert dropped.equals(index["x"] >= 352) and (index.loc[dropped, "spread"] < 12.5).all()
+    assert set(index.loc[~dropped, "state"]) == {"lesion", "lesion-free"}
 
 
 def test_work_follows_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,16 +128,16 @@ def test_the_same_tiles_with_any_number_of_threads_and_others_with_another_seed(
     second = run(raw, tmp_path / "b")
     for name in ("BRACS_7.h5", "BRACS_7.csv", "BRACS_7.jpg"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
-    third = run(raw, tmp_path / "c", Settings(tile_size=32, stride=32, seed=1))
+    third = run(raw, tmp_path / "c", Tiling(tile_size=32, stride=32, seed=1))
     assert (first / "BRACS_7.csv").read_bytes() != (third / "BRACS_7.csv").read_bytes()
 
 
 def test_all_lesion_free_tiles_when_the_cap_is_large_and_some_without_lesions(tmp_path: Path) -> None:
     raw = write(tmp_path / "raw", 7, feature("Polygon", [box(40, 40, 90, 90)], "Tissue"))
     assert len(Shard(run(raw, tmp_path) / "BRACS_7.h5")) == 0
-    some = run(raw, tmp_path, Settings(tile_size=32, stride=32, at_least=5))
+    some = run(raw, tmp_path, Tiling(tile_size=32, stride=32, at_least=5))
     assert len(Shard(some / "BRACS_7.h5")) == 5
-    every = run(raw, tmp_path, Settings(tile_size=32, stride=32, at_least=10**6))
+    every = run(raw, tmp_path, Tiling(tile_size=32, stride=32, at_least=10**6))
     textured = sum(
         speckled(HEIGHT, WIDTH, 7)[y : y + 32, x : x + 32].std() >= 12.5
         for y in range(0, HEIGHT, 32)
@@ -139,7 +152,7 @@ def test_what_lies_beyond_the_slide_is_ignored(tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     write_tiff(raw / "BRACS_1.svs", pixels)
     write_features(raw / "BRACS_1.geojson", feature("Polygon", [box(-9, -9, 300, 300)]))
-    shard = Shard(run(raw, tmp_path, Settings(tile_size=64, stride=64)) / "BRACS_1.h5")
+    shard = Shard(run(raw, tmp_path, Tiling(tile_size=64, stride=64)) / "BRACS_1.h5")
     assert len(shard) == 4
     classes = shard.class_map(3)
     assert (classes[:36, :36] == 3).all() and (classes == IGNORE).sum() == 64 * 64 - 36 * 36
@@ -196,9 +209,9 @@ def test_every_wrong_slide_is_listed_and_the_others_go_on(tmp_path: Path, capsys
 def test_a_choice_of_slides(tmp_path: Path) -> None:
     raw = write(write(tmp_path / "raw", 1494), 1496)
     (raw / "train/Group_BT/Type_UDH/BRACS_1496.svs").write_bytes(b"")  # wrong, and not asked for
-    tiles = run(raw, tmp_path, Settings(tile_size=32, stride=32, slides=("1494",)))
+    tiles = run(raw, tmp_path, Tiling(tile_size=32, stride=32, slides=[1494]))
     assert [path.name for path in sorted(tiles.glob("*.h5"))] == ["BRACS_1494.h5"]
-    assert "holds no slide bracs_9" in failure(raw, tmp_path / "b", Settings(slides=("BRACS_9",)))
+    assert "holds no slide bracs_9" in failure(raw, tmp_path / "b", Tiling(slides=["BRACS_9"]))
 
 
 def test_a_folder_without_slides_is_refused(tmp_path: Path) -> None:
@@ -256,7 +269,7 @@ def test_a_real_slide_with_a_real_annotation(real_data: Path) -> None:
     with Slide(real_data / "wsi/CMU-1-Small-Region.svs") as slide:
         annotations = read_annotations(real_data / "wsi/CMU-1-Small-Region.geojson", {"tissue": 1})
         annotations.check_place(slide.width, slide.height)
-        chosen = choose(slide, annotations, Settings(tile_size=256, stride=256, microns_per_pixel=None))
+        chosen = choose(slide, annotations, Tiling(tile_size=256, stride=256, microns_per_pixel=None))
     assert len(chosen.index) == 9 * 12
     marked = sum(tile.lesion_pixels for tile in chosen.index)
     (shape,) = annotations.shapes

@@ -13,7 +13,16 @@ from pipeline.drawing.nuclei import NUCLEI, paint_nucleus
 from pipeline.drawing.stain import Stain, photograph
 from pipeline.drawing.tissue import cytoplasm
 from pipeline.errors import Problem
-from pipeline.params import BachSample, BcssSample, MonusegSample, PanNukeSample, Params, Sample, TnbcSample
+from pipeline.params import (
+    BachSample,
+    BcssSample,
+    BracsSample,
+    MonusegSample,
+    PanNukeSample,
+    Params,
+    Sample,
+    TnbcSample,
+)
 
 KINDS = sample.PANNUKE_CHANNELS[:5]
 
@@ -26,6 +35,7 @@ def parameters(tiles: int = 4, size: int = 64, share: float = 0.75, seed: int = 
         monuseg=MonusegSample(tile_size=128, images=2),
         bcss=BcssSample(height=224, regions=3),
         bach=BachSample(width=128, images=2),
+        bracs=BracsSample(size=1024),
     )
 
 
@@ -192,9 +202,17 @@ def test_no_nucleus_is_painted_over_another_or_on_glass() -> None:
     assert len(canvas.nuclei) == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "count"), [("pannuke", 9), ("tnbc", 2 * 11), ("monuseg", 2 * 2), ("bcss", 2 * 3), ("bach", 4 * 2 + 2)]
-)
+SAMPLES = [
+    ("pannuke", 9),
+    ("tnbc", 2 * 11),
+    ("monuseg", 2 * 2),
+    ("bracs", 8 * 2 + 1),
+    ("bcss", 2 * 3),
+    ("bach", 4 * 2 + 2),
+]
+
+
+@pytest.mark.parametrize(("name", "count"), SAMPLES)
 def test_every_data_set_has_a_sample(name: str, count: int, tmp_path: Path) -> None:
     sample.draw(name, Params.model_construct(sample=parameters()), tmp_path)
     assert len(files(tmp_path)) == count
@@ -211,8 +229,8 @@ def test_cytoplasm_leaves_earlier_nuclei_as_they_are() -> None:
 
 
 def test_a_data_set_without_a_sample_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match="no sample of bracs"):
-        sample.draw("bracs", Params.model_construct(sample=parameters()), tmp_path)
+    with pytest.raises(Problem, match="no sample of nothing"):
+        sample.draw("nothing", Params.model_construct(sample=parameters()), tmp_path)
 
 
 def test_the_sheet_is_a_picture(tmp_path: Path) -> None:
