@@ -171,11 +171,14 @@ def intervals_table(
 
 
 def stacked(variants: Sequence[Variant], attribute: str) -> pd.DataFrame:
-    """A table of each variant (`curves`, `images` or `instances`) below each other, the variant's names in front."""
+    """A table of each variant (`curves`, `images` or `instances`) below each other, the variant's names in front.
+
+    Empty where no variant has it.
+    """
     tables = []
     for variant in variants:
         table = getattr(variant, attribute)
         if len(table):
             named = {"encoder": variant.encoder, "augmentation": variant.augmentation}
             tables.append(table.assign(**named)[[*named, *table.columns]])
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
