@@ -91,6 +91,7 @@ def main() -> None:
             against_best=tables.against_best(evidence, rows, headline.score),
             ablations=tables.ablations(evidence, rows, [headline.score, *(["mpq_images"] if study.instances else [])]),
             count_verdicts=tables.count_verdicts,
+            epochs=tables.epochs,
             best=rows[best],
             bands=bands(name, study, variants, scores, source["sha256"]),
             variants=list(zip(rows, variants, strict=True)),
@@ -187,17 +188,20 @@ def draw_strips(folder: Path, strips: Sequence[str], variant: Variant, study: St
 
 
 def count_tiles(plans: Mapping[int, Path]) -> list[dict[str, Any]]:
-    """Tiles of each run and split, and the training examples that plans make of them; None where they make none.
+    """Tiles and known patients of each run and split, and the training examples that plans make of them, or None.
 
     `plans` names the folder of each run's plans.
     """
     result = []
     for run, folder in plans.items():
-        tiles = read_plan(folder / "split.csv")["split"].value_counts()
+        plan = read_plan(folder / "split.csv")
+        tiles = plan["split"].value_counts()
+        patients = plan[plan["patient"] != ""].groupby("split")["patient"].nunique()
         training = {kind: (read_plan(folder / f"{kind}.csv")["split"] == "train").sum() for kind in AUGMENTATIONS}
         for split in SPLITS:
             examples = {kind: int(count) if split == "train" else None for kind, count in training.items()}
-            result.append({"run": run, "split": split, "tiles": int(tiles.get(split, 0))} | examples)
+            counts = {"tiles": int(tiles.get(split, 0)), "patients": int(patients.get(split, 0))}
+            result.append({"run": run, "split": split} | counts | examples)
     return result
 
 
