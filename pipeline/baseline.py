@@ -3,8 +3,9 @@
 In:  split.csv, the tile store. Out: predictions/predictions.h5 of the variant <baseline>-plain, in the same format as
      those of a model (see pipeline.predict), so that the rows which a model must beat are scored as it is.
 
-`background` predicts background everywhere. `otsu` calls nucleus what is dark in haematoxylin, by Otsu's threshold of
-each tile, and gives every nucleus the class that the training tiles hold most of.
+`background` predicts background everywhere, `commonest` the class with the most training pixels. `otsu` calls nucleus
+what is dark in haematoxylin, by Otsu's threshold of each tile, and gives every nucleus the class that the training
+tiles hold most of.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 
 from pipeline.census import count_nuclei
 from pipeline.errors import run_stage
@@ -36,19 +38,28 @@ def main() -> None:
     study = params.study(arguments.study)
     plan = read_plan(plan_folder(arguments.study, arguments.run, params.seed) / "split.csv")
     examples = Examples.of(plan[plan["split"] == "test"], study)
-    background = study.classes.index(BACKGROUND)
-    nuclei = count_nuclei(plan[plan["split"] == "train"], len(study.classes)).sum(axis=0)
-    nuclei[background] = -1
-    commonest = int(nuclei.argmax())
-    class_map = np.full((len(examples), *examples.size), background, np.uint8)
+    training = plan[plan["split"] == "train"]
+    everywhere = study.classes.index(BACKGROUND) if BACKGROUND in study.classes else commonest_class(training, study)
+    class_map = np.full((len(examples), *examples.size), everywhere, np.uint8)
     if arguments.baseline == "otsu":
+        nuclei = count_nuclei(training, len(study.classes)).sum(axis=0)
+        nuclei[everywhere] = -1
         for position in range(len(examples)):
-            class_map[position][dark_in_haematoxylin(examples.image(position))] = commonest
+            class_map[position][dark_in_haematoxylin(examples.image(position))] = nuclei.argmax()
     seed = params.seed if arguments.seed is None else arguments.seed
     folder = variant_folder(arguments.study, arguments.run, seed, arguments.baseline, "plain")
     with replacing(folder / "predictions") as temporary:
         temporary.mkdir()
         write_predictions(temporary / "predictions.h5", class_map, study)
+
+
+def commonest_class(training: pd.DataFrame, study: Study) -> int:
+    """The class that most pixels of the training rows have."""
+    examples = Examples.of(training, study)
+    pixels = np.zeros(256, np.int64)
+    for position in range(len(examples)):
+        pixels += np.bincount(examples.class_map(position).ravel(), minlength=256)
+    return int(pixels[: len(study.classes)].argmax())
 
 
 def dark_in_haematoxylin(image: Image) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline import datasets
 from pipeline.errors import Problem, run_stage
 from pipeline.files import write_text
-from pipeline.models.encoders import check_encoder
+from pipeline.models.encoders import PLAIN, check_encoder
 from pipeline.params import Study, read_params
 
 
@@ -65,6 +65,10 @@ def check_study(name: str, study: Study) -> None:
         encoder, changed = study.of(variant)
         check_encoder(encoder)
         check_weights(name, changed.model.weights)
+        if encoder in PLAIN and changed.model.freeze_encoder:
+            raise Problem(
+                f"params.yaml: {name} freezes the encoder of {variant}, which has none; remove freeze_encoder."
+            )
     check_weights(name, study.model.weights)
 
 

@@ -17,6 +17,7 @@ PAPER: dict[str, Any] = {
     "datasets.pannuke.source": "official",
     "datasets.tnbc.source": "official",
     "datasets.monuseg.source": "official",
+    "datasets.bach.source": "official",
     "datasets.bracs.tiling.tile_size": 512,
     "datasets.bracs.tiling.stride": 512,
     "pannuke.runs.second": 2,
@@ -52,6 +53,14 @@ PAPER: dict[str, Any] = {
     "bracs.split.fractions": [0.7, 0.1, 0.2],
     "bracs.model.width": 64,
     "bracs.train.workers": 8,
+    "bcss.tile_size": 224,
+    "bcss.model.weights": "imagenet",
+    "bcss.model.decoder_channels": [256, 128, 64, 32, 16],
+    "bcss.train.patience": 3,
+    "bcss.train.batch": 64,
+    "bcss.train.workers": 8,
+    "bcss.predict.batch": 64,
+    "bach.tile_size": 768,
 }
 
 

@@ -222,6 +222,7 @@ class Study(Block):
     """One paper's protocol."""
 
     datasets: list[str] = Field(min_length=1)
+    plan: Literal["plain", "augmented"] = "augmented"
     compare: list[str] = []
     variants: dict[str, dict[str, Any]] = {}
     runs: Runs

@@ -67,7 +67,8 @@ def load_model(folder: Path, device: torch.device, flips: bool = False) -> tuple
     """The model of a weights folder, from uint8 images (B, H, W, 3) to logits (B, C, H, W), and its classes."""
     description = read_json(folder / "model.json")
     classes: list[str] = description["classes"]
-    network = build(description["encoder"], len(classes), description["width"], description["decoder_channels"])
+    shape = (description[key] for key in ("width", "decoder_channels", "head"))
+    network = build(description["encoder"], len(classes), *shape)
     weights.load(network, folder / "model.safetensors")
     model: torch.nn.Module = Predictor(network, description["mean"], description["std"])
     if flips:

@@ -35,7 +35,7 @@ from pipeline.reporting.rendering import render
 from pipeline.reporting.results import Variant, load_variants
 from pipeline.reporting.scoring import Evidence, Figure, count_nuclei, image_scores
 from pipeline.tiles import shards
-from pipeline.variants import AUGMENTATIONS, BASELINES
+from pipeline.variants import AUGMENTATIONS, baselines_of
 
 REPORTS = Path("reports")
 PACKAGES = ("torch", "segmentation-models-pytorch", "lightning", "numpy", "dvc")
@@ -68,7 +68,8 @@ def main() -> None:
         write_tables(folder, name, source["source"], variants, scores, evidence)
         draw_figures(folder, variants, rows, study, headline, source["source"] == "sample", all_pairs)
         public = source["source"] == "sample" or study.report.publish_pictures
-        draw_strips(folder if public else private, variants[best], study, plans[variants[best].runs[0]["run"]])
+        strips = folder if public else private
+        draw_strips(strips, headline.strips, variants[best], study, plans[variants[best].runs[0]["run"]])
         page = render(
             f"{name}.md.j2",
             study=study,
@@ -83,12 +84,14 @@ def main() -> None:
             near_duplicates=near_duplicates(plans),
             evidence=evidence,
             rows=rows,
+            published=published,
             cells=tables.classes(rows, nuclei, published, study.report.min_count),
             detection=published.others(tables.CLASSIFICATION, "f1"),
             bars={score: published.others(tables.BARS, score) for score in ("bpq", "mpq")},
             against_best=tables.against_best(evidence, rows, headline.score),
             ablations=tables.ablations(evidence, rows, [headline.score, *(["mpq_images"] if study.instances else [])]),
             count_verdicts=tables.count_verdicts,
+            epochs=tables.epochs,
             best=rows[best],
             bands=bands(name, study, variants, scores, source["sha256"]),
             variants=list(zip(rows, variants, strict=True)),
@@ -100,14 +103,14 @@ def main() -> None:
 def variant_names(study: Study, encoders: Sequence[str]) -> list[tuple[str, str]]:
     """Encoder and augmentation of every variant: those of the encoders, the ablation, the baselines.
 
-    A study that names its own variants trains each on its augmented plan, and the ablation on the plain one, too.
+    A study that names its own variants trains each on the plan that it names, and the ablation on the plain one, too.
     """
     names = []
     for each in dict.fromkeys(encoders):
-        kinds = ["augmented"] if study.compare else ["plain", "augmented"]
+        kinds = [study.plan] if study.compare else ["plain", "augmented"]
         ablated = [] if each != study.ablation else ["plain"] if study.compare else ["balanced"]
         names += [(each, kind) for kind in kinds + ablated]
-    return [*names, *((baseline, "plain") for baseline in BASELINES)]
+    return [*names, *((baseline, "plain") for baseline in baselines_of(study.classes))]
 
 
 def write_tables(
@@ -127,7 +130,8 @@ def write_tables(
         "curves": tables.stacked(variants, "curves"),
     }
     for name, table in parts.items():
-        table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", float_format="%.10g")
+        if len(table):
+            table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", float_format="%.10g")
 
 
 def draw_figures(
@@ -154,8 +158,8 @@ def draw_figures(
     )
 
 
-def draw_strips(folder: Path, variant: Variant, study: Study, plans: Path) -> None:
-    """Draw a variant's best and worst test tiles, by mean IoU of their nuclei; tiles without nuclei are left out.
+def draw_strips(folder: Path, strips: Sequence[str], variant: Variant, study: Study, plans: Path) -> None:
+    """Draw a variant's best, worst or first test tiles, by mean IoU without background; tiles without any are left out.
 
     They are those of the first run.
     """
@@ -166,36 +170,38 @@ def draw_strips(folder: Path, variant: Variant, study: Study, plans: Path) -> No
     scores = pixel.mean(pixel.iou(variant.counts[mine]), pixel.foreground(study.classes))
     order = [int(position) for position in np.argsort(-scores, kind="stable") if not np.isnan(scores[position])]
     shard, index = examples.plan["shard"], examples.plan["index"]
+    of_nuclei = " of nuclei" if study.instances else ""
     with h5py.File(variant.folder / "class_maps.h5", "r") as file:
         class_maps = file[f"run{run}-seed{seed}"]
-        for title, chosen in (
-            ("best", order[: study.report.examples]),
-            ("worst", order[::-1][: study.report.examples]),
-        ):
+        orders = {"best": order, "worst": order[::-1], "first": sorted(order)}
+        for title in strips:
             strip = [
                 pictures.Row(
-                    f"{shard[i]}, tile {index[i]}: mean IoU of nuclei {scores[i]:.3f}",
+                    f"{shard[i]}, tile {index[i]}: mean IoU{of_nuclei} {scores[i]:.3f}",
                     examples.image(i),
                     examples.class_map(i),
                     class_maps[i],
                 )
-                for i in chosen
+                for i in orders[title][: study.report.examples]
             ]
             pictures.save(pictures.strip(strip, study.classes), folder / f"{title}.png")
 
 
 def count_tiles(plans: Mapping[int, Path]) -> list[dict[str, Any]]:
-    """Tiles of each run and split, and the training examples that plans make of them; None where they make none.
+    """Tiles and known patients of each run and split, and the training examples that plans make of them, or None.
 
     `plans` names the folder of each run's plans.
     """
     result = []
     for run, folder in plans.items():
-        tiles = read_plan(folder / "split.csv")["split"].value_counts()
+        plan = read_plan(folder / "split.csv")
+        tiles = plan["split"].value_counts()
+        patients = plan[plan["patient"] != ""].groupby("split")["patient"].nunique()
         training = {kind: (read_plan(folder / f"{kind}.csv")["split"] == "train").sum() for kind in AUGMENTATIONS}
         for split in SPLITS:
             examples = {kind: int(count) if split == "train" else None for kind, count in training.items()}
-            result.append({"run": run, "split": split, "tiles": int(tiles.get(split, 0))} | examples)
+            counts = {"tiles": int(tiles.get(split, 0)), "patients": int(patients.get(split, 0))}
+            result.append({"run": run, "split": split} | counts | examples)
     return result
 
 

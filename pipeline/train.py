@@ -61,14 +61,21 @@ def main() -> None:
     online = study.augment.online if arguments.augmentation == "augmented" else None
 
     torch.manual_seed(seed)
-    network = build(encoder, len(study.classes), study.model.width, study.model.decoder_channels)
-    first_weights = weights.initialise(network, encoder, study.model.weights)
+    model = study.model
+    network = build(encoder, len(study.classes), model.width, model.decoder_channels, model.head)
+    first_weights = weights.initialise(network, encoder, model.weights)
+    if model.freeze_encoder:
+        network.get_submodule("encoder").requires_grad_(False)
     description = describe(study, encoder, first_weights)
     stores = {
         str(name): Shard(Path("data/tiles") / str(name) / f"{shard}.h5").info.source_sha256
         for name, shard in plan.groupby("dataset", sort=True)["shard"].first().items()
     }
-    settings = {"train": study.train.model_dump(exclude={"workers"}), "online": online and online.model_dump()}
+    settings: dict[str, Any] = {
+        "train": study.train.model_dump(exclude={"workers"}),
+        "online": online and online.model_dump(),
+    }
+    settings |= {"freeze_encoder": model.freeze_encoder, "ignore": study.ignore}
     shaping = [description, settings, seed, stores, path.read_text("utf-8")]
     folder = variant_folder(arguments.study, arguments.run, seed, arguments.encoder, arguments.augmentation)
     key = folder.relative_to("models")
@@ -137,6 +144,7 @@ def describe(study: Study, encoder: str, first_weights: str) -> dict[str, Any]:
         "tile_size": study.tile_size,
         "width": study.model.width,
         "decoder_channels": study.model.decoder_channels,
+        "head": study.model.head,
         "weights": first_weights,
         "mean": mean,
         "std": std,

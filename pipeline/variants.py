@@ -4,10 +4,20 @@ A variant is an encoder, or a model that the `variants` of a study in params.yam
 plans. Wherever a table has a column `encoder`, it holds that name.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 AUGMENTATIONS = ("plain", "augmented", "balanced")
-BASELINES = {"background": "background everywhere", "otsu": "Otsu on haematoxylin"}  # encoder name -> what it is called
+BASELINES = {  # encoder name -> what it is called
+    "background": "background everywhere",
+    "otsu": "Otsu on haematoxylin",
+    "commonest": "the commonest class everywhere",
+}
+
+
+def baselines_of(classes: Sequence[str]) -> tuple[str, ...]:
+    """The baselines of a study with these classes: without a background there is but one."""
+    return ("background", "otsu") if "background" in classes else ("commonest",)
 
 
 def variant_folder(study: str, run: int, seed: int, encoder: str, augmentation: str) -> Path:

@@ -204,12 +204,12 @@ def _count_instances(examples: Examples, i: int, class_map: np.ndarray) -> dict[
     return result
 
 
-def write_predictions(folder: Path, class_map: np.ndarray, classes: list[str] = CLASSES) -> None:
+def write_predictions(folder: Path, class_map: np.ndarray, classes: list[str] | None = None) -> None:
     """predictions.h5 and speed.json of a variant."""
     (folder / "predictions").mkdir(parents=True, exist_ok=True)
     with h5py.File(folder / "predictions" / "predictions.h5", "w") as file:
         file["class_map"] = class_map
-        file.attrs["classes"] = json.dumps(classes)
+        file.attrs["classes"] = json.dumps(classes or CLASSES)
     speed = {"device": "a made-up device", "flops_per_image": 2.5e9, "parameters": 1_000_000}
     speed |= {"images_per_second": {"1": 10.0, "16": 25.0}, "best_batch": "16", "images": TILES, "seconds": 1.5}
     _json(folder / "predictions" / "speed.json", speed)

@@ -10,6 +10,7 @@ import pytest
 from pipeline import baseline
 from pipeline.examples import Examples
 from pipeline.metrics import pixel
+from pipeline.params import read_params
 from pipeline.plan import plan_folder, read_plan
 from tests import fabricated
 
@@ -48,6 +49,16 @@ def test_otsu_finds_nuclei_and_gives_all_the_commonest_class(truth: np.ndarray) 
     assert set(np.unique(class_map)) == {0, commonest}
     counts = pixel.confusion(truth > 0, class_map > 0, 2)
     assert pixel.iou(counts)[1] > 0.5  # of the drawn nuclei, whatever their class; the palest are missed
+
+
+def test_without_a_background_the_commonest_class_is_everywhere(truth: np.ndarray) -> None:
+    study = read_params().pannuke.model_copy(update={"ignore": ["background"]})
+    plan = read_plan(plan_folder("pannuke", 1, 42) / "split.csv")
+    training = plan[plan["split"] == "train"]
+    examples = Examples(training, fabricated.SIZE)
+    pixels = np.bincount(np.stack([examples.class_map(i) for i in range(len(examples))]).ravel(), minlength=6)
+    assert baseline.commonest_class(training, read_params().pannuke) == 0
+    assert baseline.commonest_class(training, study) == 1 + pixels[1:6].argmax()
 
 
 def test_a_tile_of_one_colour_holds_no_nucleus() -> None:

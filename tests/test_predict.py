@@ -35,6 +35,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
         "classes": CLASSES,
         "width": 8,
         "decoder_channels": [32, 16, 8],
+        "head": 1,
         "mean": MEAN,
         "std": STD,
     }

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from pipeline import tracking, train, training
 from pipeline.errors import Problem
 from pipeline.files import read_json
+from pipeline.models import build
 from pipeline.training import Shuffled
 from tests.tiny_study import ROOT, make_tiny_study, set_params
 
@@ -152,6 +153,20 @@ def test_early_stopping_keeps_the_best_weights(tmp_path: Path, monkeypatch: pyte
     assert record["stopped_early"] is True
     assert record["epochs_run"] == record["best_epoch"] + 2
     assert (VARIANT / "weights/model.safetensors").read_bytes() != (VARIANT / "weights/last.safetensors").read_bytes()
+
+
+def test_a_frozen_encoder_keeps_its_first_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tiny_study(tmp_path, pannuke__model__freeze_encoder=True)
+    run_train(tmp_path, monkeypatch, "mobilenet_v2")
+    folder = Path("models/pannuke/run1/seed42/mobilenet_v2-plain")
+    torch.manual_seed(42)
+    network = build("mobilenet_v2", 6, 8, [32, 16, 8])
+    trained = load_file(folder / "weights/model.safetensors")
+    moved = {name.split(".")[0] for name, first in network.named_parameters() if not torch.equal(first, trained[name])}
+    assert moved == {"decoder", "segmentation_head"}
+    frozen = sum(value.numel() for value in network.get_submodule("encoder").parameters())
+    record = read_json(folder / "training/training.json")
+    assert record["parameters"] - record["trainable_parameters"] == frozen
 
 
 def test_a_loss_that_is_no_number_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

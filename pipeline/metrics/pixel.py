@@ -100,6 +100,15 @@ def pixel_accuracy(counts: Counts) -> Scores:
     return _ratio(np.trace(counts, axis1=-2, axis2=-1), total, total)
 
 
+def one_vs_rest_accuracy(accuracy: Scores, classes: int) -> Scores:
+    """Accuracy of each class against all others, TP + TN of all pixels, averaged over the classes: 1 - 2 (1 - a) / C.
+
+    A wrong pixel is wrong for two of the C classes, its own and the predicted one, so that pixel accuracy `a` gives it:
+    of 21 classes it is 0.905 where every pixel is wrong.
+    """
+    return 1 - 2 * (1 - accuracy) / classes
+
+
 def mean(scores: Scores, of: npt.NDArray[np.bool_] | None = None) -> Scores:
     """Mean over the classes, (..., C) -> (...), of those marked in `of` (C,) or all; classes without a score count not.
 
@@ -133,6 +142,7 @@ def averages(counts: Counts, classes: Sequence[str]) -> dict[str, Scores]:
     without = foreground(classes)
     return {
         "pixel_accuracy": pixel_accuracy(counts),
+        "accuracy_one_vs_rest": one_vs_rest_accuracy(pixel_accuracy(counts), len(classes)),
         "mean_iou": mean(iou(counts)),
         "mean_iou_no_background": mean(iou(counts), without),
         "dice_micro": dice_micro(counts),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def build(encoder: str, classes: int, width: int, decoder_channels: Sequence[int]) -> "torch.nn.Module":
+def build(encoder: str, classes: int, width: int, decoder_channels: Sequence[int], head: int = 1) -> "torch.nn.Module":
     """A U-Net with random weights, drawn from torch's global generator.
 
     Args:
@@ -21,6 +21,7 @@ def build(encoder: str, classes: int, width: int, decoder_channels: Sequence[int
         classes: output channels.
         width: channels of the first block; of the plain U-Nets alone.
         decoder_channels: one a decoder block, deepest first; the plain U-Nets use only their number.
+        head: px a side of the last convolution, 1 or 3; the plain U-Nets' has 1.
 
     Raises:
         Problem: the encoder is not known.
@@ -32,7 +33,7 @@ def build(encoder: str, classes: int, width: int, decoder_channels: Sequence[int
         return UNet(classes, width, depth=len(decoder_channels), norm=encoder == "unet-bn")
     from pipeline.models.encoder_unet import encoder_unet
 
-    return encoder_unet(encoder, classes, list(decoder_channels))
+    return encoder_unet(encoder, classes, list(decoder_channels), head)
 
 
 def to_input(images: "torch.Tensor", mean: Sequence[float], std: Sequence[float]) -> "torch.Tensor":

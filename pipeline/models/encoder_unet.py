@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 
-def encoder_unet(encoder: str, classes: int, decoder_channels: list[int]) -> nn.Module:
-    """The library's U-Net with a 1 x 1 head and random weights.
+def encoder_unet(encoder: str, classes: int, decoder_channels: list[int], head: int) -> nn.Module:
+    """The library's U-Net with random weights and a head of `head` x `head` px, which in the library has 3 x 3.
 
     The encoder is cut off below the resolution that the deepest decoder block starts from: four blocks start from
     1/16 of the image's size.
@@ -18,10 +18,10 @@ def encoder_unet(encoder: str, classes: int, decoder_channels: list[int]) -> nn.
         model: nn.Module = smp.Unet(
             encoder, len(decoder_channels), encoder_weights=None, decoder_channels=decoder_channels, classes=classes
         )
-    head = nn.Conv2d(decoder_channels[-1], classes, 1)  # the library's own is 3 x 3
-    nn.init.xavier_uniform_(head.weight)
-    nn.init.zeros_(head.get_parameter("bias"))
-    model.segmentation_head = head
+    last = nn.Conv2d(decoder_channels[-1], classes, head, padding=head // 2)
+    nn.init.xavier_uniform_(last.weight)
+    nn.init.zeros_(last.get_parameter("bias"))
+    model.segmentation_head = last
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             # EfficientNet comes with 0.01: after a few hundred steps it would still predict with its first statistics.

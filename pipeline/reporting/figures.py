@@ -15,7 +15,8 @@ from pipeline.reporting.results import Variant
 from pipeline.reporting.style import COLOURS, NEUTRAL, figure
 
 MODELS_A_ROW = 3
-FLOORS = {"background": ":", "otsu": "--"}  # how the line of a baseline is drawn
+MANY_CLASSES = 8  # more than these need larger panels
+FLOORS = {"background": ":", "commonest": ":", "otsu": "--"}  # how the line of a baseline is drawn
 
 
 def ranking(rows: Sequence[dict[str, Any]], score: str, label: str, path: Path, published_label: str) -> None:
@@ -102,25 +103,35 @@ def validation_curves(variants: Sequence[Variant], rows: Sequence[dict[str, Any]
 
 
 def confusions(variants: Sequence[Variant], rows: Sequence[dict[str, Any]], classes: Sequence[str], path: Path) -> None:
-    """A matrix a variant: of each true class's pixels, the percentage given to each class (rows add up to 100)."""
-    lines = ceil(len(variants) / 4)
-    options = {"figsize": (11, 2.9 * lines + 0.6), "sharex": True, "sharey": True}
-    with figure(path, lines, 4, **options) as (drawing, axes):
+    """A matrix a variant: of each true class's pixels, the percentage given to each class (rows add up to 100).
+
+    Of more than eight classes those that are in neither truth nor any prediction are left out.
+    """
+    totals = np.stack([variant.counts.sum(axis=0) for variant in variants])
+    codes = list(range(len(classes)))
+    if len(classes) > MANY_CLASSES:
+        occurs = totals.sum(axis=(0, 1)) + totals.sum(axis=(0, 2)) > 0
+        codes = [code for code in codes if occurs[code]]
+    names = [classes[code] for code in codes]
+    across = 4 if len(names) <= MANY_CLASSES else 2
+    lines = ceil(len(variants) / across)
+    options = {"figsize": (11, 11.6 / across * lines + 0.6), "sharex": True, "sharey": True}
+    with figure(path, lines, across, **options) as (drawing, axes):
         for axis in axes.flat[len(variants) :]:
             axis.axis("off")
         for position, (axis, variant) in enumerate(zip(axes.flat, variants, strict=False)):
-            total = variant.counts.sum(axis=0)
+            total = totals[position][np.ix_(codes, codes)]
             pixels = total.sum(axis=1, keepdims=True)
             percent = 100 * np.divide(total, pixels, out=np.zeros(total.shape), where=pixels > 0)
             axis.imshow(percent, cmap="Blues", vmin=0, vmax=100)
             for (row, column), value in np.ndenumerate(percent):
                 text = f"{value:.0f}" if pixels[row] else "–"
                 axis.text(column, row, text, ha="center", va="center", fontsize=8, color="w" if value > 60 else "k")
-            axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-            axis.set_yticks(range(len(classes)), classes)
+            axis.set_xticks(range(len(names)), names, rotation=45, ha="right")
+            axis.set_yticks(range(len(names)), names)
             axis.set_title(f"{rows[position]['model']}\n{variant.augmentation}", fontsize=9)
             axis.grid(visible=False)
-            axis.tick_params(labelbottom=position + 4 >= len(variants), labelsize=9)
+            axis.tick_params(labelbottom=position + across >= len(variants), labelsize=9)
         drawing.supylabel("true class (rows: % of its pixels)")
         drawing.supxlabel("predicted class")
 

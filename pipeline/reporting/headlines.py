@@ -12,6 +12,7 @@ class Headline:
     label: str
     table: str  # where published.csv has the paper's figures
     printed: dict[str, str]  # score of ours -> its name there
+    strips: tuple[str, ...] = ("best", "worst")  # which test tiles the report shows: best, worst, first
 
     @property
     def printed_score(self) -> str:
@@ -26,5 +27,13 @@ HEADLINES = {
         "mean IoU",
         "Table 3",
         {"mean_iou": "mean_iou", "dice_micro": "dice"},
+    ),
+    "bcss": Headline(
+        "which tissue lies where in a tumour",
+        "accuracy_one_vs_rest",
+        "one-vs-rest accuracy",
+        "results",
+        {"accuracy_one_vs_rest": "accuracy"},
+        strips=("first",),
     ),
 }

@@ -18,8 +18,15 @@ Rgb = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-# Okabe and Ito's colours, told apart with any colour vision: five for classes, three for errors.
-CLASS_COLOURS: tuple[Colour, ...] = ((213, 94, 0), (0, 114, 178), (0, 158, 115), (240, 228, 66), (204, 121, 167))
+# Okabe and Ito's colours, told apart with any colour vision: five for classes, three for errors. Of more than five
+# classes the others are those of a map: apart from their neighbours in the list, not all from each other in any vision.
+# fmt: off
+CLASS_COLOURS: tuple[Colour, ...] = (
+    (213, 94, 0), (0, 114, 178), (0, 158, 115), (240, 228, 66), (204, 121, 167), (170, 0, 0), (120, 120, 120),
+    (70, 70, 160), (255, 190, 150), (110, 60, 150), (90, 200, 200), (150, 200, 80), (230, 80, 140), (120, 80, 40),
+    (190, 190, 190), (0, 70, 60), (250, 150, 60), (130, 20, 80), (60, 130, 255), (90, 110, 0), (220, 200, 255),
+)
+# fmt: on
 ERROR_COLOURS: dict[str, Colour] = {
     "missed": (0, 0, 0),
     "invented": (86, 180, 233),
@@ -69,12 +76,15 @@ def paint_errors(row: Row, classes: Sequence[str]) -> Rgb:
 
 def strip(rows: Sequence[Row], classes: Sequence[str]) -> Image.Image:
     """Draw the rows below each other, panel titles on top, the colour legend at the bottom."""
-    height = rows[0].image.shape[0]
-    side = height * max(1, round(PANEL_SIDE / height))
+    pixels = rows[0].image.shape[0]
+    side = pixels * max(1, round(PANEL_SIDE / pixels))
     width = GAP + len(PANELS) * (side + GAP)
-    canvas = Image.new("RGB", (width, LINE + len(rows) * (side + LINE + GAP) + 2 * LINE + GAP), "white")
-    draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(size=14)
+    errors = ERROR_COLOURS if pixel.BACKGROUND in classes else {"wrong class": ERROR_COLOURS["wrong class"]}
+    legend = [*_lines(colours(classes), width, font), *_lines(errors, width, font)]
+    height = LINE + len(rows) * (side + LINE + GAP) + len(legend) * LINE + GAP
+    canvas = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(canvas)
     for column, title in enumerate(PANELS):
         draw.text((GAP + column * (side + GAP), 2), title, "black", font)
     top = LINE
@@ -85,8 +95,9 @@ def strip(rows: Sequence[Row], classes: Sequence[str]) -> Image.Image:
             enlarged = Image.fromarray(panel).resize((side, side), Image.Resampling.NEAREST)
             canvas.paste(enlarged, (GAP + column * (side + GAP), top + LINE))
         top += side + LINE + GAP
-    _legend(draw, colours(classes), top, font)
-    _legend(draw, ERROR_COLOURS, top + LINE, font)
+    for line in legend:
+        _draw_legend(draw, line, top, font)
+        top += LINE
     return canvas
 
 
@@ -96,9 +107,26 @@ def save(picture: Image.Image, path: Path) -> None:
     picture.save(path, optimize=True)
 
 
-def _legend(draw: ImageDraw.ImageDraw, entries: dict[str, Colour], top: int, font: Font) -> None:
+def _lines(entries: dict[str, Colour], width: int, font: Font) -> list[dict[str, Colour]]:
+    """Entries of a legend, parted into lines that fit into `width` px."""
+    lines: list[dict[str, Colour]] = [{}]
+    left = GAP
+    for name, colour in entries.items():
+        if left + _entry_width(name, font) > width and lines[-1]:
+            lines.append({})
+            left = GAP
+        lines[-1][name] = colour
+        left += _entry_width(name, font)
+    return lines
+
+
+def _draw_legend(draw: ImageDraw.ImageDraw, entries: dict[str, Colour], top: int, font: Font) -> None:
     left = GAP
     for name, colour in entries.items():
         draw.rectangle((left, top + 3, left + 14, top + 15), fill=colour, outline=(90, 90, 90))
         draw.text((left + 20, top + 1), name, "black", font)
-        left += 36 + round(draw.textlength(name, font))
+        left += _entry_width(name, font)
+
+
+def _entry_width(name: str, font: Font) -> int:
+    return 36 + round(font.getlength(name))

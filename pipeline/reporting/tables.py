@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.metrics import pixel
 from pipeline.metrics.stats import Comparison
 from pipeline.reporting.headlines import Headline
 from pipeline.reporting.published import Published
@@ -126,6 +127,31 @@ def ablations(evidence: Evidence, rows: Sequence[dict[str, Any]], scores: Sequen
     return result
 
 
+def epochs(variant: Variant, published: Published, classes: int) -> list[dict[str, Any]]:
+    """Learning curves of a variant's first run beside the published ones, a row an epoch of either.
+
+    Loss and one-vs-rest accuracy, of training and validation; None where one of the two has ended.
+    """
+    curves = variant.curves
+    first = (curves["run"] == curves["run"].iloc[0]) & (curves["seed"] == curves["seed"].iloc[0])
+    ours = curves[first].set_index("epoch")
+    result = []
+    for epoch in range(1, max(len(ours), sum(published.rows["table"].str.startswith("epoch ")) // 4) + 1):
+        row: dict[str, Any] = {"epoch": epoch}
+        for side in ("train", "validation"):
+            named = (f"epoch {epoch}", variant.encoder, variant.augmentation)
+            row[f"{side}_loss_published"] = published.value(*named, "loss", side=side)
+            row[f"{side}_accuracy_published"] = published.value(*named, "accuracy", side=side)
+            if epoch in ours.index:
+                row[f"{side}_loss"] = float(ours.loc[epoch, f"{side}_loss"])
+                accuracy = ours.loc[epoch, f"{side}_accuracy"]
+                row[f"{side}_accuracy"] = float(pixel.one_vs_rest_accuracy(accuracy, classes))
+            else:
+                row |= {f"{side}_loss": None, f"{side}_accuracy": None}
+        result.append(row)
+    return result
+
+
 def count_verdicts(tests: Sequence[Comparison]) -> dict[str, int]:
     """How often each verdict was given, those that were given only."""
     verdicts = [test.verdict for test in tests]
@@ -171,11 +197,14 @@ def intervals_table(
 
 
 def stacked(variants: Sequence[Variant], attribute: str) -> pd.DataFrame:
-    """A table of each variant (`curves`, `images` or `instances`) below each other, the variant's names in front."""
+    """A table of each variant (`curves`, `images` or `instances`) below each other, the variant's names in front.
+
+    Empty where no variant has it.
+    """
     tables = []
     for variant in variants:
         table = getattr(variant, attribute)
         if len(table):
             named = {"encoder": variant.encoder, "augmentation": variant.augmentation}
             tables.append(table.assign(**named)[[*named, *table.columns]])
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

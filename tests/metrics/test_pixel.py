@@ -88,6 +88,21 @@ def test_micro_dice_with_background_is_pixel_accuracy(truth: np.ndarray, predict
     np.testing.assert_allclose(pixel.dice_micro(total), pixel.pixel_accuracy(total))
 
 
+@given(truths, predictions)
+def test_one_vs_rest_accuracy_is_the_mean_of_every_class_against_all_others(
+    truth: np.ndarray, predicted: np.ndarray
+) -> None:
+    truth[0, 0, 0] = 1  # one pixel at least counts
+    counted = truth != 255
+    of_class = [((truth == code) == (predicted == code))[counted].mean() for code in range(len(CLASSES))]
+    found = pixel.averages(pixel.confusion(truth, predicted, len(CLASSES)), CLASSES)["accuracy_one_vs_rest"]
+    np.testing.assert_allclose(found, np.mean(of_class))
+
+
+def test_one_vs_rest_accuracy_of_21_classes_is_high_where_everything_is_wrong() -> None:
+    assert pixel.one_vs_rest_accuracy(np.array(0.0), 21) == pytest.approx(0.905, abs=5e-4)
+
+
 @given(truths)
 def test_a_perfect_prediction_scores_one(truth: np.ndarray) -> None:
     found = pixel.score(counts_of(truth, np.where(truth == 255, 0, truth)), CLASSES)
@@ -111,6 +126,7 @@ def test_scores_of_a_bad_prediction(half_right: np.ndarray) -> None:
     assert found == pytest.approx(
         {
             "pixel_accuracy": 9 / 12,
+            "accuracy_one_vs_rest": (11 + 9 + 10 + 12) / 48,
             "mean_iou": (8 / 9 + 1 / 4) / 3,
             "mean_iou_no_background": 1 / 8,
             "dice_micro": 9 / 12,

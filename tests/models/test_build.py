@@ -49,6 +49,13 @@ def test_the_width_of_the_papers_plain_unet() -> None:
     assert sum(value.numel() for value in model.parameters()) == pytest.approx(31.0e6, rel=0.01)
 
 
+def test_the_model_of_bcss_has_the_papers_parameters() -> None:
+    model = build("resnet34", 21, 16, [256, 128, 64, 32, 16], head=3)
+    assert sum(value.numel() for value in model.parameters()) == 24_439_269
+    model.get_submodule("encoder").requires_grad_(False)
+    assert sum(value.numel() for value in model.parameters() if value.requires_grad) == 3_154_597
+
+
 def test_the_plain_unet_needs_no_encoder_library() -> None:
     code = (
         "import sys; from pipeline.models import build; build('unet', 6, 8, [8] * 4)\n"
