@@ -85,8 +85,8 @@ def strip(rows: Sequence[Row], classes: Sequence[str]) -> Image.Image:
             enlarged = Image.fromarray(panel).resize((side, side), Image.Resampling.NEAREST)
             canvas.paste(enlarged, (GAP + column * (side + GAP), top + LINE))
         top += side + LINE + GAP
-    _legend(draw, colours(classes), top, font)
-    _legend(draw, ERROR_COLOURS, top + LINE, font)
+    legend(draw, colours(classes), top, font)
+    legend(draw, ERROR_COLOURS, top + LINE, font)
     return canvas
 
 
@@ -96,7 +96,8 @@ def save(picture: Image.Image, path: Path) -> None:
     picture.save(path, optimize=True)
 
 
-def _legend(draw: ImageDraw.ImageDraw, entries: dict[str, Colour], top: int, font: Font) -> None:
+def legend(draw: ImageDraw.ImageDraw, entries: dict[str, Colour], top: int, font: Font) -> None:
+    """Draw a row of colours with their names, its upper edge at `top` px."""
     left = GAP
     for name, colour in entries.items():
         draw.rectangle((left, top + 3, left + 14, top + 15), fill=colour, outline=(90, 90, 90))
