@@ -22,6 +22,9 @@ PUBLISHED_MICRONS = 0.25  # um a pixel at 40x, for which `detection.RADIUS` is g
 def compare(examples: Examples, predictions: Path, classes: Sequence[str], settings: Instances) -> pd.DataFrame:
     """Counts of every example, a row each: `binary_*`, `detection_*`, and for each nucleus class `<class>_*`.
 
+    `components_*` are the counts of all nuclei once more, with every connected piece taken for one nucleus: what
+    another method of finding them is worth shows beside it.
+
     Args:
         examples: the test tiles.
         predictions: predictions.h5 of these tiles, in their order.
@@ -46,10 +49,14 @@ def compare(examples: Examples, predictions: Path, classes: Sequence[str], setti
             pair = detection.nuclei(truth, true_classes), detection.nuclei(found, found_classes)
             detected, classified = detection.count(*pair, codes, radius)
             per_class = instance.count_classes(overlaps, true_classes, found_classes, codes)
-            row = _named("binary", instance.COLUMNS, instance.count(overlaps))
+            row = _all_nuclei("binary", overlaps)
             for position_of_class, name in enumerate(names):
                 row |= _named(name, instance.COLUMNS, per_class[position_of_class])
             row |= _named("detection", detection.DETECTION_COLUMNS, detected)
+            pieces = watershed.instances(foreground, "components", settings.minimum_size)
+            detected, _ = detection.count(pair[0], detection.nuclei(pieces, {}), [], radius)
+            row |= _all_nuclei("components", instance.overlaps(truth, pieces))
+            row |= _named("components_detection", detection.DETECTION_COLUMNS, detected)
             for position_of_class, name in enumerate(names):
                 row |= _named(f"{name}_detection", detection.CLASS_COLUMNS, classified[position_of_class])
             rows.append(row)
@@ -93,6 +100,12 @@ def score(counts: pd.DataFrame, tissues: list[str], classes: list[str]) -> dict[
             for place, name in enumerate(names)
         },
     }
+
+
+def _all_nuclei(prefix: str, overlaps: instance.Overlaps) -> dict[str, float]:
+    """Counts of an image's nuclei, whatever their class."""
+    counts = _named(prefix, instance.COLUMNS, instance.count(overlaps))
+    return counts | _named(prefix, instance.JOIN_COLUMNS, instance.joins(overlaps))
 
 
 def _named(prefix: str, columns: tuple[str, ...], values: npt.NDArray[np.float64]) -> dict[str, float]:

@@ -28,7 +28,7 @@ from pipeline.files import read_json, replacing, write_text
 from pipeline.metrics import pixel, stats
 from pipeline.params import Params, Study, read_params
 from pipeline.plan import SPLITS, plan_folder, read_plan
-from pipeline.reporting import band, figures, pictures, tables
+from pipeline.reporting import band, figures, overlays, pictures, repeats, tables
 from pipeline.reporting.headlines import HEADLINES, Headline
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render
@@ -51,11 +51,11 @@ def main() -> None:
     study = params.study(name)
     headline, published = HEADLINES[name], Published.of(name)
     variants = load_variants(name, variant_names(study, arguments.encoders or study.compare))
-    dataset = study.datasets[0]
-    source = read_json(Path("data/raw") / dataset / "SOURCE.json")
+    sources = [read_json(Path("data/raw") / dataset / "SOURCE.json") for dataset in study.datasets]
+    sample = any(source["source"] == "sample" for source in sources)
 
     evidence = Evidence(variants, study.classes, params.seed)
-    scores = evidence.figures()
+    by_run, scores = evidence.by_run(), evidence.figures()
     rows = tables.rows(variants, scores, published, headline, params.encoder if arguments.encoders else None)
     plans = {run: plan_folder(name, run, params.seed) for run in study.runs.numbers}
     best = tables.best_row(rows, headline.score)
@@ -65,9 +65,9 @@ def main() -> None:
     with replacing(REPORTS / name) as folder, replacing(REPORTS / "private" / name) as private:
         folder.mkdir()
         private.mkdir()
-        write_tables(folder, name, source["source"], variants, scores, evidence)
-        draw_figures(folder, variants, rows, study, headline, source["source"] == "sample", all_pairs)
-        public = source["source"] == "sample" or study.report.publish_pictures
+        write_tables(folder, name, "sample" if sample else sources[0]["source"], variants, scores, evidence)
+        draw_figures(folder, variants, rows, study, headline, sample, all_pairs)
+        public = study.report.publish_pictures or all(source["source"] == "sample" for source in sources)
         strips = folder if public else private
         draw_strips(strips, headline.strips, variants[best], study, plans[variants[best].runs[0]["run"]])
         page = render(
@@ -75,12 +75,14 @@ def main() -> None:
             study=study,
             params=params,
             parameters=as_yaml(params, name),
-            source=source,
-            sample=source["source"] == "sample",
+            sources=sources,
+            sample=sample,
             pictures_at=name if public else f"private/{name}",
             runs=variants[best].runs,
             tiles=count_tiles(plans),
-            native=native_size(dataset),
+            parts=count_parts(plans[study.runs.numbers[0]]),
+            native=native_size(study.datasets[0]),
+            leaks=leaks(plans),
             near_duplicates=near_duplicates(plans),
             evidence=evidence,
             rows=rows,
@@ -93,7 +95,13 @@ def main() -> None:
             count_verdicts=tables.count_verdicts,
             epochs=tables.epochs,
             best=rows[best],
-            bands=bands(name, study, variants, scores, source["sha256"]),
+            bands=bands(name, study, variants, scores, sources[0]["sha256"]),
+            spreads=repeats.spreads(by_run),
+            losses=repeats.losses(variants, rows, headline, published),
+            seed_bands=repeats.bands(variants, rows, by_run, headline.score),
+            speeds=repeats.speeds(variants),
+            published_speed=published_speed(published, headline),
+            validated=figures.validated([variant for variant in variants if not variant.is_baseline]),
             variants=list(zip(rows, variants, strict=True)),
             machine=machine(),
         )
@@ -151,7 +159,10 @@ def draw_figures(
     per_image = np.stack([image_scores(variant, study.classes)[:, 0] for variant in trained], axis=1)
     figures.ranks(named, stats.average_ranks(per_image), all_pairs, folder / "ranks.png")
     figures.learning_curves(trained, named, folder / "losses.png")
-    figures.validation_curves(trained, named, folder / "validation.png")
+    if figures.validated(trained):
+        figures.validation_curves(trained, named, folder / "validation.png")
+    if study.compare:
+        figures.speed(rows, repeats.speeds(variants), headline.score, headline.label, folder / "speed.png")
     shown = [place for place, row in enumerate(named) if row["augmentation"] in ("plain", "augmented")]
     figures.confusions(
         [trained[place] for place in shown], [named[place] for place in shown], study.classes, folder / "confusion.png"
@@ -161,7 +172,7 @@ def draw_figures(
 def draw_strips(folder: Path, strips: Sequence[str], variant: Variant, study: Study, plans: Path) -> None:
     """Draw a variant's best, worst or first test tiles, by mean IoU without background; tiles without any are left out.
 
-    They are those of the first run.
+    They are those of the first run. Where nuclei have one class, those that are merged and split are shown, too.
     """
     run, seed = variant.runs[0]["run"], variant.runs[0]["seed"]
     mine = ((variant.images["run"] == run) & (variant.images["seed"] == seed)).to_numpy()
@@ -185,6 +196,9 @@ def draw_strips(folder: Path, strips: Sequence[str], variant: Variant, study: St
                 for i in orders[title][: study.report.examples]
             ]
             pictures.save(pictures.strip(strip, study.classes), folder / f"{title}.png")
+        if study.instances and len(study.classes) == 2:
+            chosen = overlays.collect(examples, class_maps, study, study.report.examples)
+            pictures.save(overlays.sheet(chosen), folder / "overlays.png")
 
 
 def count_tiles(plans: Mapping[int, Path]) -> list[dict[str, Any]]:
@@ -203,6 +217,24 @@ def count_tiles(plans: Mapping[int, Path]) -> list[dict[str, Any]]:
             counts = {"tiles": int(tiles.get(split, 0)), "patients": int(patients.get(split, 0))}
             result.append({"run": run, "split": split} | counts | examples)
     return result
+
+
+def count_parts(folder: Path) -> list[dict[str, Any]]:
+    """Data set, side, tiles and known patients of each part of a split, from a folder of plans."""
+    plan = read_plan(folder / "split.csv")
+    return [
+        {"dataset": dataset, "split": split, "tiles": len(rows), "patients": sorted(set(rows["patient"]) - {""})}
+        for split in SPLITS
+        for dataset, rows in plan[plan["split"] == split].groupby("dataset", sort=False)
+    ]
+
+
+def published_speed(published: Published, headline: Headline) -> dict[str, float | None]:
+    """The frames per second that a paper prints of the variants which the study names."""
+    return {
+        name: published.of_variant(headline.table, printed, "fps", headline.of)
+        for name, printed in headline.names.items()
+    }
 
 
 def bands(
@@ -230,6 +262,15 @@ def near_duplicates(plans: Mapping[int, Path]) -> list[dict[str, Any]]:
     return found
 
 
+def leaks(plans: Mapping[int, Path]) -> dict[str, int]:
+    """What is on two sides of the split of any run, and how many of it; empty where nothing may be."""
+    counted: dict[str, int] = {}
+    for folder in plans.values():
+        for what, count in read_json(folder / "leaks.json").get("leaks", {}).items():
+            counted[what] = counted.get(what, 0) + count
+    return counted
+
+
 def native_size(dataset: str) -> dict[str, float]:
     """Size of the data set's tiles in pixels, and of a pixel in micrometres."""
     shard = shards(dataset)[0]
@@ -239,11 +280,9 @@ def native_size(dataset: str) -> dict[str, float]:
 def as_yaml(params: Params, study: str) -> str:
     """The parameters that the report rests on, as they stand in params.yaml."""
     raw = params.model_dump(mode="json")
-    used = {
-        "encoder": raw["encoder"],
-        "seed": raw["seed"],
-        "datasets": {name: raw["datasets"][name] for name in raw[study]["datasets"]},
-    }
+    used = {"seed": raw["seed"], "datasets": {name: raw["datasets"][name] for name in raw[study]["datasets"]}}
+    if not raw[study]["compare"]:
+        used = {"encoder": raw["encoder"]} | used
     text = StringIO()
     yaml = YAML()
     yaml.default_flow_style = None  # short lists stay on one line

@@ -67,13 +67,13 @@ def front_row(study: str, figures: pd.DataFrame) -> dict[str, Any]:
     headline, published = HEADLINES[study], Published.of(study)
     trained = figures[(figures["score"] == headline.score) & ~figures["encoder"].isin(BASELINES)]
     best = trained.sort_values("value", ascending=False, kind="stable").iloc[0]
-    name, value = published.highest(headline.table, headline.printed_score)
+    name, value = published.highest(headline.table, headline.printed_score, headline.of)
     return {
         "study": study,
         "question": headline.question,
         "sample": best["source"] == "sample",
         "label": headline.label,
-        "best": f"{published.name(best['encoder'])}, {best['augmentation']}",
+        "best": f"{headline.model(published, best['encoder'])}, {best['augmentation']}",
         "figure": best,
         "published": name,
         "published_value": value,

@@ -196,8 +196,11 @@ def _count_instances(examples: Examples, i: int, class_map: np.ndarray) -> dict[
     pairs = detection.nuclei(truth, true_classes), detection.nuclei(found, found_classes)
     all_found, of_classes = detection.count(*pairs, codes)
     by_class = instance.count_classes(overlaps, true_classes, found_classes, codes)
-    result = dict(zip([f"binary_{name}" for name in instance.COLUMNS], instance.count(overlaps), strict=True))
-    result |= zip([f"detection_{name}" for name in detection.DETECTION_COLUMNS], all_found, strict=True)
+    result: dict[str, float] = {}
+    for nuclei_are, found_are in (("binary", "detection"), ("components", "components_detection")):
+        result |= zip([f"{nuclei_are}_{name}" for name in instance.COLUMNS], instance.count(overlaps), strict=True)
+        result |= zip([f"{nuclei_are}_{name}" for name in instance.JOIN_COLUMNS], instance.joins(overlaps), strict=True)
+        result |= zip([f"{found_are}_{name}" for name in detection.DETECTION_COLUMNS], all_found, strict=True)
     for name, counts, detected in zip(CLASSES[1:], by_class, of_classes, strict=True):
         result |= zip([f"{name}_{column}" for column in instance.COLUMNS], counts, strict=True)
         result |= zip([f"{name}_detection_{column}" for column in detection.CLASS_COLUMNS], detected, strict=True)

@@ -18,6 +18,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 COLUMNS = ("tp", "fp", "fn", "sum_iou", "aji_intersection", "aji_union")  # of the counts; the last two in pixels
+JOIN_COLUMNS = ("merged", "split")  # of the counts of `joins`
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,24 @@ def count(table: Overlaps, threshold: float = 0.5) -> FloatArray:
         ],
         np.float64,
     )
+
+
+def merged_and_split(table: Overlaps) -> tuple[IntArray, IntArray]:
+    """Ids of the predictions that merge nuclei, and of the true nuclei that are split.
+
+    A prediction merges where it holds more than half of each of several true nuclei; a true nucleus is split where it
+    holds more than half of each of several predictions.
+    """
+    swallowed = 2 * table.intersections > table.truth_areas[table.rows]
+    inside = 2 * table.intersections > table.prediction_areas[table.columns]
+    merging = np.bincount(table.columns[swallowed], minlength=table.prediction_ids.size) > 1
+    split = np.bincount(table.rows[inside], minlength=table.truth_ids.size) > 1
+    return table.prediction_ids[merging], table.truth_ids[split]
+
+
+def joins(table: Overlaps) -> FloatArray:
+    """How many predictions merge and how many true nuclei are split, (2,), in the order of `JOIN_COLUMNS`."""
+    return np.array([ids.size for ids in merged_and_split(table)], np.float64)
 
 
 def count_classes(

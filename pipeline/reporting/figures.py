@@ -91,15 +91,55 @@ def ranks(rows: Sequence[dict[str, Any]], average: FloatArray, tests: Sequence[s
 def learning_curves(variants: Sequence[Variant], rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Loss by epoch, one panel a model: training dashed, validation solid, a dot at the epoch whose weights were kept.
 
-    `variants` are trained ones, `rows` their rows of `tables.rows`.
+    `variants` are trained ones, `rows` their rows of `tables.rows`. Where a study has no validation tiles there is no
+    line of theirs, and the dot is on that of training.
     """
-    lines = {"train_loss": "--", "validation_loss": "-"}
+    lines = {"train_loss": "--"} | ({"validation_loss": "-"} if validated(variants) else {})
     _curves(variants, rows, lines, path, "loss", log=True)
 
 
 def validation_curves(variants: Sequence[Variant], rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Mean IoU of the validation tiles by epoch, one panel a model."""
     _curves(variants, rows, {"validation_mean_iou": "-"}, path, "validation mean IoU", log=False)
+
+
+def validated(variants: Sequence[Variant]) -> bool:
+    """Whether the study has validation tiles, so that there are curves of theirs."""
+    return any(variant.curves["validation_loss"].notna().any() for variant in variants)
+
+
+def speed(
+    rows: Sequence[dict[str, Any]],
+    speeds: Sequence[dict[str, Any] | None],
+    score: str,
+    label: str,
+    path: Path,
+) -> None:
+    """A score of each trained variant against images per second: hollow one at a time, filled in the best batch.
+
+    `speeds` are those of `repeats.speeds`, one a row of `tables.rows`.
+    """
+    with figure(path, figsize=(8, 4.5)) as (drawing, axes):
+        axis = axes[0, 0]
+        for row, rates in zip(rows, speeds, strict=True):
+            if rates is None:
+                continue
+            found, colour = row["figures"][score], COLOURS[row["augmentation"]]
+            axis.plot([rates["best"]] * 2, [found.low, found.high], color=colour, linewidth=2, alpha=0.4)
+            axis.plot(rates["best"], found.value, "o", color=colour, markersize=8)
+            if rates["one"] is not None:
+                axis.plot([rates["one"], rates["best"]], [found.value] * 2, color=colour, linewidth=1, linestyle=":")
+                axis.plot(rates["one"], found.value, "o", color=colour, markersize=8, markerfacecolor="w")
+            name = row["model"] if row["augmentation"] == "augmented" else f"{row['model']}, {row['augmentation']}"
+            axis.annotate(name, (rates["best"], found.value), (9, 4), textcoords="offset points")
+        axis.set(xscale="log", xlabel="images per second (log scale)", ylabel=f"{label}; bars: 95 % interval")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.margins(x=0.2)
+        handles = [Line2D([], [], color=NEUTRAL, marker="o", linestyle="", markersize=8, label="best batch")]
+        handles += axis.plot([], [], "o", color=NEUTRAL, markersize=8, markerfacecolor="w", label="one at a time")
+        drawing.legend(handles=handles, loc="outside lower center", ncols=2)
 
 
 def confusions(variants: Sequence[Variant], rows: Sequence[dict[str, Any]], classes: Sequence[str], path: Path) -> None:

@@ -1,6 +1,8 @@
 """The score by which each study ranks its variants, and where its paper prints the figures that compare."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from pipeline.reporting.published import Published
 
 
 @dataclass(frozen=True)
@@ -13,11 +15,29 @@ class Headline:
     table: str  # where published.csv has the paper's figures
     printed: dict[str, str]  # score of ours -> its name there
     strips: tuple[str, ...] = ("best", "worst")  # which test tiles the report shows: best, worst, first
+    of: str = "all"  # the class whose figures these are
+    names: dict[str, str] = field(default_factory=dict)  # variant that the study names -> what its paper calls it
 
     @property
     def printed_score(self) -> str:
         """What published.csv calls the score."""
         return self.printed[self.score]
+
+    def model(self, published: Published, name: str) -> str:
+        """What a report calls an encoder or a named variant."""
+        return self.names.get(name) or published.name(name)
+
+    def value(self, published: Published, name: str, augmentation: str, score: str) -> float | None:
+        """The printed figure beside a score of ours; None where the paper has none.
+
+        The paper of a study that names its variants trained them augmented.
+        """
+        printed = self.printed[score]
+        if name not in self.names:
+            return published.value(self.table, name, augmentation, printed, self.of)
+        if augmentation != "augmented":
+            return None
+        return published.of_variant(self.table, self.names[name], printed, self.of)
 
 
 HEADLINES = {
@@ -27,6 +47,30 @@ HEADLINES = {
         "mean IoU",
         "Table 3",
         {"mean_iou": "mean_iou", "dice_micro": "dice"},
+    ),
+    "tnbc": Headline(
+        "which U-Net finds the nuclei of triple-negative breast cancer, and how fast",
+        "jaccard_of_images",
+        "Jaccard",
+        "Table III",
+        {f"{name}_of_images": name for name in ("jaccard", "f1", "recall", "precision", "accuracy")},
+        of="nucleus",
+        names={
+            "unet": "U-Net",
+            "unet-bn": "Modified U-Net",
+            "resnet50-random": "ResNet-50",
+            "resnet101-random": "ResNet-101",
+            "resnext50-random": "ResNext50-32-4d",
+            "resnext101-random": "ResNext101-32-8d",
+            "densenet121-random": "DenseNet-121",
+            "densenet201-random": "DenseNet-201",
+            "resnet50-imagenet": "Pre-trained ResNet-50",
+            "resnet101-imagenet": "Pre-trained ResNet-101",
+            "resnext50-imagenet": "Pre-trained ResNext50-32-4d",
+            "resnext101-imagenet": "Pre-trained ResNext101-32-8d",
+            "densenet121-imagenet": "Pre-trained DenseNet-121",
+            "densenet201-imagenet": "Pre-trained DenseNet-201",
+        },
     ),
     "bcss": Headline(
         "which tissue lies where in a tumour",

@@ -81,8 +81,8 @@ def strip(rows: Sequence[Row], classes: Sequence[str]) -> Image.Image:
     width = GAP + len(PANELS) * (side + GAP)
     font = ImageFont.load_default(size=14)
     errors = ERROR_COLOURS if pixel.BACKGROUND in classes else {"wrong class": ERROR_COLOURS["wrong class"]}
-    legend = [*_lines(colours(classes), width, font), *_lines(errors, width, font)]
-    height = LINE + len(rows) * (side + LINE + GAP) + len(legend) * LINE + GAP
+    lines = [*_lines(colours(classes), width, font), *_lines(errors, width, font)]
+    height = LINE + len(rows) * (side + LINE + GAP) + len(lines) * LINE + GAP
     canvas = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(canvas)
     for column, title in enumerate(PANELS):
@@ -95,8 +95,8 @@ def strip(rows: Sequence[Row], classes: Sequence[str]) -> Image.Image:
             enlarged = Image.fromarray(panel).resize((side, side), Image.Resampling.NEAREST)
             canvas.paste(enlarged, (GAP + column * (side + GAP), top + LINE))
         top += side + LINE + GAP
-    for line in legend:
-        _draw_legend(draw, line, top, font)
+    for line in lines:
+        legend(draw, line, top, font)
         top += LINE
     return canvas
 
@@ -120,7 +120,8 @@ def _lines(entries: dict[str, Colour], width: int, font: Font) -> list[dict[str,
     return lines
 
 
-def _draw_legend(draw: ImageDraw.ImageDraw, entries: dict[str, Colour], top: int, font: Font) -> None:
+def legend(draw: ImageDraw.ImageDraw, entries: dict[str, Colour], top: int, font: Font) -> None:
+    """Draw a row of colours with their names, its upper edge at `top` px."""
     left = GAP
     for name, colour in entries.items():
         draw.rectangle((left, top + 3, left + 14, top + 15), fill=colour, outline=(90, 90, 90))

@@ -42,9 +42,13 @@ class Published:
         wanted = {"table": table, "encoder": encoder, "augmented": augmented, "metric": metric, "cls": of}
         return self._only(wanted | ({} if side is None else {"split": side}))
 
-    def highest(self, table: str, metric: str) -> tuple[str, float]:
-        """The variant with the highest figure of a table over all classes, and the figure."""
-        rows = self.rows[(self.rows["table"] == table) & (self.rows["metric"] == metric) & (self.rows["cls"] == "all")]
+    def of_variant(self, table: str, variant: str | None, metric: str, of: str, split: str = "test") -> float | None:
+        """One printed figure of the variant that the paper calls so, or None where the paper has none."""
+        return self._only({"table": table, "variant": variant or "", "metric": metric, "cls": of, "split": split})
+
+    def highest(self, table: str, metric: str, of: str = "all") -> tuple[str, float]:
+        """The variant with the highest figure of a table over all classes (or of one), and the figure."""
+        rows = self.rows[(self.rows["table"] == table) & (self.rows["metric"] == metric) & (self.rows["cls"] == of)]
         best = rows.sort_values("value", ascending=False, kind="stable").iloc[0]
         return str(best["variant"]), float(best["value"])
 

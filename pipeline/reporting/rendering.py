@@ -11,6 +11,17 @@ NO_BREAK = "\u00a0"  # a space that keeps an interval on one line of a narrow ce
 TEMPLATES = Path(__file__).with_name("templates")
 
 
+class Range(Protocol):
+    """A median with the lowest and the highest value, such as repeats.Spread."""
+
+    @property
+    def median(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
 class Estimate(Protocol):
     """A number with its interval, such as scoring.Figure, which may have an `sd`, or stats.Interval."""
 
@@ -38,6 +49,7 @@ def render(template: str, **values: Any) -> str:
         "count": count,
         "figure": figure,
         "change": change,
+        "spread": spread,
         "p": p_text,
     }
     return environment.get_template(template).render(**values)
@@ -65,6 +77,12 @@ def figure(value: Estimate) -> str:
     if sd is not None and isfinite(sd):
         text += f"{NO_BREAK}±{NO_BREAK}{sd:.3f}"
     return text + _ends(value.low, value.high, score)
+
+
+def spread(value: Range, digits: int = 3) -> str:
+    """A median and its range: 0.662 (0.640 to 0.671)."""
+    ends = f" ({score(value.low, digits)} to {score(value.high, digits)})" if value.high > value.low else ""
+    return (score(value.median, digits) + ends).replace(" ", NO_BREAK)
 
 
 def change(value: Estimate) -> str:

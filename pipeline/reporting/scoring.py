@@ -21,6 +21,8 @@ PAIRED = 10_000  # for the tests of a table: the smallest p that they can find, 
 RANKED = 50_000  # for the tests of all pairs, which are many
 MEANS_OVER_CLASSES = ("mean_iou", "mean_iou_no_background", "dice_macro", "dice_macro_no_background")
 CLASS_SCORES = ("iou", "precision", "recall", "f1")
+ONE_CLASS = ("jaccard", "f1", "recall", "precision", "accuracy")  # of an image, where there is one class to find
+NUCLEI = (*instance.COLUMNS, *instance.JOIN_COLUMNS)
 Figures = dict[str, FloatArray]
 
 
@@ -47,23 +49,32 @@ def pixel_figures(sums: Any, classes: Sequence[str]) -> Figures:
 def mean_figures(sums: FloatArray, classes: Sequence[str]) -> Figures:
     """Scores that are means of images' scores, from sums (..., tissues, scores, 2); see `Evidence`."""
     images, tissues = stats.mean_score(sums.sum(axis=-3)), nan_mean(stats.mean_score(sums), axis=-2)
-    figures = {"mean_iou_of_images": images[..., 0]}
-    if images.shape[-1] == 1:
+    of_pixels = ["mean_iou", *(ONE_CLASS if len(classes) == 2 else ())]
+    figures = {f"{name}_of_images": images[..., position] for position, name in enumerate(of_pixels)}
+    if images.shape[-1] == len(of_pixels):
         return figures
-    for position, name in enumerate(["bpq", "mpq", *(f"pq_{name}" for name in classes[1:])], start=1):
+    of_nuclei = ["bpq", "mpq", *(f"pq_{name}" for name in classes[1:])]
+    for position, name in enumerate(of_nuclei, start=len(of_pixels)):
         figures |= {f"{name}_images": images[..., position], f"{name}_tissues": tissues[..., position]}
     return figures
 
 
-def aji_figure(sums: FloatArray, classes: Sequence[str]) -> Figures:
-    """Aggregated Jaccard index of summed counts of nuclei (..., 6), whatever their class."""
-    return {"aji": instance.aggregated_jaccard(sums)}
+def nuclei_figures(sums: FloatArray, classes: Sequence[str]) -> Figures:
+    """Scores of all test images' nuclei together, whatever their class, from sums (..., 2, 11).
 
-
-def detection_figures(sums: FloatArray, classes: Sequence[str]) -> Figures:
-    """Precision, recall and F1 of found nuclei, from sums (..., 3)."""
-    scores = detection.detection_scores(sums)
-    return {f"detection_{name}": values for name, values in scores._asdict().items()}
+    First those of the nuclei as the study finds them, then `components_*`, of every connected piece taken for a
+    nucleus, then `parting_*`, the first minus the second.
+    """
+    quality = instance.panoptic_quality(sums)
+    found = {"aji": instance.aggregated_jaccard(sums), "pq": quality.pq, "sq": quality.sq, "dq": quality.dq}
+    found |= {name: sums[..., NUCLEI.index(name)] for name in instance.JOIN_COLUMNS}
+    scores = detection.detection_scores(sums[..., len(NUCLEI) :])
+    found |= {f"detection_{name}": values for name, values in scores._asdict().items()}
+    return (
+        {name: values[..., 0] for name, values in found.items()}
+        | {f"components_{name}": values[..., 1] for name, values in found.items()}
+        | {f"parting_{name}": values[..., 0] - values[..., 1] for name, values in found.items()}
+    )
 
 
 def class_detection_figures(sums: FloatArray, classes: Sequence[str]) -> Figures:
@@ -79,24 +90,27 @@ def class_detection_figures(sums: FloatArray, classes: Sequence[str]) -> Figures
 KINDS: dict[str, Callable[[Any, Sequence[str]], Figures]] = {
     "pixels": pixel_figures,
     "means": mean_figures,
-    "nuclei": aji_figure,
-    "detection": detection_figures,
+    "nuclei": nuclei_figures,
     "class_detection": class_detection_figures,
 }
 
 
 def image_scores(variant: Variant, classes: Sequence[str]) -> FloatArray:
-    """Scores of each row of a variant, (N, 3 + C - 1): mean IoU, bPQ, mPQ, PQ of each nucleus class.
+    """Scores of each row of a variant, (N, S): mean IoU, `ONE_CLASS`, bPQ, mPQ, PQ of each nucleus class.
 
-    Mean IoU alone, (N, 1), where the study has no instances.
+    Those of `ONE_CLASS` where there is one class beside the background, the last three where the study has instances.
     """
-    mean_iou = pixel.mean(pixel.iou(variant.counts))
+    counts = variant.counts
+    of_pixels = [pixel.mean(pixel.iou(counts))]
+    if len(classes) == 2:
+        of_class = (score(counts)[:, 1] for score in (pixel.iou, pixel.f1, pixel.recall, pixel.precision))
+        of_pixels += [*of_class, pixel.pixel_accuracy(counts)]
     if variant.instances.empty:
-        return np.asarray(mean_iou[:, None], np.float64)
+        return np.stack(of_pixels, axis=1)
     per_class = np.stack([_columns(variant, name, instance.COLUMNS) for name in classes[1:]], axis=1)
     class_pq = instance.pannuke_pq(per_class)
     binary_pq = instance.pannuke_pq(_columns(variant, "binary", instance.COLUMNS))
-    return np.column_stack([mean_iou, binary_pq, nan_mean(class_pq, axis=1), class_pq])
+    return np.column_stack([*of_pixels, binary_pq, nan_mean(class_pq, axis=1), class_pq])
 
 
 def count_nuclei(variant: Variant, classes: Sequence[str]) -> dict[str, int]:
@@ -141,8 +155,15 @@ class Evidence:
             return kinds
         names = self.classes[1:]
         return kinds | {
-            "nuclei": _columns(variant, "binary", instance.COLUMNS),
-            "detection": _columns(variant, "detection", detection.DETECTION_COLUMNS),
+            "nuclei": np.stack(
+                [
+                    np.hstack(
+                        [_columns(variant, nuclei, NUCLEI), _columns(variant, found, detection.DETECTION_COLUMNS)]
+                    )
+                    for nuclei, found in (("binary", "detection"), ("components", "components_detection"))
+                ],
+                axis=1,
+            ),
             "class_detection": np.stack(
                 [_columns(variant, f"{name}_detection", detection.CLASS_COLUMNS) for name in names], axis=1
             ),

@@ -14,16 +14,6 @@ from pipeline.reporting.results import Variant
 from pipeline.reporting.scoring import Evidence, Figure
 from pipeline.variants import BASELINES
 
-AVERAGES = (
-    "pixel_accuracy",
-    "mean_iou",
-    "mean_iou_no_background",
-    "dice_micro",
-    "dice_micro_no_background",
-    "dice_macro",
-    "dice_macro_no_background",
-    "mean_iou_of_images",
-)
 CLASSIFICATION = "Table 4"  # of the pannuke paper
 BARS = "breast, per image, three runs"  # published instance scores that have no encoder of this study
 CHANGES = ("augmented", "balanced")  # what an ablation sets against `plain`
@@ -49,7 +39,7 @@ def rows(
     for variant, found in zip(variants, figures, strict=True):
         row: dict[str, Any] = {
             "encoder": variant.encoder,
-            "model": BASELINES.get(variant.encoder) or published.name(variant.encoder),
+            "model": BASELINES.get(variant.encoder) or headline.model(published, variant.encoder),
             "augmentation": variant.augmentation,
             "marked": variant.encoder == encoder,
             "baseline": variant.is_baseline,
@@ -57,8 +47,8 @@ def rows(
             "published": {},
             "difference": {},
         }
-        for name, printed in headline.printed.items():
-            value = published.value(headline.table, variant.encoder, variant.augmentation, printed)
+        for name in headline.printed:
+            value = headline.value(published, variant.encoder, variant.augmentation, name)
             row["published"][name] = value
             row["difference"][name] = difference(found[name].value, value)
         result.append(row)

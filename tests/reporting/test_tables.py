@@ -25,9 +25,10 @@ def variant(encoder: str, augmentation: str, right: int) -> Variant:
     named = named.assign(index=range(IMAGES), patient="", slide="", group="Breast")
     images = pd.concat([named, pd.DataFrame(counts.reshape(IMAGES, 9), columns=pixel.columns(3))], axis=1)
     nuclei = {}
-    for name in ("binary", *CLASSES[1:]):
-        nuclei |= {f"{name}_{column}": 1.0 for column in instance.COLUMNS}
-    nuclei |= {f"detection_{column}": 1.0 for column in detection.DETECTION_COLUMNS}
+    for name in ("binary", "components", *CLASSES[1:]):
+        nuclei |= {f"{name}_{column}": 1.0 for column in (*instance.COLUMNS, *instance.JOIN_COLUMNS)}
+    for name in ("detection", "components_detection"):
+        nuclei |= {f"{name}_{column}": 1.0 for column in detection.DETECTION_COLUMNS}
     for name in CLASSES[1:]:
         nuclei |= {f"{name}_detection_{column}": 1.0 for column in detection.CLASS_COLUMNS}
     nuclei |= {"neoplastic_tp": 3.0, "dead_tp": 0.0}
