@@ -136,9 +136,10 @@ def speed(
         axis.xaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.margins(x=0.2)
-        handles = [Line2D([], [], color=NEUTRAL, marker="o", linestyle="", markersize=8, label="best batch")]
-        hollow = {"marker": "o", "linestyle": "", "markersize": 8, "markerfacecolor": "w"}
-        handles.append(Line2D([], [], color=NEUTRAL, label="one at a time", **hollow))
+        handles = [
+            Line2D([], [], color=NEUTRAL, marker="o", linestyle="", markerfacecolor=inside, label=label)
+            for inside, label in ((NEUTRAL, "best batch"), ("w", "one at a time"))
+        ]
         drawing.legend(handles=handles, loc="outside lower center", ncols=2)
 
 

@@ -157,7 +157,9 @@ class Evidence:
         return kinds | {
             "nuclei": np.stack(
                 [
-                    np.hstack([_columns(variant, nuclei, NUCLEI), _columns(variant, found, detection.DETECTION_COLUMNS)])
+                    np.hstack(
+                        [_columns(variant, nuclei, NUCLEI), _columns(variant, found, detection.DETECTION_COLUMNS)]
+                    )
                     for nuclei, found in (("binary", "detection"), ("components", "components_detection"))
                 ],
                 axis=1,
