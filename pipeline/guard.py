@@ -6,8 +6,8 @@ In:  split.csv and the tile store. Out: leaks.json, only if nothing leaks: tiles
 No plan to train on is made before this has passed. Refused are a patient, slide or source tile on two sides (see
 `pipeline.plan.check_plan`), and two tiles on two sides that have the same pixels, whatever they are called.
 
-`split.by: tile` asks for a split that leaks, as some papers have it. Then what leaks is not refused but listed in
-leaks.json, under `leaks`, for the report to say.
+`split.by: tile` and `image` ask for a split that leaks, as some papers have it. Then what leaks is not refused but
+listed in leaks.json, under `leaks`, for the report to say.
 """
 
 import argparse
@@ -36,12 +36,12 @@ def main() -> None:
     parser.add_argument("run", type=int)
     arguments = parser.parse_args()
     params = read_params()
-    leaky = params.study(arguments.study).split.leaky
+    split = params.study(arguments.study).split
     folder = plan_folder(arguments.study, arguments.run, params.seed)
     plan = read_plan(folder / "split.csv")
-    check_plan(plan, leaky)
+    check_plan(plan, split.leaky)
     near, same = compare_pixels(plan)
-    if same and not leaky:
+    if same and not split.leaky:
         first, second = (f"{tile_name(plan, row)} on the side {plan['split'][row]}" for row in same[0])
         raise Problem(
             f"the plan puts {first} and {second}, and both have the same pixels; remove one of them from the data, or"
@@ -50,11 +50,11 @@ def main() -> None:
     counts = plan["split"].value_counts()
     tiles = {side: int(counts.get(side, 0)) for side in SPLITS}
     leaks = {what: len(names) for what, names in parted(plan).items()} | {"identical tiles": len(same)}
-    told = {"leaks": leaks} if leaky else {}
+    told = {"leaks": leaks} if split.leaky else {}
     write_json(folder / "leaks.json", {"tiles": tiles, "distance": DISTANCE, "near_duplicates": near, **told})
-    if leaky:
+    if split.leaky:
         listed = ", ".join(f"{what} {count:,}" for what, count in leaks.items())
-        print(f"split.by is tile, so this split leaks, as asked for. On two sides: {listed}.")
+        print(f"split.by is {split.by}, so this split leaks, as asked for. On two sides: {listed}.")
     else:
         print(f"Nothing leaks; {len(near)} pairs of tiles on two sides look nearly alike.")
 

@@ -92,7 +92,7 @@ class Sample(Block):
 
 
 class Split(Block):
-    by: Literal["official", "random", "group", "tile", "stratified"]
+    by: Literal["official", "random", "group", "tile", "image", "stratified"]
     fractions: list[Fraction] = Field(min_length=3, max_length=3)
 
     @model_validator(mode="after")
@@ -104,7 +104,7 @@ class Split(Block):
     @property
     def leaky(self) -> bool:
         """Whether patients and slides may be on two sides of the split, because the paper has it so."""
-        return self.by == "tile"
+        return self.by in ("tile", "image")
 
 
 class Runs(Block):

@@ -197,8 +197,8 @@ def draw_strips(folder: Path, strips: Sequence[str], variant: Variant, study: St
             ]
             pictures.save(pictures.strip(strip, study.classes), folder / f"{title}.png")
         if study.instances and len(study.classes) == 2:
-            chosen = overlays.collect(examples, class_maps, study, study.report.examples)
-            pictures.save(overlays.sheet(chosen), folder / "overlays.png")
+            joined = overlays.collect(examples, class_maps, study, study.report.examples)
+            pictures.save(overlays.sheet(joined), folder / "overlays.png")
 
 
 def count_tiles(plans: Mapping[int, Path]) -> list[dict[str, Any]]:

@@ -69,23 +69,41 @@ def list_tiles(dataset: str, study: Study) -> pd.DataFrame:
 
 
 def split_official(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
-    """By the folds, or groups of tiles, that the data set's authors published, in rotation `run`."""
-    sides = {dataset: datasets.load(dataset).OFFICIAL_SPLITS[run] for dataset in study.datasets}
+    """By the folds, or groups of tiles, that the data set's authors published, in rotation `run`.
+
+    What a split with `SPLIT_IS_PARTIAL` does not name is left out of the study.
+    """
+    modules = {dataset: datasets.load(dataset) for dataset in study.datasets}
     found = []
     for dataset, shard, group in tiles[["dataset", "shard", "group"]].itertuples(index=False):
-        side = sides[dataset].get(shard, sides[dataset].get(group))
-        if side is None:
+        sides = modules[dataset].OFFICIAL_SPLITS[run]
+        side = sides.get(shard, sides.get(group))
+        if side is None and not getattr(modules[dataset], "SPLIT_IS_PARTIAL", False):
             raise Problem(
                 f"the official split of {dataset} does not name {shard}; leave it out of the data, or set split.by to"
                 " group in params.yaml."
             )
         found.append(side)
-    return tiles.assign(split=found)
+    plan = tiles.assign(split=found)
+    return plan[plan["split"].notna()]
 
 
 def split_random(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
     """Each tile by itself. Tiles of a slide land on both sides, which is refused unless asked for by `tile`."""
     return _assign(tiles, tiles.index.to_series().astype(str), study.split.fractions, run, seed)
+
+
+def split_image(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
+    """The official split, but the tiles of data sets with an official test part are dealt out each by itself.
+
+    As the paper of tnbc has it: MoNuSeg trains, half of TNBC's images train, the other half test. Patients land on
+    both sides.
+    """
+    plan = split_official(tiles, study, run, seed)
+    dealt = plan["dataset"].isin(plan.loc[plan["split"] == "test", "dataset"])
+    return plan.assign(
+        split=split_random(plan[dealt], study, run, seed)["split"].reindex(plan.index).fillna(plan["split"])
+    )
 
 
 def split_group(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
@@ -141,6 +159,7 @@ SPLITTERS: dict[str, Callable[[pd.DataFrame, Study, int, int], pd.DataFrame]] = 
     "official": split_official,
     "random": split_random,
     "tile": split_random,
+    "image": split_image,
     "group": split_group,
     "stratified": split_stratified,
 }

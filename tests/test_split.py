@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.datasets import monuseg
 from pipeline.errors import Problem
 from pipeline.params import Split, Study, read_params
-from pipeline.plan import check_plan
-from pipeline.split import list_tiles, split_group, split_official, split_random, split_stratified
+from pipeline.plan import check_plan, parted
+from pipeline.split import list_tiles, split_group, split_image, split_official, split_random, split_stratified
 from pipeline.tiles import ShardInfo, ShardWriter, Tile
 from tests.test_plan import make_plan
 
 STUDY = read_params(Path(__file__).parents[1] / "params.yaml").pannuke
+NUCLEI = read_params(Path(__file__).parents[1] / "params.yaml").tnbc
 Splitter = Callable[[pd.DataFrame, Study, int, int], pd.DataFrame]
 
 
@@ -65,6 +67,39 @@ def test_the_official_split_of_slides_is_their_tiles_group() -> None:
     assert split_official(tiles, study, 1, seed=0)["split"].tolist() == groups
     with pytest.raises(Problem, match="official split of bracs does not name BRACS_2"):
         split_official(tiles.assign(group=["train", "", "test"]), study, 1, seed=0)
+
+
+def nuclei_tiles() -> pd.DataFrame:
+    """Four images of each patient of TNBC, two of MoNuSeg's 30 and one that came later."""
+    patients = [f"{number:02}" for number in range(1, 12) for _ in range(4)]
+    slides = [*sorted(monuseg.ORGAN_OF)[:2], "TCGA-ZZ-0000-01Z-00-DX1"]
+    return make_plan(
+        len(patients) + 3,
+        dataset=["tnbc"] * len(patients) + ["monuseg"] * 3,
+        shard=[f"patient{number}" for number in patients] + slides,
+        index=[i % 4 for i in range(len(patients))] + [0, 0, 0],
+        patient=patients + [name[:12] for name in slides],
+        slide=[""] * len(patients) + slides,
+        group="",
+    )
+
+
+def test_monuseg_trains_and_its_later_images_are_left_out() -> None:
+    plan = split_official(nuclei_tiles(), NUCLEI, 1, seed=0)
+    check_plan(plan)
+    assert len(plan) == 46 and "TCGA-ZZ-0000" not in set(plan["patient"])
+    assert set(plan.loc[plan["dataset"] == "monuseg", "split"]) == {"train"}
+    assert set(plan.loc[plan["split"] == "test", "patient"]) == {"02", "03", "05", "06", "07", "08", "11"}
+
+
+@given(st.integers(0, 1000))
+def test_a_split_by_image_deals_out_tnbc_and_parts_its_patients(seed: int) -> None:
+    plan = split_image(nuclei_tiles(), NUCLEI, 1, seed)
+    assert set(plan.loc[plan["dataset"] == "monuseg", "split"]) == {"train"}
+    images = plan[plan["dataset"] == "tnbc"]
+    assert images["split"].value_counts().to_dict() == {"train": 22, "test": 22}
+    check_plan(plan, leaky=True)
+    assert parted(plan)["patient"]
 
 
 @given(st.integers(10, 200), st.integers(0, 1000))

@@ -6,6 +6,8 @@ A module is cheap to import and has
     CLASSES: tuple[str, ...]                    class names by class code
     TISSUES: tuple[str, ...]                    what the group of a tile can be
     OFFICIAL_SPLITS: dict[int, dict[str, str]]  run -> shard, or group of a tile -> side of the split
+    SPLIT_IS_PARTIAL: bool                      True where the official split leaves out what it does not name (else
+                                                that is refused); may be missing
     MICRONS_PER_PIXEL, MAGNIFICATION: float
     FILES: tuple[RemoteFile, ...]               what `source: official` downloads; none where a program cannot
     SLIDES: set[str]                            suffixes of whole slides, where it is made of them; `find` then also

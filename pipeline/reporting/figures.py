@@ -137,8 +137,10 @@ def speed(
         axis.xaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.margins(x=0.2)
-        handles = [Line2D([], [], color=NEUTRAL, marker="o", linestyle="", markersize=8, label="best batch")]
-        handles += axis.plot([], [], "o", color=NEUTRAL, markersize=8, markerfacecolor="w", label="one at a time")
+        handles = [
+            Line2D([], [], color=NEUTRAL, marker="o", linestyle="", markerfacecolor=inside, label=label)
+            for inside, label in ((NEUTRAL, "best batch"), ("w", "one at a time"))
+        ]
         drawing.legend(handles=handles, loc="outside lower center", ncols=2)
 
 

@@ -65,8 +65,8 @@ def bands(
     result = []
     for variant, row, values in zip(variants, rows, scores[score], strict=True):
         if not row["baseline"] and len({run["seed"] for run in variant.runs}) >= LEAST:
-            found: Band = measure(score, values.tolist())
-            result.append(row | {"values": values.tolist(), "band": found})
+            band: Band = measure(score, values.tolist())
+            result.append(row | {"values": values.tolist(), "range": float(np.ptp(values)), "band": band})
     return result
 
 

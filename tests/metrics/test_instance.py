@@ -241,6 +241,42 @@ def test_pannuke_scores_on_real_tiles(real_pairs: list) -> None:
     check_pannuke(real_pairs, ["Breast", "Colon", "Breast", "Skin", "Colon", "Skin", "Breast"])
 
 
+def slow_joins(truth: Map, prediction: Map) -> tuple[int, int]:
+    """Predictions with more than half of several true nuclei, and true nuclei with that of several predictions."""
+
+    def holding(one: Map, other: Map) -> int:
+        inside = {
+            number: [
+                m
+                for m in set(other.ravel().tolist()) - {0}
+                if 2 * (one[other == m] == number).sum() > (other == m).sum()
+            ]
+            for number in set(one.ravel().tolist()) - {0}
+        }
+        return sum(len(held) > 1 for held in inside.values())
+
+    return holding(prediction, truth), holding(truth, prediction)
+
+
+@given(random_maps)
+def test_merged_and_split_nuclei_of_random_maps(maps: tuple[Map, Map]) -> None:
+    assert tuple(instance.joins(instance.overlaps(*maps))) == slow_joins(*maps)
+
+
+def test_merged_and_split_nuclei_of_drawn_maps(drawn_pairs: list) -> None:
+    for pair in drawn_pairs:
+        assert tuple(instance.joins(instance.overlaps(pair.truth, pair.prediction))) == slow_joins(
+            pair.truth, pair.prediction
+        )
+
+
+def test_merged_and_split_nuclei_are_named() -> None:
+    truth = np.array([[1, 1, 2, 2, 0, 7, 7, 7, 7]])
+    prediction = np.array([[3, 3, 3, 3, 0, 4, 4, 5, 5]])
+    merging, split = instance.merged_and_split(instance.overlaps(truth, prediction))
+    assert (merging.tolist(), split.tolist()) == ([3], [7])
+
+
 def test_counts_of_images_add_up(drawn_pairs: list) -> None:
     side = max(pair.truth.shape[0] for pair in drawn_pairs)
     shift = 10_000_000  # so that ids stay apart when the images are put side by side

@@ -1,8 +1,12 @@
 """The papers' figures as reports look them up."""
 
+from pathlib import Path
+
 import pytest
 
+from pipeline.params import read_params
 from pipeline.reporting import tables
+from pipeline.reporting.headlines import HEADLINES
 from pipeline.reporting.published import Published
 
 
@@ -50,3 +54,28 @@ def test_published_bars_of_nuclei_stand_in_a_table_of_their_own(paper: Published
 
 def test_the_paper_has_no_balanced_variant(paper: Published) -> None:
     assert paper.value("Table 3", "unet", "balanced", "mean_iou") is None
+
+
+def test_every_variant_of_tnbc_has_its_row_of_the_paper() -> None:
+    study = read_params(Path(__file__).parents[2] / "params.yaml").tnbc
+    headline, paper = HEADLINES["tnbc"], Published.of("tnbc")
+    assert list(headline.names) == list(study.variants)
+    printed = set(paper.rows.loc[paper.rows["table"] == "Table III", "variant"])
+    assert set(headline.names.values()) - printed == {"U-Net"}  # named and without figures
+    assert printed <= set(headline.names.values())
+    for name, called in headline.names.items():
+        encoder, changed = study.of(name)
+        rows = paper.rows[paper.rows["variant"] == called]
+        weights = {"imagenet": "imagenet", "random": "no"}[changed.model.weights]
+        assert set(rows["encoder"]) <= {encoder} and set(rows["pretrained"]) <= {weights}
+
+
+def test_the_paper_of_tnbc_trained_augmented_variants_alone() -> None:
+    headline, paper = HEADLINES["tnbc"], Published.of("tnbc")
+    assert headline.value(paper, "densenet121-imagenet", "augmented", "jaccard_of_images") == 0.669
+    assert headline.value(paper, "densenet121-imagenet", "plain", "jaccard_of_images") is None
+    assert headline.value(paper, "unet", "augmented", "jaccard_of_images") is None
+    assert headline.value(paper, "background", "plain", "f1_of_images") is None
+    assert headline.model(paper, "unet-bn") == "Modified U-Net"
+    assert paper.highest("Table III", "jaccard", "nucleus") == ("Pre-trained DenseNet-121", 0.669)
+    assert paper.of_variant("Table II", "Modified U-Net", "loss", "nucleus", "validation") == 0.486

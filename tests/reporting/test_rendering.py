@@ -5,6 +5,7 @@ from jinja2 import UndefinedError
 
 from pipeline.metrics.stats import Interval
 from pipeline.reporting import rendering
+from pipeline.reporting.repeats import Spread
 from pipeline.reporting.scoring import Figure
 
 
@@ -25,6 +26,8 @@ from pipeline.reporting.scoring import Figure
         (rendering.figure(Figure(0.4821, 0.47, 0.49, 0.01)), "0.482_±_0.010 [0.470,_0.490]"),
         (rendering.figure(Interval(0.5, float("nan"), float("nan"), 1)), "0.500"),
         (rendering.change(Interval(-0.1939, -0.2412, 0.0011, 48)), "−0.194 [−0.24,_+0.00]"),
+        (rendering.spread(Spread(0.662, 0.64, 0.671)), "0.662_(0.640_to_0.671)"),
+        (rendering.spread(Spread(0.662, 0.662, 0.662), 2), "0.66"),
         (rendering.p_text(0.0142), "0.014"),
         (rendering.p_text(0.00014), "< 0.001"),
     ],

@@ -51,6 +51,42 @@ def test_figures_are_those_of_the_metrics(variants: list[Variant]) -> None:
             assert found["detection_f1_epithelial"][place, position] == pytest.approx(scores.f1, nan_ok=True)
 
 
+def test_scores_of_images_where_there_is_one_class_to_find(variants: list[Variant]) -> None:
+    """Against scikit-learn, image by image; an image without a nucleus in truth and prediction is left out."""
+    from sklearn.metrics import accuracy_score, f1_score, jaccard_score, precision_score, recall_score
+
+    counts = np.array([[[20, 4], [6, 10]], [[30, 0], [5, 5]], [[40, 0], [0, 0]]])
+    images = variants[0].images.iloc[:3].assign(**dict(zip(pixel.columns(2), counts.reshape(3, 4).T, strict=True)))
+    images = images[[*variants[0].images.columns[:8], *pixel.columns(2)]]
+    one = Variant(**{**variants[0].__dict__, "images": images, "instances": pd.DataFrame()})
+    found = Evidence([one], ["background", "nucleus"], 0).by_run()
+    names = {"jaccard": jaccard_score, "f1": f1_score, "recall": recall_score, "precision": precision_score}
+    for name, score in names.items():
+        expected = [score([0, 0, 1, 1], [0, 1, 0, 1], sample_weight=image.ravel()) for image in counts[:2]]
+        assert found[f"{name}_of_images"][0, 0] == pytest.approx(np.mean(expected))
+    right = [accuracy_score([0, 0, 1, 1], [0, 1, 0, 1], sample_weight=image.ravel()) for image in counts]
+    assert found["accuracy_of_images"][0, 0] == pytest.approx(np.mean(right))
+
+
+def test_what_parting_is_worth_is_the_difference_of_both_counts(variants: list[Variant]) -> None:
+    variant = variants[1]
+    halved = {f"components_{name}": variant.instances[f"binary_{name}"] for name in instance.COLUMNS}
+    halved |= {"components_sum_iou": halved["components_sum_iou"] / 2}
+    changed = Variant(**{**variant.__dict__, "instances": variant.instances.assign(**halved)})
+    (figures,) = Evidence([changed], CLASSES, 0).figures()
+    assert figures["components_pq"].value == pytest.approx(figures["pq"].value / 2)
+    assert figures["parting_pq"].value == pytest.approx(figures["pq"].value / 2)
+    assert figures["pq"].value == pytest.approx(np.mean([quality(changed, run) for run in changed.runs]))
+    assert figures["parting_pq"].low <= figures["parting_pq"].value <= figures["parting_pq"].high
+    assert figures["parting_aji"].value == 0
+
+
+def quality(variant: Variant, run: dict) -> float:
+    """Panoptic quality of all nuclei of a run together."""
+    tp, fp, fn, iou, *_ = columns(variant, run["run"], "binary", instance.COLUMNS).sum(axis=0)
+    return float(iou / tp * tp / (tp + fp / 2 + fn / 2))
+
+
 def test_a_figure_is_the_mean_over_the_runs_and_lies_in_its_interval(variants: list[Variant]) -> None:
     evidence = Evidence(variants, CLASSES, 0)
     scores, figures = evidence.by_run(), evidence.figures()
