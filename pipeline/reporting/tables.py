@@ -196,5 +196,5 @@ def stacked(variants: Sequence[Variant], attribute: str) -> pd.DataFrame:
         table = getattr(variant, attribute)
         if len(table):
             named = {"encoder": variant.encoder, "augmentation": variant.augmentation}
-            tables.append(table.assign(**named)[[*named, *table.columns]])
+            tables.append(pd.concat([pd.DataFrame(named, index=table.index), table], axis=1))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
