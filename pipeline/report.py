@@ -86,6 +86,7 @@ def main() -> None:
             near_duplicates=near_duplicates(plans),
             evidence=evidence,
             rows=rows,
+            headline=headline,
             published=published,
             cells=tables.classes(rows, nuclei, published, study.report.min_count),
             detection=published.others(tables.CLASSIFICATION, "f1"),
