@@ -86,6 +86,7 @@ def main() -> None:
             near_duplicates=near_duplicates(plans),
             evidence=evidence,
             rows=rows,
+            headline=headline,
             published=published,
             cells=tables.classes(rows, nuclei, published, study.report.min_count),
             detection=published.others(tables.CLASSIFICATION, "f1"),
@@ -153,7 +154,7 @@ def draw_figures(
 ) -> None:
     """Draw the figures that are made of numbers; `all_pairs` compares the trained variants."""
     label = "published" + (" (on real tiles)" if sample else "")
-    figures.ranking(rows, headline.score, headline.label, folder / "ranking.png", label)
+    figures.ranking(rows, headline.score, headline.label, folder / "ranking.png", label, headline.least)
     trained = [variant for variant in variants if not variant.is_baseline]
     named = [row for row in rows if not row["baseline"]]
     per_image = np.stack([image_scores(variant, study.classes)[:, 0] for variant in trained], axis=1)

@@ -19,7 +19,9 @@ MANY_CLASSES = 8  # more than these need larger panels
 FLOORS = {"background": ":", "commonest": ":", "otsu": "--"}  # how the line of a baseline is drawn
 
 
-def ranking(rows: Sequence[dict[str, Any]], score: str, label: str, path: Path, published_label: str) -> None:
+def ranking(
+    rows: Sequence[dict[str, Any]], score: str, label: str, path: Path, published_label: str, least: float = 0.0
+) -> None:
     """A score of each model with its interval, best on top; published figures as hollow marks, baselines as lines.
 
     Args:
@@ -28,6 +30,7 @@ def ranking(rows: Sequence[dict[str, Any]], score: str, label: str, path: Path, 
         label: what the axis calls it.
         path: the PNG to write.
         published_label: what the legend calls the published figures.
+        least: where the axis begins.
     """
     models = _by_model([row for row in rows if not row["baseline"]])
     models.sort(key=lambda group: max(row["figures"][score].value for row in group))  # drawn from the bottom up
@@ -52,7 +55,7 @@ def ranking(rows: Sequence[dict[str, Any]], score: str, label: str, path: Path, 
                     hollow = {"markerfacecolor": "none", "markersize": 7, "zorder": 3}
                     axis.plot(row["published"].get(score), place, "D", color=colour, **hollow)
         axis.set_yticks(range(len(models)), [_marked(group[0]) for group in models])
-        axis.set(xlabel=f"{label}; bars: 95 % interval", xlim=(0, None))
+        axis.set(xlabel=f"{label}; bars: 95 % interval", xlim=(least, None))
         axis.set_ylim(-0.6, len(models) - 0.4)
         axis.grid(axis="y", visible=False)
         drawing.legend(handles=handles, loc="outside lower center", ncols=3)
@@ -157,7 +160,7 @@ def confusions(variants: Sequence[Variant], rows: Sequence[dict[str, Any]], clas
     names = [classes[code] for code in codes]
     across = 4 if len(names) <= MANY_CLASSES else 2
     lines = ceil(len(variants) / across)
-    options = {"figsize": (11, 11.6 / across * lines + 0.6), "sharex": True, "sharey": True}
+    options = {"figsize": (11, (2.9 if across == 4 else 6.6) * lines + 0.6), "sharex": True, "sharey": True}
     with figure(path, lines, across, **options) as (drawing, axes):
         for axis in axes.flat[len(variants) :]:
             axis.axis("off")

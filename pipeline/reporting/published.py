@@ -31,16 +31,10 @@ class Published:
         rows = self.rows[(self.rows["encoder"] == encoder) & (self.rows["augmented"] == "no")]
         return rows["variant"].iloc[0] if len(rows) else f"U-Net + {encoder}"
 
-    def value(
-        self, table: str, encoder: str, augmentation: str, metric: str, of: str = "all", side: str | None = None
-    ) -> float | None:
-        """One printed figure, of all classes or of one, or None where the paper has none.
-
-        `side` of the split (train, validation, test) where the table has figures of several.
-        """
+    def value(self, table: str, encoder: str, augmentation: str, metric: str, of: str = "all") -> float | None:
+        """One printed figure, of all classes or of one, or None where the paper has none."""
         augmented = {"plain": "no", "augmented": "yes"}.get(augmentation, "not in the paper")
-        wanted = {"table": table, "encoder": encoder, "augmented": augmented, "metric": metric, "cls": of}
-        return self._only(wanted | ({} if side is None else {"split": side}))
+        return self._only({"table": table, "encoder": encoder, "augmented": augmented, "metric": metric, "cls": of})
 
     def of_variant(self, table: str, variant: str | None, metric: str, of: str, split: str = "test") -> float | None:
         """One printed figure of the variant that the paper calls so, or None where the paper has none."""

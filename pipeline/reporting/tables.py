@@ -117,7 +117,7 @@ def ablations(evidence: Evidence, rows: Sequence[dict[str, Any]], scores: Sequen
     return result
 
 
-def epochs(variant: Variant, published: Published, classes: int) -> list[dict[str, Any]]:
+def epochs(variant: Variant, published: Published, headline: Headline, classes: int) -> list[dict[str, Any]]:
     """Learning curves of a variant's first run beside the published ones, a row an epoch of either.
 
     Loss and one-vs-rest accuracy, of training and validation; None where one of the two has ended.
@@ -129,9 +129,11 @@ def epochs(variant: Variant, published: Published, classes: int) -> list[dict[st
     for epoch in range(1, max(len(ours), sum(published.rows["table"].str.startswith("epoch ")) // 4) + 1):
         row: dict[str, Any] = {"epoch": epoch}
         for side in ("train", "validation"):
-            named = (f"epoch {epoch}", variant.encoder, variant.augmentation)
-            row[f"{side}_loss_published"] = published.value(*named, "loss", side=side)
-            row[f"{side}_accuracy_published"] = published.value(*named, "accuracy", side=side)
+            for metric in ("loss", "accuracy"):
+                printed = published.of_variant(
+                    f"epoch {epoch}", headline.names.get(variant.encoder), metric, "all", side
+                )
+                row[f"{side}_{metric}_published"] = printed
             if epoch in ours.index:
                 row[f"{side}_loss"] = float(ours.loc[epoch, f"{side}_loss"])
                 accuracy = ours.loc[epoch, f"{side}_accuracy"]
@@ -196,5 +198,5 @@ def stacked(variants: Sequence[Variant], attribute: str) -> pd.DataFrame:
         table = getattr(variant, attribute)
         if len(table):
             named = {"encoder": variant.encoder, "augmentation": variant.augmentation}
-            tables.append(table.assign(**named)[[*named, *table.columns]])
+            tables.append(pd.concat([pd.DataFrame(named, index=table.index), table], axis=1))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
