@@ -1,12 +1,13 @@
 """Write the front page of the reports: `python -m pipeline.summary`.
 
 In:  intervals.csv and curves.csv of every study's report, published.csv.
-Out: reports/README.md, one row a study; reports/metrics.json, the headline figures of the top-level `encoder` with
-     their intervals (for `dvc metrics` and `dvc exp show`); reports/curves.csv, the learning curves of its first run
-     (for `dvc plots`).
+Out: reports/README.md, one row a study, and the encoders that all studies compare; reports/metrics.json, the headline
+     figures of the top-level `encoder` with their intervals (for `dvc metrics` and `dvc exp show`);
+     reports/curves.csv, the learning curves of its first run (for `dvc plots`).
      Nothing in them depends on the machine.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pandas as pd
 from pipeline.errors import Problem, run_stage
 from pipeline.files import replacing, write_json, write_text
 from pipeline.metrics import pixel
-from pipeline.params import read_params
+from pipeline.params import Params, read_params
 from pipeline.reporting.headlines import HEADLINES
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render
@@ -35,7 +36,8 @@ CURVES = ("train_loss", "validation_loss", "validation_mean_iou")
 
 
 def main() -> None:
-    encoder = read_params().encoder
+    params = read_params()
+    encoder = params.encoder
     figures = {study: read_table(study, "intervals") for study in HEADLINES}
     mine = headlines(figures[ENCODER_STUDY], encoder)
     write_text(
@@ -43,6 +45,8 @@ def main() -> None:
         render(
             "summary.md.j2",
             rows=[front_row(study, figures[study]) for study in HEADLINES],
+            shared=shared_models(figures, params),
+            labels={study: headline.label for study, headline in HEADLINES.items()},
             encoder=encoder,
             headlines=mine,
         ),
@@ -78,6 +82,20 @@ def front_row(study: str, figures: pd.DataFrame) -> dict[str, Any]:
         "published": name,
         "published_value": value,
     }
+
+
+def shared_models(figures: Mapping[str, pd.DataFrame], params: Params) -> list[dict[str, Any]]:
+    """The encoders that every study compares: one row each, in a cell a study its best variant's headline figure."""
+    best: dict[str, dict[str, Any]] = {}
+    for study, table in figures.items():
+        trained = table[(table["score"] == HEADLINES[study].score) & ~table["encoder"].isin(BASELINES)]
+        for _, row in trained.sort_values("value", kind="stable").iterrows():
+            encoder, _ = params.study(study).of(row["encoder"])
+            best.setdefault(encoder, {})[study] = row
+    name = Published.of(ENCODER_STUDY).name
+    return [
+        {"model": name(encoder), "cells": cells} for encoder, cells in best.items() if cells.keys() == figures.keys()
+    ]
 
 
 def headlines(figures: pd.DataFrame, encoder: str) -> dict[str, dict[str, Any]]:

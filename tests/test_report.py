@@ -257,6 +257,29 @@ def test_the_summary_has_the_headlines_of_the_encoder(project: Path) -> None:
     assert "mean nothing clinically" in page
 
 
+def test_the_summary_sets_side_by_side_the_encoders_that_all_studies_compare(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(summary, "HEADLINES", {study: HEADLINES[study] for study in ("pannuke", "tnbc")})
+    columns = ["encoder", "augmentation", "score", "value"]
+    rows = [
+        ("unet", "plain", "mean_iou", 0.2),
+        ("unet", "augmented", "mean_iou", 0.3),
+        ("vgg19", "plain", "mean_iou", 0.9),
+    ]
+    rows += [("resnet50", "plain", "mean_iou", 0.4), ("otsu", "plain", "mean_iou", 0.1)]
+    nuclei = [("resnet50-random", 0.5), ("resnet50-imagenet", 0.6), ("unet-bn", 0.7), ("otsu", 0.4)]
+    figures = {
+        "pannuke": pd.DataFrame(rows, columns=columns),
+        "tnbc": pd.DataFrame(
+            [(name, "augmented", "jaccard_of_images", value) for name, value in nuclei], columns=columns
+        ),
+    }
+    (row,) = summary.shared_models(figures, read_params(fabricated.ROOT / "params.yaml"))
+    assert row["model"] == "U-Net + ResNet50"
+    assert {study: cell["value"] for study, cell in row["cells"].items()} == {"pannuke": 0.4, "tnbc": 0.6}
+
+
 def test_the_summary_names_a_report_that_is_missing(project: Path) -> None:
     Path("reports/pannuke/intervals.csv").unlink()
     with pytest.raises(Problem, match=r"reports/pannuke/intervals\.csv is missing; run `dvc repro report@pannuke`"):
