@@ -73,17 +73,18 @@ def test_a_wrong_class_is_found_and_misnamed(study: Study) -> None:
     assert scores["per_class"]["dead"]["f1"] is scores["per_class"]["dead"]["pq_images"] is None
 
 
-@pytest.mark.parametrize(("method", "found"), [("watershed", 2), ("components", 1)])
-def test_touching_nuclei_are_counted_with_and_without_watershed(study: Study, method: str, found: int) -> None:
+@pytest.mark.parametrize(("method", "merging"), [("watershed", 0), ("components", 1)])
+def test_touching_nuclei_are_counted_with_and_without_watershed(study: Study, method: str, merging: int) -> None:
     """Two true nuclei, predicted with a bridge between them: one connected piece, parted by watershed."""
     settings = study.instances.model_copy(update={"method": method})
     truth = examples().class_map(0)
     dumbbell = np.where(truth == 1, 1, 0)
-    dumbbell[6:18, 8:10] = 1
+    dumbbell[9:17, 8:10] = dumbbell[15:17, 8:16] = 1
     row = nuclei.compare(examples(), predict(dumbbell.astype(np.uint8)), study.classes, settings).iloc[0]
-    assert (row["binary_tp"] + row["binary_fp"], row["binary_merged"]) == (found, 2 - found)
-    assert (row["components_tp"] + row["components_fp"], row["components_merged"]) == (1, 1)
-    assert row["components_detection_tp_d"] <= 1
+    assert (row["binary_merged"], row["components_merged"]) == (merging, 1)
+    assert row["components_tp"] + row["components_fp"] == 1
+    assert row["components_detection_tp_d"] + row["components_detection_fp_d"] == 1
+    assert (row["binary_tp"] == 2) == (method == "watershed")
 
 
 def test_the_radius_follows_the_pixel_size(study: Study) -> None:

@@ -242,7 +242,7 @@ def test_pannuke_scores_on_real_tiles(real_pairs: list) -> None:
 
 
 def slow_joins(truth: Map, prediction: Map) -> tuple[int, int]:
-    """Predictions with more than half of several true nuclei, and true nuclei with that of several predictions."""
+    """How many predictions hold more than half of several true nuclei, and how many nuclei that of predictions."""
 
     def holding(one: Map, other: Map) -> int:
         inside = {
