@@ -1,4 +1,4 @@
-"""The study tnbc, driven by real DVC in a copy of the project: a variant, two seeds, all the way to its report."""
+"""The study tnbc, driven by real DVC in a copy of the project: one variant with one seed, all the way to its report."""
 
 import re
 
@@ -17,13 +17,14 @@ TINY = {
     "sample.monuseg.tile_size": 128,
     "sample.monuseg.images": 1,
     "tnbc.compare": ["unet"],
-    "tnbc.seeds.third": 43,
+    "tnbc.seeds.second": 42,
+    "tnbc.seeds.third": 42,
     "tnbc.tile_size": 32,
     "tnbc.model.width": 4,
     "tnbc.train.epochs": 1,
     "tnbc.predict.speed_batches": [1],
 }
-SEEDS = (42, 43)
+SEEDS = (42,)
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +49,12 @@ def test_the_report_is_whole(project: Project) -> None:
     assert not re.search(r"\{\{|\{%|None|\bnan\b|\n\n\n", page)
     for link in re.findall(r"\]\((tnbc/[^)]+)\)", page):
         assert (project.folder / "reports" / link).is_file(), link
+    assert not (project.folder / "reports/tnbc/validation.png").exists()  # nothing is held out to validate on
     for table in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
         assert len({row.count("|") for row in table.splitlines()}) == 1, table
 
 
-def test_figures_are_means_over_images_of_each_seed(project: Project) -> None:
+def test_figures_are_means_over_images(project: Project) -> None:
     """The headline from the saved counts, with pandas alone."""
     images = pd.read_csv(project.folder / "reports/tnbc/counts.csv")
     assert sorted(set(images["seed"])) == list(SEEDS)
@@ -64,8 +66,8 @@ def test_figures_are_means_over_images_of_each_seed(project: Project) -> None:
 
 
 def test_a_seed_more_trains_itself_alone(project: Project) -> None:
-    apply(project.folder / "params.yaml", {"tnbc.seeds.third": 44})
+    apply(project.folder / "params.yaml", {"tnbc.seeds.third": 43})
     planned = project.run("dvc", "status")
     changed = set(re.findall(r"^(\S+):$", planned, re.MULTILINE))
-    assert {"train-tnbc@1-44-unet-augmented", "baseline-tnbc@1-44-otsu", "report@tnbc"} <= changed
-    assert not changed & {"train-tnbc@1-42-unet-augmented", "predict-tnbc@1-43-unet-augmented", "augment@tnbc"}
+    assert {"train-tnbc@1-43-unet-augmented", "baseline-tnbc@1-43-otsu"} <= changed
+    assert not changed & {"train-tnbc@1-42-unet-augmented", "predict-tnbc@1-42-unet-augmented", "augment@tnbc"}
