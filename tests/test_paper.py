@@ -26,6 +26,17 @@ def test_the_papers_values_are_valid_and_set(params: Path) -> None:
     assert read_params(params).datasets["pannuke"].source == "official"
 
 
+def test_all_fourteen_variants_of_tnbc_are_compared(params: Path) -> None:
+    apply(params, PAPER)
+    study = read_params(params).tnbc
+    assert study.compare == list(study.variants) and len(study.compare) == 14
+    built = {(study.of(name)[0], study.of(name)[1].model.weights) for name in study.compare[2:]}
+    encoders = ("resnet50", "resnet101", "resnext50_32x4d", "resnext101_32x8d", "densenet121", "densenet201")
+    assert built == {(encoder, weights) for encoder in encoders for weights in ("random", "imagenet")}
+    assert [study.of(name)[0] for name in study.compare[:2]] == ["unet", "unet-bn"]
+    assert (study.tile_size, study.train.epochs, study.train.batch, study.train.learning_rate) == (512, 20, 3, 0.0001)
+
+
 def test_comments_and_untouched_lines_stay(params: Path) -> None:
     before = params.read_text().splitlines()
     changes = apply(params, PAPER)
