@@ -68,8 +68,15 @@ def main() -> None:
     network = TileClassifier(classifier.encoder)
     first_weights = weights.initialise(network, classifier.encoder, study.model.weights)
     mean, std = weights.normalisation(classifier.encoder, first_weights)
-    description = {"encoder": classifier.encoder, "classes": study.classes, "weights": first_weights}
-    description |= {"tile_size": study.tile_size, "greyscale": study.greyscale, "mean": mean, "std": std}
+    description = {
+        "encoder": classifier.encoder,
+        "classes": study.classes,
+        "weights": first_weights,
+        "tile_size": study.tile_size,
+        "greyscale": study.greyscale,
+        "mean": mean,
+        "std": std,
+    }
     shards = balanced.groupby("dataset", sort=True)["shard"].first().items()
     stores = {str(d): Shard(Path("data/tiles") / str(d) / f"{shard}.h5").info.source_sha256 for d, shard in shards}
     folder = classifier_folder(name)
