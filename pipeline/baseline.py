@@ -26,6 +26,8 @@ from pipeline.plan import plan_folder, read_plan
 from pipeline.tiles import ClassMap, Image
 from pipeline.variants import BASELINES, variant_folder
 
+SPLITS = {"test": "predictions.h5", "train": "train.h5"}  # which rows are predicted into which file
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Predict a study's test tiles without a model.")
@@ -37,20 +39,23 @@ def main() -> None:
     params = read_params()
     study = params.study(arguments.study)
     plan = read_plan(plan_folder(arguments.study, arguments.run, params.seed) / "split.csv")
-    examples = Examples.of(plan[plan["split"] == "test"], study)
     training = plan[plan["split"] == "train"]
     everywhere = study.classes.index(BACKGROUND) if BACKGROUND in study.classes else commonest_class(training, study)
-    class_map = np.full((len(examples), *examples.size), everywhere, np.uint8)
-    if arguments.baseline == "otsu":
-        nuclei = count_nuclei(training, len(study.classes)).sum(axis=0)
-        nuclei[everywhere] = -1
-        for position in range(len(examples)):
-            class_map[position][dark_in_haematoxylin(examples.image(position))] = nuclei.argmax()
+    nuclei = count_nuclei(training, len(study.classes)).sum(axis=0)
+    nuclei[everywhere] = -1
     seed = params.seed if arguments.seed is None else arguments.seed
     folder = variant_folder(arguments.study, arguments.run, seed, arguments.baseline, "plain")
     with replacing(folder / "predictions") as temporary:
         temporary.mkdir()
-        write_predictions(temporary / "predictions.h5", class_map, study)
+        for split, file in SPLITS.items():
+            if split not in {"test", *study.predict.splits}:
+                continue
+            examples = Examples.of(plan[plan["split"] == split], study)
+            class_map = np.full((len(examples), *examples.size), everywhere, np.uint8)
+            if arguments.baseline == "otsu":
+                for position in range(len(examples)):
+                    class_map[position][dark_in_haematoxylin(examples.image(position))] = nuclei.argmax()
+            write_predictions(temporary / file, class_map, study)
 
 
 def commonest_class(training: pd.DataFrame, study: Study) -> int:

@@ -61,7 +61,10 @@ def check_study(name: str, study: Study) -> None:
                 f"params.yaml: {name}.tissue is {study.tissue!r}, which {module.TITLE} does not have;"
                 f" give one of {', '.join(module.TISSUES)}."
             )
-    for variant in [*study.compare, *study.variants, *([study.ablation] if study.ablation else [])]:
+    starting = study.classifier.variants if study.classifier else []
+    if study.classifier:
+        check_encoder(study.classifier.encoder)
+    for variant in [*study.compare, *starting, *study.variants, *([study.ablation] if study.ablation else [])]:
         encoder, changed = study.of(variant)
         check_encoder(encoder)
         check_weights(name, changed.model.weights)
@@ -73,8 +76,10 @@ def check_study(name: str, study: Study) -> None:
 
 
 def check_weights(study: str, weights: str) -> None:
-    """Refuse first weights that are neither a known word nor a file."""
-    if weights not in {"random", "imagenet"} and not _expand(weights).is_file():
+    """Refuse first weights that are neither a known word nor a file; what a stage writes may not be there yet."""
+    if weights in {"random", "imagenet"} or weights.startswith("models/"):
+        return
+    if not _expand(weights).is_file():
         raise Problem(
             f"params.yaml: {study}.model.weights is {weights!r}, which is no file;"
             " give random, imagenet or the path of a checkpoint."

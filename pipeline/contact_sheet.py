@@ -1,10 +1,15 @@
-"""A picture of a slide: its thumbnail with the annotated outlines, and which tiles were kept or are background."""
+"""A picture of a slide: its thumbnail with the annotated outlines, and which tiles were kept or are background.
 
+Also the thumbnail without anything on it and the outlines as numbers, from which reports draw their own.
+"""
+
+import json
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
 from pipeline.annotations import Annotations, rings_of
+from pipeline.files import write_text
 from pipeline.tiling import BACKGROUND, FREE, LESION, Chosen
 
 LONGEST = 1600  # px, of the picture
@@ -27,3 +32,23 @@ def draw_sheet(path: Path, chosen: Chosen, annotations: Annotations) -> None:
         for ring in rings_of(shape):
             draw.line([*map(tuple, ring * scale), tuple(ring[0] * scale)], fill=OUTLINE, width=2)
     picture.save(path, "JPEG", quality=90)
+
+
+def write_thumbnail(folder: Path, name: str, chosen: Chosen, annotations: Annotations) -> None:
+    """Write <name>.thumbnail.jpg and <name>.outlines.json, in which lengths are px of the thumbnail.
+
+    The JSON has `downsample`, px of the slide's full resolution on one, `tile`, the side of a tile, and `outlines`,
+    each with its class `code` and its `ring` of points [x, y].
+    """
+    picture = Image.fromarray(chosen.overview)
+    picture.thumbnail((LONGEST, LONGEST))
+    picture.save(folder / f"{name}.thumbnail.jpg", "JPEG", quality=90)
+    downsample = chosen.overview.shape[1] * chosen.overview_downsample / picture.width
+    outlines = [
+        {"code": code, "ring": (ring / downsample).round(1).tolist()}
+        for shape, code in zip(annotations.shapes, annotations.codes, strict=True)
+        for ring in rings_of(shape)
+    ]
+    tile = chosen.grid.tile_size * chosen.grid.downsample / downsample
+    found = {"downsample": downsample, "tile": tile, "outlines": outlines}
+    write_text(folder / f"{name}.outlines.json", json.dumps(found) + "\n")

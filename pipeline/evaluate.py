@@ -5,6 +5,8 @@ Out: models/<study>/evaluation/<encoder>-<augmentation>/, in which every table h
      counts.csv     pixels of each truth and predicted class, a row a test image, at the study's size
      instances.csv  matched, invented and missed nuclei, a row a test image, at the tiles' native size (where the study
                     asks for `instances`)
+     train.csv      as counts.csv, of the train rows (where `predict.splits` asks for them)
+     histograms.csv pixels of each truth by probability of the target, a row a test image (where the study has one)
      metrics.json   every score, from those counts; nothing in it depends on the machine
      curves.csv, machine.json, class_maps.h5   what reports show of training, speed and predictions
      The scores go to the MLflow run of each training, with a picture.
@@ -30,7 +32,7 @@ from pipeline.census import count_nuclei
 from pipeline.errors import Problem, run_stage
 from pipeline.examples import Examples
 from pipeline.files import read_json, replacing, write_json
-from pipeline.metrics import pixel
+from pipeline.metrics import curve, pixel
 from pipeline.params import Study, read_params
 from pipeline.plan import plan_folder, read_plan
 from pipeline.reporting import pictures
@@ -38,6 +40,7 @@ from pipeline.tiles import Shard
 from pipeline.variants import AUGMENTATIONS, BASELINES, evaluation_folder, variant_folder
 
 ROW = ["dataset", "shard", "index", "patient", "slide"]  # what names a test image, beside run and seed
+HEAT = 8  # cells on a side of a tile, in which class_maps.h5 keeps the mean probability of the target
 DESCRIBED = ("epochs_run", "best_epoch", "weights_sha256")  # of training.json, for each run
 
 
@@ -52,6 +55,8 @@ class Evaluated:
     images: pd.DataFrame  # a row a test image: run, seed, what names it, its group
     counts: pixel.Counts  # (N, C, C)
     instances: pd.DataFrame | None  # counts of `nuclei.compare`, N rows
+    train: pd.DataFrame | None  # counts of the train rows
+    target: tuple[curve.Counts, npt.NDArray[np.uint8]] | None  # histograms (N, 2, STEPS); heat, (N, HEAT, HEAT)
     scores: dict[str, Any]
     training: dict[str, Any]  # training.json and speed.json; empty for a baseline
     speed: dict[str, Any]
@@ -86,13 +91,14 @@ def evaluate(study: Study, name: dict[str, int], plan_path: Path, folder: Path, 
     examples = Examples.of(plan[plan["split"] == "test"], study)
     path = folder / "predictions" / "predictions.h5"
     predicted = read_predictions(path, study.classes, examples)
-    counts = np.stack(
-        [pixel.confusion(examples.class_map(i), predicted[i], len(study.classes)) for i in range(len(examples))]
-    )
+    counts = count_pixels(study, examples, path)
     instances = nuclei.compare(examples, path, study.classes, study.instances) if study.instances else None
-    images = examples.plan[ROW].assign(group=groups(examples.plan))
-    images.insert(0, "run", name["run"])
-    images.insert(1, "seed", name["seed"])
+    images = named_rows(examples, name)
+    train = None
+    if "train" in study.predict.splits:
+        rows = Examples.of(plan[plan["split"] == "train"], study)
+        train = count_table(named_rows(rows, name), count_pixels(study, rows, folder / "predictions" / "train.h5"))
+    target = measure_target(examples, path) if study.target else None
     scores = pixel.score(counts, study.classes)
     annotated = count_nuclei(examples.plan, len(study.classes)).sum(axis=0)
     for code, class_name in enumerate(study.classes):
@@ -101,7 +107,44 @@ def evaluate(study: Study, name: dict[str, int], plan_path: Path, folder: Path, 
         scores["instances"] = nuclei.score(instances, images["group"].tolist(), study.classes)
     training = read_json(folder / "training" / "training.json") if trained else {}
     speed = read_json(folder / "predictions" / "speed.json") if trained else {}
-    return Evaluated(name, folder, examples, predicted, images, counts, instances, scores, training, speed)
+    if target is not None:
+        scores["average_precision"] = pixel.number(curve.average_precision(target[0].sum(axis=0)))
+    return Evaluated(
+        name, folder, examples, predicted, images, counts, instances, train, target, scores, training, speed
+    )
+
+
+def named_rows(examples: Examples, name: dict[str, int]) -> pd.DataFrame:
+    """A row an example: run, seed, what names the tile, its group."""
+    rows = examples.plan[ROW].assign(group=groups(examples.plan))
+    rows.insert(0, "run", name["run"])
+    rows.insert(1, "seed", name["seed"])
+    return rows
+
+
+def count_pixels(study: Study, examples: Examples, path: Path) -> pixel.Counts:
+    """Pixels of each truth and predicted class of each example, (N, C, C), from a file of predictions."""
+    predicted = read_predictions(path, study.classes, examples)
+    size = len(study.classes)
+    return np.stack([pixel.confusion(examples.class_map(i), predicted[i], size) for i in range(len(examples))])
+
+
+def count_table(rows: pd.DataFrame, counts: pixel.Counts) -> pd.DataFrame:
+    """Counts (N, C, C) beside the rows that they are of."""
+    size = counts.shape[-1]
+    return rows.join(pd.DataFrame(counts.reshape(-1, size**2), columns=pixel.columns(size)))
+
+
+def measure_target(examples: Examples, path: Path) -> tuple[curve.Counts, npt.NDArray[np.uint8]]:
+    """Probability of the target (class 1): histograms (N, 2, STEPS), mean percentages in cells (N, HEAT, HEAT)."""
+    histograms, heat = [], []
+    with h5py.File(path, "r") as file:
+        for position in range(len(examples)):
+            probability = file["probabilities"][position, 1].astype(np.float64)
+            histograms.append(curve.histogram(examples.class_map(position), probability))
+            cells = probability.reshape(HEAT, probability.shape[0] // HEAT, HEAT, -1).mean(axis=(1, 3))
+            heat.append((100 * cells).round().astype(np.uint8))
+    return np.stack(histograms), np.stack(heat)
 
 
 def read_predictions(path: Path, classes: Sequence[str], examples: Examples) -> npt.NDArray[np.uint8]:
@@ -138,11 +181,15 @@ def groups(plan: pd.DataFrame, root: Path = Path("data/tiles")) -> list[str]:
 
 def write_evaluation(folder: Path, encoder: str, augmentation: str, runs: Sequence[Evaluated]) -> None:
     """Write all files of the folder or none."""
-    size = runs[0].counts.shape[-1]
-    counts = [
-        run.images.join(pd.DataFrame(run.counts.reshape(-1, size**2), columns=pixel.columns(size))) for run in runs
-    ]
-    tables = {"counts": counts}
+    tables = {"counts": [count_table(run.images, run.counts) for run in runs]}
+    if train := [run.train for run in runs if run.train is not None]:
+        tables["train"] = train
+    if histograms := [
+        run.images.join(pd.DataFrame(run.target[0].reshape(len(run.images), -1), columns=curve.COLUMNS))
+        for run in runs
+        if run.target is not None
+    ]:
+        tables["histograms"] = histograms
     if instances := [run.images.join(run.instances) for run in runs if run.instances is not None]:
         tables["instances"] = instances
     if runs[0].training:
@@ -162,6 +209,8 @@ def write_evaluation(folder: Path, encoder: str, augmentation: str, runs: Sequen
             for run in runs:
                 name = "run{run}-seed{seed}".format(**run.name)
                 file.create_dataset(name, data=run.class_maps, compression="gzip")
+                if run.target is not None:
+                    file.create_dataset(f"heat-{name}", data=run.target[1], compression="gzip")
 
 
 def describe(encoder: str, augmentation: str, runs: Sequence[Evaluated]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Where a study has a target its class map is made here: 1 where that lesion is, 0
 
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +51,7 @@ class Examples:
         self._greyscale = greyscale
 
     @classmethod
-    def of(cls, plan: pd.DataFrame, study: Study) -> "Examples":
+    def of(cls, plan: pd.DataFrame, study: Study) -> Self:
         """The examples as a study sees them."""
         return cls(plan, study.tile_size, ignore=study.ignored, target=study.target, greyscale=study.greyscale)
 

@@ -205,7 +205,18 @@ class Train(Block):
     workers: int = Field(ge=0, le=256)
 
 
+class Classifier(Block):
+    """A classifier of tiles, with or without the target; its weights start the encoder of `variants`."""
+
+    encoder: str
+    variants: list[str]
+    epochs: Positive
+    batch: Positive
+    learning_rate: float = Field(gt=0, le=1)
+
+
 class Predict(Block):
+    splits: list[Literal["train", "test"]] = ["test"]
     batch: Positive
     probabilities: bool
     flips: bool
@@ -240,6 +251,7 @@ class Study(Block):
     instances: Instances | None
     model: Model
     train: Train
+    classifier: Classifier | None = None
     predict: Predict
     report: Report
 
@@ -249,6 +261,10 @@ class Study(Block):
             raise ValueError(f"has the target {self.target!r} and the classes {self.classes}; give background and it")
         if self.target is None and self.balance.method == "undersample":
             raise ValueError("undersamples tiles without a target and names none; give it one")
+        if self.target is None and self.classifier is not None:
+            raise ValueError("classifies tiles without a target; give it one, or remove the classifier")
+        if self.target is not None and not self.predict.probabilities:
+            raise ValueError("has a target and predict.probabilities false; average precision needs them")
         return self
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ In:  the variant's weights/, the study's split.csv (its test rows), the tile sto
 Out: the variant's predictions/predictions.h5, in the order of the test rows:
          class_map      (N, H, W) uint8       the most probable class
          probabilities  (N, C, H, W) float16  where `predict.probabilities` asks for them
+     predictions/train.h5, the same of the train rows, where `predict.splits` asks for them;
      and predictions/speed.json: FLOPs, parameters, images per second, all on this machine.
 """
 
@@ -47,7 +48,8 @@ def main() -> None:
     seed = params.seed if arguments.seed is None else arguments.seed
     path = plan_folder(arguments.study, arguments.run, params.seed) / "split.csv"
     plan = read_plan(path)
-    examples = Examples.of(plan[plan["split"] == "test"], study)
+    parts = {split: Examples.of(plan[plan["split"] == split], study) for split in {"test", *study.predict.splits}}
+    examples = parts["test"]
     if not len(examples):
         raise Problem(f"{path} has no test rows; change {arguments.study}.split in params.yaml.")
     folder = variant_folder(arguments.study, arguments.run, seed, arguments.encoder, arguments.augmentation)
@@ -59,6 +61,8 @@ def main() -> None:
         started = time.perf_counter()
         predict(model, examples, temporary / "predictions.h5", classes, study.predict, device)
         seconds = time.perf_counter() - started
+        if "train" in parts:
+            predict(model, parts["train"], temporary / "train.h5", classes, study.predict, device)
         speed = measure_speed(model, images_of(examples, range(min(len(examples), 16))).to(device), study.predict)
         write_json(temporary / "speed.json", {**speed, "images": len(examples), "seconds": round(seconds, 2)})
 

@@ -28,7 +28,7 @@ from pipeline.files import read_json, replacing, write_text
 from pipeline.metrics import pixel, stats
 from pipeline.params import Params, Study, read_params
 from pipeline.plan import SPLITS, plan_folder, read_plan
-from pipeline.reporting import band, figures, overlays, pictures, repeats, tables
+from pipeline.reporting import band, figures, lesions, overlays, pictures, repeats, tables
 from pipeline.reporting.headlines import HEADLINES, Headline
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render
@@ -50,7 +50,7 @@ def main() -> None:
     params = read_params()
     study = params.study(name)
     headline, published = HEADLINES[name], Published.of(name)
-    variants = load_variants(name, variant_names(study, arguments.encoders or study.compare))
+    variants = load_variants(name, variant_names(study, arguments.encoders or compared(study)))
     sources = [read_json(Path("data/raw") / dataset / "SOURCE.json") for dataset in study.datasets]
     sample = any(source["source"] == "sample" for source in sources)
 
@@ -70,8 +70,13 @@ def main() -> None:
         public = study.report.publish_pictures or all(source["source"] == "sample" for source in sources)
         strips = folder if public else private
         draw_strips(strips, headline.strips, variants[best], study, plans[variants[best].runs[0]["run"]])
+        own = {}
+        if study.target is not None:
+            first = plans[study.runs.first]
+            own = lesions.add(folder, strips, name, study, variants, rows, best, first)
         page = render(
             f"{name}.md.j2",
+            **own,
             study=study,
             params=params,
             parameters=as_yaml(params, name),
@@ -95,6 +100,8 @@ def main() -> None:
             ablations=tables.ablations(evidence, rows, [headline.score, *(["mpq_images"] if study.instances else [])]),
             count_verdicts=tables.count_verdicts,
             epochs=tables.epochs,
+            published_rows=lesions.published_rows,
+            at_ratio=lesions.at_ratio,
             best=rows[best],
             bands=bands(name, study, variants, scores, sources[0]["sha256"]),
             spreads=repeats.spreads(by_run),
@@ -107,6 +114,11 @@ def main() -> None:
             machine=machine(),
         )
     write_text(REPORTS / f"{name}.md", page)
+
+
+def compared(study: Study) -> list[str]:
+    """The names of the variants that a study trains."""
+    return [*study.compare, *(study.classifier.variants if study.classifier else [])]
 
 
 def variant_names(study: Study, encoders: Sequence[str]) -> list[tuple[str, str]]:

@@ -30,6 +30,11 @@ def evaluation_folder(study: str, encoder: str, augmentation: str) -> Path:
     return Path("models") / study / "evaluation" / f"{encoder}-{augmentation}"
 
 
+def classifier_folder(study: str) -> Path:
+    """The folder that holds weights/, training/ and predictions/ of a study's classifier of tiles."""
+    return Path("models") / study / "classifier"
+
+
 def full_name(name: str, encoder: str, weights: str, augmentation: str) -> str:
     """What a variant is called in MLflow: its first weights stand in it where its own name does not tell them."""
     return "-".join([name, Path(weights).stem, augmentation] if name == encoder else [name, augmentation])

@@ -187,8 +187,11 @@ class WholeSlide:
             yield Tile(image, classes, empty, {}, number, patient, self.name, x, y, side, overlap, bits=bits)
 
     def write_beside(self, folder: Path) -> None:
-        """Write the index of all tiles and the contact sheet, `<name>.csv` and `<name>.jpg`; after `tiles`."""
-        from pipeline.contact_sheet import draw_sheet
+        """Write the index of all tiles, the contact sheet and what other pictures are drawn from; after `tiles`.
+
+        They are `<name>.csv`, `<name>.jpg`, and `<name>.thumbnail.jpg` with `<name>.outlines.json`.
+        """
+        from pipeline.contact_sheet import draw_sheet, write_thumbnail
 
         grid = self._chosen.grid
         with (folder / f"{self.name}.csv").open("w", encoding="utf-8", newline="") as file:
@@ -199,6 +202,7 @@ class WholeSlide:
                 place = [self.name, *grid.corner(tile.column, tile.row), grid.level, f"{grid.microns_per_pixel:.6g}"]
                 writer.writerow([*place, tile.state, tile.lesion_pixels, spread])
         draw_sheet(folder / f"{self.name}.jpg", self._chosen, self._annotations)
+        write_thumbnail(folder, self.name, self._chosen, self._annotations)
 
     def close(self) -> None:
         """Forget what was read; a data set may have hundreds of slides."""

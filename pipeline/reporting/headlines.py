@@ -91,4 +91,24 @@ HEADLINES = {
         trained="plain",
         side="validation",
     ),
+    "bracs": Headline(
+        "where on a slide usual ductal hyperplasia lies",
+        "dice_macro_no_background",  # of a class and its background: the class's F1
+        "F1 of lesion pixels",
+        "Table 2",
+        {"dice_macro_no_background": "f1"},
+        of="udh",
+        names={
+            "unet": "U-Net",
+            "resnet50": "U-Net + ResNet50",
+            "unet-densenet121": "U-Net + DenseNet121 of the classifier",
+            "unet-paper": "U-Net, cross-entropy alone, rate 1e-2",
+            "unet-paper-1e-4": "U-Net, cross-entropy alone, rate 1e-4",
+            "unet-paper-1e-5": "U-Net, cross-entropy alone, rate 1e-5",
+            "unet-paper-1e-6": "U-Net, 50 epochs",
+            "unet-paper-1e-6-100": "U-Net, 100 epochs",
+            "resnet50-paper": "U-Net + ResNet50, 100 epochs",
+            "unet-densenet121-paper": "U-Net + DenseNet121 of the classifier, cross-entropy alone, rate 1e-6",
+        },
+    ),
 }

@@ -1,7 +1,7 @@
 """What a report reads of each variant, as one object."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ class Variant:
     curves: pd.DataFrame  # a row an epoch of each run; empty for a baseline
     images: pd.DataFrame  # counts.csv, a row a test image of each run
     instances: pd.DataFrame  # instances.csv, the same rows; empty where the study has no instances
+    histograms: pd.DataFrame = field(default_factory=pd.DataFrame)  # of a study with a target, the same rows
+    train: pd.DataFrame = field(default_factory=pd.DataFrame)  # as `images`, of the train rows, where predicted
 
     @property
     def counts(self) -> pixel.Counts:
@@ -53,7 +55,7 @@ def load_variants(study: str, names: Sequence[tuple[str, str]]) -> list[Variant]
     """
     variants = [load_variant(evaluation_folder(study, name, kind), name, kind) for name, kind in names]
     for variant in variants:
-        for table in filter(len, (variant.images, variant.instances)):
+        for table in filter(len, (variant.images, variant.instances, variant.histograms)):
             if not table[NAMED].equals(variants[0].images[NAMED]):
                 raise Problem(
                     f"{variant.folder} was scored on other test tiles than {variants[0].folder};"
@@ -76,6 +78,11 @@ def load_variant(folder: Path, encoder: str, augmentation: str) -> Variant:
             pd.DataFrame() if encoder in BASELINES else pd.read_csv(folder / "curves.csv"),
             pd.read_csv(folder / "counts.csv", keep_default_na=False),
             pd.read_csv(folder / "instances.csv", keep_default_na=False) if has_instances else pd.DataFrame(),
+            **{
+                name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False)
+                for name in ("histograms", "train")
+                if (folder / f"{name}.csv").is_file()
+            },
         )
     except FileNotFoundError as error:
         raise Problem(f"{error.filename} is missing; run `dvc repro` so that the variant is evaluated first.") from None

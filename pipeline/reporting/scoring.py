@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.metrics import detection, instance, pixel, stats
+from pipeline.metrics import curve, detection, instance, pixel, stats
 from pipeline.metrics.stats import FloatArray, nan_mean
 from pipeline.reporting.results import NAMED, Variant
 
@@ -87,8 +87,14 @@ def class_detection_figures(sums: FloatArray, classes: Sequence[str]) -> Figures
     }
 
 
+def curve_figures(sums: FloatArray, classes: Sequence[str]) -> Figures:
+    """Average precision of the target, from summed histograms (..., 2, STEPS)."""
+    return {"average_precision": curve.average_precision(sums)}
+
+
 KINDS: dict[str, Callable[[Any, Sequence[str]], Figures]] = {
     "pixels": pixel_figures,
+    "histograms": curve_figures,
     "means": mean_figures,
     "nuclei": nuclei_figures,
     "class_detection": class_detection_figures,
@@ -151,6 +157,9 @@ class Evidence:
             "pixels": np.asarray(variant.counts, np.float64),
             "means": of_tissue[:, :, None, None] * scores[:, None],
         }
+        if not variant.histograms.empty:
+            histograms = variant.histograms[curve.COLUMNS].to_numpy(np.float64)
+            kinds["histograms"] = histograms.reshape(-1, 2, curve.STEPS)
         if variant.instances.empty:
             return kinds
         names = self.classes[1:]
