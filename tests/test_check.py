@@ -87,3 +87,8 @@ def test_a_checkpoint_that_is_there_passes(tmp_path: Path) -> None:
     path = tmp_path / "encoder.safetensors"
     path.touch()
     check_study("pannuke", STUDY.model_copy(update={"model": STUDY.model.model_copy(update={"weights": str(path)})}))
+
+
+def test_a_checkpoint_that_a_stage_will_write_passes() -> None:
+    written = STUDY.model.model_copy(update={"weights": "models/bracs/classifier/weights/model.safetensors"})
+    check_study("pannuke", STUDY.model_copy(update={"model": written}))

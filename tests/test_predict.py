@@ -75,6 +75,18 @@ def test_the_same_predictions_give_the_same_bytes_and_probabilities_can_be_left_
         assert list(file) == ["class_map"]
 
 
+def test_the_train_rows_are_predicted_where_they_are_asked_for(study: torch.nn.Module, tmp_path: Path) -> None:
+    predict.main()
+    assert not (VARIANT / "predictions/train.h5").exists()
+    set_params(tmp_path, pannuke__predict__splits=["train", "test"])
+    predict.main()
+    plan = read_plan(Path("data/plans/pannuke/run1/seed42/split.csv"))
+    first = torch.from_numpy(Examples(plan[plan["split"] == "train"], SIZE).image(0))[None]
+    model, _ = predict.load_model(VARIANT / "weights", torch.device("cpu"))
+    with h5py.File(VARIANT / "predictions/train.h5") as file, torch.inference_mode():
+        np.testing.assert_allclose(file["probabilities"][0], model(first).softmax(1)[0], atol=2e-3)
+
+
 def test_speed_counts_what_was_measured(study: torch.nn.Module) -> None:
     predict.main()
     speed = read_json(VARIANT / "predictions/speed.json")
