@@ -17,7 +17,6 @@ class Headline:
     least: float = 0.0  # of the score, where the axis of its figure begins
     strips: tuple[str, ...] = ("best", "worst")  # which test tiles the report shows: best, worst, first
     of: str = "all"  # the class whose figures these are
-    side: str | None = None  # of the split whose figures these are, where the table has several
     names: dict[str, str] = field(default_factory=dict)  # variant that the study names -> what its paper calls it
     trained: str = "augmented"  # the plan on which that paper trained those
     side: str = "test"  # of the paper's split, whose figures these are
