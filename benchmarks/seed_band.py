@@ -42,7 +42,7 @@ def main() -> None:
     started = time.monotonic()
     scores = pd.concat([train(name, variant, seed) for seed in arguments.seeds], ignore_index=True)
     found = [band.measure(score, scores[score].tolist()) for score in band.SCORES if score in scores]
-    basis = band.basis(study.model_dump(mode="json"), source["sha256"])
+    basis = band.basis(study, source["sha256"])
     band.write_bands(name, variant, basis, found)
     took = time.monotonic() - started
     write_text(PAGES / f"seed_band_{name}.md", page(name, variant, study, source["source"], scores, found, took))

@@ -250,7 +250,7 @@ def bands(
     result = []
     for variant, here in zip(variants, scores, strict=True):
         called = f"{variant.encoder}-{variant.augmentation}"
-        on = band.basis(study.of(variant.encoder)[1].model_dump(mode="json"), data_sha256)
+        on = band.basis(study.of(variant.encoder)[1], data_sha256)
         for score, found in band.read_bands(name, called, on).items():
             result.append({"variant": called, "band": found, "here": here[score].value})
     return result

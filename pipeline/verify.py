@@ -128,7 +128,7 @@ def bands(study: str, variant: str) -> dict[str, band.Band]:
     """The bands that hold for the study as params.yaml and the data stand."""
     _, described = read_params().study(study).of(variant.rpartition("-")[0])
     source = read_json(Path("data/raw") / described.datasets[0] / "SOURCE.json")
-    return band.read_bands(study, variant, band.basis(described.model_dump(mode="json"), source["sha256"]))
+    return band.read_bands(study, variant, band.basis(described, source["sha256"]))
 
 
 def compare(before: pd.DataFrame, now: pd.DataFrame, bands: dict[str, band.Band]) -> list[Check]:

@@ -60,7 +60,7 @@ def measure_band(half: float) -> None:
     """A band of `half` on either side of the reported scores."""
     scores = pd.read_csv("reports/pannuke/scores.csv").set_index(["encoder", "augmentation"]).loc[("unet", "augmented")]
     found = [band.Band(name, 0, 0, scores[name] - half, scores[name] + half, 5) for name in band.SCORES]
-    basis = band.basis(read_params().pannuke.model_dump(mode="json"), "c0ffee")
+    basis = band.basis(read_params().pannuke, "c0ffee")
     band.write_bands("pannuke", VARIANT, basis, found, Path("band.csv"))
 
 

@@ -2,17 +2,32 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline.params import Study
+
 BAND = Path(__file__).with_name("band.csv")
 SCORES = ("mean_iou", "dice_macro_no_background", "bpq_images", "mpq_images", "detection_f1")
-SHAPING = ("datasets", "tissue", "classes", "tile_size", "split", "balance", "augment", "instances", "model", "train")
+SHAPING = (
+    "datasets",
+    "tissue",
+    "classes",
+    "tile_size",
+    "split",
+    "balance",
+    "augment",
+    "instances",
+    "model",
+    "train",
+    "ignore",
+    "target",
+    "greyscale",
+)
 
 
 @dataclass(frozen=True)
@@ -41,9 +56,12 @@ def measure(score: str, values: Sequence[float]) -> Band:
     return Band(score, mean, sd, mean - half, mean + half, count)
 
 
-def basis(study: Mapping[str, Any], data_sha256: str) -> str:
-    """What a band was measured on, as a short hash: the study's parameters that shape a score, and its data."""
-    shaping = [{name: study[name] for name in SHAPING}, data_sha256]
+def basis(study: Study, data_sha256: str) -> str:
+    """What a band was measured on, as a short hash: the study's parameters that shape a score, and its data.
+
+    Parameters at their default are left out, so that a new one with a default keeps the bands that were measured.
+    """
+    shaping = [study.model_dump(mode="json", include=set(SHAPING), exclude_defaults=True), data_sha256]
     return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:12]
 
 
