@@ -90,6 +90,7 @@ def main() -> None:
             detection=published.others(tables.CLASSIFICATION, "f1"),
             bars={score: published.others(tables.BARS, score) for score in ("bpq", "mpq")},
             against_best=tables.against_best(evidence, rows, headline.score),
+            least_p=min(1.0, evidence.least_p * (len(rows) - 1)),
             ablations=tables.ablations(evidence, rows, [headline.score, *(["mpq_images"] if study.instances else [])]),
             count_verdicts=tables.count_verdicts,
             epochs=tables.epochs,

@@ -130,3 +130,11 @@ def test_a_split_that_leaks_is_said(project: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(report, "REPORTS", project / "leaky")
     fabricated.run(report.main, "tnbc")
     assert "**This split leaks, as asked for**" in (project / "leaky/tnbc.md").read_text(encoding="utf-8")
+
+
+def test_units_too_few_for_any_verdict_are_said(page: str) -> None:
+    """Five test tiles and five tests: even the background, which finds nothing, cannot read "worse"."""
+    text = section(page, "Which differences")
+    assert "**Read the intervals here, not the words.**" in text
+    row = next(line for line in text.splitlines() if "background everywhere" in line)
+    assert float(row.split("|")[4]) >= 0.05

@@ -219,6 +219,11 @@ class Evidence:
             for (_, first, second), (found, _), p in zip(tests, differences, corrected, strict=True)
         ]
 
+    @property
+    def least_p(self) -> float:
+        """The smallest p that one paired test of so few units can give, before any correction."""
+        return stats.p_value(np.ones(PAIRED), self.units)
+
     def compare_all(self, places: Sequence[int]) -> list[stats.Comparison]:
         """Paired tests of all pairs of variants, named by their position in `places`, by the mean IoU of images."""
         sums = self.counts["means"][:, :, :, :, 0].sum(axis=3)  # (units, variants, runs, 2)
