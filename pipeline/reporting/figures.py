@@ -160,7 +160,7 @@ def confusions(variants: Sequence[Variant], rows: Sequence[dict[str, Any]], clas
     names = [classes[code] for code in codes]
     across = 4 if len(names) <= MANY_CLASSES else 2
     lines = ceil(len(variants) / across)
-    options = {"figsize": (11, (2.9 if across == 4 else 6.6) * lines + 0.6), "sharex": True, "sharey": True}
+    options = {"figsize": (11, (2.9 if across == 4 else 6.6) * lines + 1.2), "sharex": True, "sharey": True}
     with figure(path, lines, across, **options) as (drawing, axes):
         for axis in axes.flat[len(variants) :]:
             axis.axis("off")

@@ -1,6 +1,5 @@
 """What the report of a study with a target adds: its train side, precision and recall, its classifier, a heat map."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -29,6 +28,7 @@ SCORES = ("accuracy", "precision", "recall", "f1")
 UDH_RATIO = 45  # tiles without a lesion for each with one in the paper's test of its classifier
 TARGET, OTHER = (20, 20, 20), (120, 120, 120)  # outlines of a heat map
 HOT = (213, 30, 0)
+LONGEST = 1000  # px, of a slide's picture
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,9 @@ def add(
     scores = classifier_scores(evaluation_folder(name, "tiles", "classifier") / "tiles.csv", study.classes)
     scores.to_csv(folder / "classifier.csv", index=False, lineterminator="\n", float_format="%.6g")
     slide = richest_slide(variants[best])
-    heat_map(find_slide(plan, variants[best], study, slide)).save(private / "heat.png", optimize=True)
-    shutil.copy(Path("data/tiles") / study.datasets[0] / f"{slide}.jpg", private / "sheet.jpg")
+    save_small(heat_map(find_slide(plan, variants[best], study, slide)), private / "heat.jpg")
+    with Image.open(Path("data/tiles") / study.datasets[0] / f"{slide}.jpg") as sheet:
+        save_small(sheet, private / "sheet.jpg")
     return {
         "train_side": [
             {name: float(value) for name, value in zip(SCORES, side_scores(variant.counts), strict=True)}
@@ -74,6 +75,12 @@ def add(
         "classifier_scores": scores.set_index(["side", "of", "score"]).to_dict("index"),
         "slide": slide,
     }
+
+
+def save_small(picture: Image.Image, path: Path) -> None:
+    """Write a slide's picture for a page, as JPEG."""
+    picture.thumbnail((LONGEST, LONGEST))
+    picture.save(path, "JPEG", quality=85)
 
 
 def published_rows(published: Published, table: str) -> list[dict[str, Any]]:
