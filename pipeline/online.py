@@ -29,6 +29,8 @@ class OnlineExamples:
     `online.crop`; the epoch is in the number because workers are told nothing else.
     """
 
+    numbered = True  # items by epoch, see pipeline.training.Shuffled
+
     def __init__(self, examples: Examples, online: Online, seed: int) -> None:
         self.examples = examples
         self.online = online

@@ -177,6 +177,23 @@ class Model(Block):
     decoder_channels: list[Positive] = Field(min_length=3, max_length=5)
 
 
+class Detector(Block):
+    channels: Positive
+    anchors: list[Positive] = Field(min_length=5, max_length=5)
+    anchor_iou: list[Fraction] = Field(min_length=2, max_length=2)
+    proposals: Positive
+    sampled: Positive
+    nms: Fraction
+    score: Fraction
+    detections: Positive
+
+    @model_validator(mode="after")
+    def background_below_nucleus(self) -> "Detector":
+        if self.anchor_iou[0] > self.anchor_iou[1]:
+            raise ValueError(f"has anchor_iou {self.anchor_iou}; give the threshold of the background first")
+        return self
+
+
 class Loss(Block):
     cross_entropy: Weight
     dice: Weight
@@ -250,6 +267,7 @@ class Study(Block):
     ablation: str | None
     instances: Instances | None
     model: Model
+    detector: Detector | None = None
     train: Train
     classifier: Classifier | None = None
     predict: Predict

@@ -20,16 +20,9 @@ from torch.utils.data import DataLoader, Sampler
 from tqdm import tqdm
 
 from pipeline.errors import Problem
-from pipeline.examples import Examples
-from pipeline.losses import segmentation_loss
-from pipeline.models import to_input
-from pipeline.online import OnlineExamples
 from pipeline.params import Train
-from pipeline.tiles import IGNORE
 
 RESUME_SECONDS = 30.0  # between two writings of the resume file, so that short epochs don't wait for the disk
-
-Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # images (B, H, W, 3), class maps (B, H, W), weights (B,)
 
 
 class Shuffled(Sampler[int]):
@@ -55,24 +48,34 @@ class Shuffled(Sampler[int]):
         return iter((order + self.count * self.epoch * self.numbered).tolist())
 
 
-class Training(L.LightningModule):
-    """A network with its loss and optimiser; counts pixels so that an epoch has an accuracy and a mean IoU."""
+class Learner(L.LightningModule):
+    """A network with its optimiser; what is learnt says its own steps and what an epoch is measured by.
 
-    def __init__(
-        self,
-        network: torch.nn.Module,
-        description: dict[str, Any],
-        train: Train,
-        class_weights: list[float],
-        seed: int,
-    ) -> None:
+    Attributes:
+        collate: makes a batch of what the data set gives.
+        curves: columns of the learning curves: the names in `totals`, each with `train_` or `validation_` before it.
+    """
+
+    collate: Callable[[Any], Any]
+    curves: tuple[str, ...]
+
+    def __init__(self, network: torch.nn.Module, train: Train, seed: int) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)
-        self.classes = len(description["classes"])
-        self.mean, self.std = description["mean"], description["std"]
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.train_params = train
         self.seed = seed
-        self.register_buffer("class_weights", torch.tensor(class_weights), persistent=False)
+
+    def start_counting(self) -> None:
+        """Set the sums of an epoch to 0."""
+        raise NotImplementedError
+
+    def totals(self) -> dict[str, float]:
+        """What an epoch is measured by; one of the names is loss."""
+        raise NotImplementedError
+
+    def step(self, batch: Any) -> torch.Tensor:
+        """Count a batch and give its loss."""
+        raise NotImplementedError
 
     def configure_optimizers(self) -> Any:
         train = self.train_params
@@ -92,39 +95,11 @@ class Training(L.LightningModule):
         self.training_counts = self.totals()
         self.start_counting()
 
-    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
+    def training_step(self, batch: Any, _: int) -> torch.Tensor:
         return self.step(batch)
 
-    def validation_step(self, batch: Batch, _: int) -> None:
+    def validation_step(self, batch: Any, _: int) -> None:
         self.step(batch)
-
-    def start_counting(self) -> None:
-        """Set the sums of an epoch to 0: loss times images, images, pixels of each truth and predicted class."""
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
-        self.images = 0
-        self.confusion = torch.zeros(self.classes**2, dtype=torch.int64, device=self.device)
-
-    def totals(self) -> dict[str, float]:
-        """Loss, pixel accuracy and mean IoU (background included) of what was counted."""
-        confusion = self.confusion.reshape(self.classes, self.classes).double().cpu()
-        hits = confusion.diag()
-        union = confusion.sum(0) + confusion.sum(1) - hits
-        return {
-            "loss": float(self.loss_sum) / max(self.images, 1),
-            "accuracy": float(hits.sum() / confusion.sum().clamp(min=1)),
-            "mean_iou": float((hits / union)[union > 0].mean()) if bool(union.any()) else 0.0,
-        }
-
-    def step(self, batch: Batch) -> torch.Tensor:
-        images, truth, weight = batch
-        logits = self.network(to_input(images, self.mean, self.std))
-        loss = segmentation_loss(logits, truth, weight, self.class_weights, self.train_params.loss)
-        with torch.no_grad():
-            self.loss_sum += loss.detach() * len(images)
-            self.images += len(images)
-            pairs = truth.long() * self.classes + logits.argmax(1)
-            self.confusion += torch.bincount(pairs[truth != IGNORE], minlength=self.classes**2)
-        return loss
 
 
 class ResumeFile:
@@ -171,7 +146,7 @@ class Epochs(L.Callback):
         for row in self.rows:
             self._report(row)
 
-    def on_train_epoch_start(self, trainer: L.Trainer, module: Training) -> None:
+    def on_train_epoch_start(self, trainer: L.Trainer, module: Learner) -> None:
         torch.manual_seed(int(np.random.SeedSequence([module.seed, trainer.current_epoch]).generate_state(1)[0]))
         name = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         self.bar = tqdm(total=trainer.num_training_batches, desc=name, unit="batch", leave=False, disable=None)
@@ -180,11 +155,11 @@ class Epochs(L.Callback):
     def on_train_batch_end(self, *_: Any) -> None:
         self.bar.update()
 
-    def on_validation_epoch_end(self, trainer: L.Trainer, module: Training) -> None:
+    def on_validation_epoch_end(self, trainer: L.Trainer, module: Learner) -> None:
         self._end(trainer, module, module.training_counts, module.totals())
 
     def _end(
-        self, trainer: L.Trainer, module: Training, training: dict[str, float], validation: dict[str, float]
+        self, trainer: L.Trainer, module: Learner, training: dict[str, float], validation: dict[str, float]
     ) -> None:
         """Add an epoch's row; `validation` is empty where the plan has no validation part."""
         self.bar.close()
@@ -196,31 +171,26 @@ class Epochs(L.Callback):
             )
         if validation:
             module.log("validation_loss", validation["loss"])  # what early stopping watches
-        row = {
-            "epoch": epoch,
-            "train_loss": training["loss"],
-            "validation_loss": validation.get("loss", math.nan),
-            "train_accuracy": training["accuracy"],
-            "validation_accuracy": validation.get("accuracy", math.nan),
-            "validation_mean_iou": validation.get("mean_iou", math.nan),
-            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
-        }
+        found = {f"train_{name}": value for name, value in training.items()}
+        found |= {f"validation_{name}": value for name, value in validation.items()}
+        row = {"epoch": epoch, **{name: found.get(name, math.nan) for name in module.curves}}
+        row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
         self.rows.append(row)
         if self.keep_last or validation["loss"] < self.best_loss:
             self.best_loss, self.best_epoch = row["validation_loss"], epoch
             self.best = {key: value.detach().cpu().clone() for key, value in module.network.state_dict().items()}
         self._report(row)
+        mean_iou = f"  mean IoU {row['validation_mean_iou']:.3f}" if "validation_mean_iou" in row else ""
         tqdm.write(
             f"epoch {epoch:3}/{trainer.max_epochs}  loss {training['loss']:.4f}, validation"
-            f" {row['validation_loss']:.4f}  mean IoU {row['validation_mean_iou']:.3f}"
-            f"  {time.monotonic() - self.started:.1f} s"
+            f" {row['validation_loss']:.4f}{mean_iou}  {time.monotonic() - self.started:.1f} s"
         )
 
     def _report(self, row: dict[str, float]) -> None:
         known = {key: value for key, value in row.items() if key != "epoch" and not math.isnan(value)}
         self.report(known, step=int(row["epoch"]))
 
-    def on_train_epoch_end(self, trainer: L.Trainer, module: Training) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Learner) -> None:
         if not trainer.num_val_batches:
             self._end(trainer, module, module.totals(), {})
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
@@ -231,10 +201,11 @@ class Epochs(L.Callback):
             self.written = time.monotonic()
 
 
-def fit(module: Training, epochs: Epochs, training: Examples | OnlineExamples, validation: Examples) -> dict[str, Any]:
+def fit(module: Learner, epochs: Epochs, training: Any, validation: Any) -> dict[str, Any]:
     """Train from the start, or from the resume file where there is one; return what it ran on.
 
-    `validation` may be empty where `train.patience` asks for no early stopping.
+    Both sides are data sets as torch's loader takes them; `validation` may be empty where `train.patience` asks for no
+    early stopping.
 
     Raises:
         Problem: the loss is no finite number.
@@ -262,8 +233,8 @@ def fit(module: Training, epochs: Epochs, training: Examples | OnlineExamples, v
         tqdm.write(f"resuming from {resume}")
     trainer.fit(
         module,
-        _loader(training, train, Shuffled(len(training), module.seed, isinstance(training, OnlineExamples))),
-        _loader(validation, train, None) if len(validation) else None,
+        _loader(training, module, Shuffled(len(training), module.seed, numbered=getattr(training, "numbered", False))),
+        _loader(validation, module, None) if len(validation) else None,
         ckpt_path=resume if resume.is_file() else None,
         weights_only=True,
     )
@@ -277,19 +248,15 @@ def _precision(wanted: str) -> Any:
     return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
 
 
-def _loader(examples: Examples | OnlineExamples, train: Train, order: Shuffled | None) -> DataLoader[Any]:
+def _loader(examples: Any, module: Learner, order: Shuffled | None) -> DataLoader[Any]:
+    train = module.train_params
     return DataLoader(
-        examples,  # type: ignore[arg-type]  # has the two methods that are used
+        examples,
         batch_size=train.batch,
         sampler=order,
         num_workers=train.workers,
         persistent_workers=train.workers > 0,
-        collate_fn=_stack,
+        collate_fn=module.collate,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # else each start of the loader draws from the generator that drops paths
     )
-
-
-def _stack(examples: list[tuple[Any, ...]]) -> Batch:
-    images, class_maps, weights = (torch.from_numpy(np.stack(values)) for values in zip(*examples, strict=True))
-    return images, class_maps, weights
