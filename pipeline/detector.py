@@ -61,10 +61,7 @@ class Detection(Learner):
         super().__init__(network, train, seed)
 
     def on_validation_model_eval(self) -> None:
-        """Torchvision gives losses to a training model alone; only batch normalisation must not learn from them."""
-        for module in self.network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
+        """Stay a training model: torchvision gives losses to no other, and no layer of it learns by being used."""
 
     def start_counting(self) -> None:
         self.sums: dict[str, Any] = dict.fromkeys(LOSSES.values(), 0.0)

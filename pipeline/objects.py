@@ -26,7 +26,7 @@ def true_objects(examples: Examples, position: int) -> Objects:
     """The nuclei of an example at the size that a model sees; one that was lost on the way there is none."""
     instance_map, classes = examples.instances(position)
     ids = np.unique(instance_map[instance_map > 0])
-    masks = instance_map == ids[:, None, None]
+    masks = np.asarray(instance_map == ids[:, None, None])
     labels = np.array([classes[int(number)] for number in ids], np.int64)
     return Objects(boxes_of(masks), labels, np.ones(len(ids), np.float32), masks)
 
@@ -35,7 +35,7 @@ def boxes_of(masks: Masks) -> FloatArray:
     """The smallest box around each mask (n, H, W), none of them empty."""
     ends = []
     for axis in (1, 2):  # over rows: columns that are hit, and the other way round
-        hit = masks.any(axis=axis)
+        hit = np.asarray(masks.any(axis=axis))
         ends += [hit.argmax(axis=1), hit.shape[1] - hit[:, ::-1].argmax(axis=1)]
     x0, x1, y0, y1 = ends
     return np.stack([x0, y0, x1, y1], axis=1).astype(np.float32)

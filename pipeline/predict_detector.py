@@ -104,7 +104,9 @@ def detect(model: nn.Module, examples: Examples, batch: int, device: torch.devic
 
 def write_objects(group: Any, images: Iterator[Objects]) -> None:
     """Add the objects of one image after the other to an HDF5 group, so that memory holds those of one image."""
+    group.attrs["images"] = 0
     for position, found in enumerate(images):
+        group.attrs["images"] = position + 1
         packed = np.packbits(found.masks, axis=2)
         if not position:
             for name, kind, shape in (
@@ -118,7 +120,7 @@ def write_objects(group: Any, images: Iterator[Objects]) -> None:
                 group.create_dataset(
                     name, (0, *shape), kind, chunks=chunks, maxshape=(None, *shape), compression="gzip"
                 )
-            group.attrs["width"] = found.masks.shape[2]
+            group.attrs["width"] = found.masks.shape[2]  # bits beyond it fill the last byte
         columns = {"image": np.full(len(found.labels), position), "masks": packed}
         columns |= {"boxes": found.boxes, "labels": found.labels, "scores": found.scores}
         for name, values in columns.items():

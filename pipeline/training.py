@@ -61,7 +61,7 @@ class Learner(L.LightningModule):
 
     def __init__(self, network: torch.nn.Module, train: Train, seed: int) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
         self.train_params = train
         self.seed = seed
 

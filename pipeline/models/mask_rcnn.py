@@ -23,21 +23,20 @@ COCO = ([0.471, 0.448, 0.408], [0.234, 0.239, 0.242])  # mean and standard devia
 RATIOS = (0.5, 1.0, 2.0)  # of height to width of anchors
 POOLED = 7  # px a side of a region as the box head sees it
 WIDER = 4  # of the box head's layers over the pyramid's channels: 1,024 over 256
+GROUPS = 32  # of channels that are normalised together
 MASK_LAYERS = 4  # convolutions of the mask head
 
 
 def mask_rcnn(description: Mapping[str, Any]) -> MaskRCNN:
     """The model that a model.json describes, with random weights from torch's global generator.
 
-    Published weights come with statistics of batch normalisation that batches of a few images would spoil, so these are
-    frozen, as usual; random weights have none and learn them.
+    Batches of a few images are too small for batch normalisation. That of published weights is frozen; random weights
+    get group normalisation instead (He, Girshick and Dollár 2019, Rethinking ImageNet Pre-training).
     """
     detector = description["detector"]
     channels, classes = detector["channels"], len(description["classes"])
-    frozen = description["weights"] != "random"
-    body = getattr(resnet, description["encoder"])(
-        weights=None, norm_layer=FrozenBatchNorm2d if frozen else nn.BatchNorm2d
-    )
+    norm = group_norm if description["weights"] == "random" else FrozenBatchNorm2d
+    body = getattr(resnet, description["encoder"])(weights=None, norm_layer=norm)
     stages = {f"layer{number}": str(number - 1) for number in (1, 2, 3, 4)}
     widths = [body.inplanes // 8 * 2**level for level in range(len(stages))]
     background, nucleus = detector["anchor_iou"]
@@ -66,6 +65,11 @@ def mask_rcnn(description: Mapping[str, Any]) -> MaskRCNN:
         mask_predictor=MaskRCNNPredictor(channels, channels, classes),
         _skip_resize=True,
     )
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Group normalisation of that many channels."""
+    return nn.GroupNorm(GROUPS, channels)
 
 
 def initialise(model: MaskRCNN, encoder: str, first_weights: str) -> None:

@@ -1,0 +1,78 @@
+"""What a detector found, drawn on the image: image, truth and detections beside each other, one image a row.
+
+Drawn with Pillow alone and without a date in the file, so that the same detections give the same bytes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.objects import Objects
+from pipeline.reporting.pictures import CLASS_COLOURS, GAP, LINE
+
+PANELS = ("image", "pseudo-instances", "detections")
+SIDE = 320  # px at least, of a panel's shorter side
+TINT = 0.45  # of a nucleus's colour over the image
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An image, its true nuclei and those that were found."""
+
+    caption: str
+    image: npt.NDArray[np.uint8]  # (H, W, 3)
+    truth: Objects
+    found: Objects
+
+
+def sheet(rows: Sequence[Shown], classes: Sequence[str]) -> Image.Image:
+    """Draw the rows below each other; boxes carry their score in percent. `classes` are those of labels 1, 2, ..."""
+    height, width = rows[0].image.shape[:2]
+    scale = max(1, round(SIDE / min(height, width)))
+    size = (width * scale, height * scale)
+    font = ImageFont.load_default(size=14)
+    canvas = Image.new(
+        "RGB", (GAP + len(PANELS) * (size[0] + GAP), LINE + len(rows) * (size[1] + LINE + GAP) + LINE), "white"
+    )
+    draw = ImageDraw.Draw(canvas)
+    for column, title in enumerate(PANELS):
+        draw.text((GAP + column * (size[0] + GAP), 2), title, "black", font)
+    top = LINE
+    for row in rows:
+        draw.text((GAP, top + 2), row.caption, (90, 90, 90), font)
+        panels = [Image.fromarray(row.image).resize(size, Image.Resampling.BILINEAR)]
+        panels += [
+            overlay(row.image, objects, scale, boxes) for objects, boxes in ((row.truth, False), (row.found, True))
+        ]
+        for column, panel in enumerate(panels):
+            canvas.paste(panel, (GAP + column * (size[0] + GAP), top + LINE))
+        top += size[1] + LINE + GAP
+    left = GAP
+    for name, colour in zip(classes, CLASS_COLOURS, strict=False):
+        draw.rectangle((left, top + 3, left + 14, top + 15), fill=colour, outline=(90, 90, 90))
+        draw.text((left + 20, top + 1), name, "black", font)
+        left += 36 + round(draw.textlength(name, font))
+    return canvas
+
+
+def overlay(image: npt.NDArray[np.uint8], objects: Objects, scale: int, boxes: bool) -> Image.Image:
+    """Tint each nucleus in the colour of its class, the one of the highest score on top; draw boxes and scores."""
+    tinted = image.astype(np.float64)
+    order = np.argsort(objects.scores, kind="stable")
+    for number in order:
+        colour = np.array(CLASS_COLOURS[objects.labels[number] - 1])
+        mask = objects.masks[number]
+        tinted[mask] = (1 - TINT) * image[mask] + TINT * colour
+    height, width = image.shape[:2]
+    picture = Image.fromarray(tinted.astype(np.uint8)).resize((width * scale, height * scale), Image.Resampling.NEAREST)
+    if boxes:
+        draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=10)
+        for number in order:
+            colour = CLASS_COLOURS[objects.labels[number] - 1]
+            x0, y0, x1, y1 = (float(value) * scale for value in objects.boxes[number])
+            draw.rectangle((x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)), outline=colour)
+            draw.text((x0 + 2, y0), f"{100 * objects.scores[number]:.0f}", "black", font)
+    return picture
