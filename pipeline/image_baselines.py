@@ -10,8 +10,6 @@ from pipeline.tiles import Image
 FloatArray = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]  # (N,), class codes from 0
 
-NAMES = {"constant": "always the commonest class", "colour": "mean colour alone"}  # name -> what it is called
-
 
 def constant(training: list[Image], labels: Labels, images: list[Image], classes: int) -> FloatArray:
     """The commonest class of the training images for every image, as votes (N, classes)."""

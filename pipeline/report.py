@@ -10,35 +10,28 @@ Out: reports/<study>.md, to be read; reports/<study>/ with the tables behind it 
 """
 
 import argparse
-import platform
-import subprocess
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from ruamel.yaml import YAML
 
 from pipeline.errors import run_stage
 from pipeline.examples import Examples
 from pipeline.files import read_json, replacing, write_text
 from pipeline.metrics import pixel, stats
-from pipeline.params import Params, Study, read_params
+from pipeline.params import Study, read_params
 from pipeline.plan import SPLITS, plan_folder, read_plan
-from pipeline.reporting import band, figures, lesions, overlays, pictures, repeats, tables
+from pipeline.reporting import band, facts, figures, lesions, overlays, pictures, repeats, tables
 from pipeline.reporting.headlines import HEADLINES, Headline
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render
 from pipeline.reporting.results import Variant, load_variants
 from pipeline.reporting.scoring import Evidence, Figure, count_nuclei, image_scores
-from pipeline.tiles import shards
 from pipeline.variants import AUGMENTATIONS, baselines_of
 
 REPORTS = Path("reports")
-PACKAGES = ("torch", "segmentation-models-pytorch", "lightning", "numpy", "dvc")
 
 
 def main() -> None:
@@ -79,16 +72,16 @@ def main() -> None:
             **own,
             study=study,
             params=params,
-            parameters=as_yaml(params, name),
+            parameters=facts.as_yaml(params, name),
             sources=sources,
             sample=sample,
             pictures_at=name if public else f"private/{name}",
             runs=variants[best].runs,
             tiles=count_tiles(plans),
             parts=count_parts(plans[study.runs.numbers[0]]),
-            native=native_size(study.datasets[0]),
-            leaks=leaks(plans),
-            near_duplicates=near_duplicates(plans),
+            native=facts.native_size(study.datasets[0]),
+            leaks=facts.leaks(plans),
+            near_duplicates=facts.near_duplicates(plans),
             evidence=evidence,
             rows=rows,
             headline=headline,
@@ -111,7 +104,7 @@ def main() -> None:
             published_speed=published_speed(published, headline),
             validated=figures.validated([variant for variant in variants if not variant.is_baseline]),
             variants=list(zip(rows, variants, strict=True)),
-            machine=machine(),
+            machine=facts.machine(),
         )
     write_text(REPORTS / f"{name}.md", page)
 
@@ -261,58 +254,6 @@ def bands(
         for score, found in band.read_bands(name, called, on).items():
             result.append({"variant": called, "band": found, "here": here[score].value})
     return result
-
-
-def near_duplicates(plans: Mapping[int, Path]) -> list[dict[str, Any]]:
-    """Pairs of tiles on two sides of a split that `guard` found to look alike, each with its run."""
-    found = []
-    for run, folder in plans.items():
-        leaks = read_json(folder / "leaks.json")
-        for pair in leaks["near_duplicates"]:
-            sides = [(side, pair[side]) for side in SPLITS if side in pair]
-            tiles = [f"{tile['shard']} tile {tile['index']} ({side})" for side, tile in sides]
-            found.append({"run": run, "distance": pair["distance"], "tiles": " and ".join(tiles)})
-    return found
-
-
-def leaks(plans: Mapping[int, Path]) -> dict[str, int]:
-    """What is on two sides of the split of any run, and how many of it; empty where nothing may be."""
-    counted: dict[str, int] = {}
-    for folder in plans.values():
-        for what, count in read_json(folder / "leaks.json").get("leaks", {}).items():
-            counted[what] = counted.get(what, 0) + count
-    return counted
-
-
-def native_size(dataset: str) -> dict[str, float]:
-    """Size of the data set's tiles in pixels, and of a pixel in micrometres."""
-    shard = shards(dataset)[0]
-    return {"pixels": shard.file["images"].shape[1], "microns": shard.info.microns_per_pixel}
-
-
-def as_yaml(params: Params, study: str) -> str:
-    """The parameters that the report rests on, as they stand in params.yaml."""
-    raw = params.model_dump(mode="json")
-    used = {"seed": raw["seed"], "datasets": {name: raw["datasets"][name] for name in raw[study]["datasets"]}}
-    if not raw[study]["compare"]:
-        used = {"encoder": raw["encoder"]} | used
-    text = StringIO()
-    yaml = YAML()
-    yaml.default_flow_style = None  # short lists stay on one line
-    yaml.width = 110
-    yaml.dump(used | {study: raw[study]}, text)
-    return text.getvalue()
-
-
-def machine() -> dict[str, str]:
-    """Versions, commit and platform of the machine that writes the report."""
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "Python": platform.python_version(),
-        **{package: version(package) for package in PACKAGES},
-        "platform": platform.platform(),
-        "commit": git.stdout.strip() or "none",
-    }
 
 
 if __name__ == "__main__":

@@ -22,16 +22,16 @@ import pandas as pd
 from pipeline.errors import Problem, run_stage
 from pipeline.examples import Examples
 from pipeline.files import read_json, replacing, write_text
-from pipeline.image_baselines import NAMES
 from pipeline.metrics import classification, stats
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.objects import Objects, true_objects
 from pipeline.params import Study, read_params
 from pipeline.plan import SPLITS, plan_folder, read_plan
 from pipeline.reporting import class_figures, detections, facts, pictures
+from pipeline.reporting.headlines import HEADLINES
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render
-from pipeline.variants import evaluation_folder
+from pipeline.variants import IMAGE_BASELINES, evaluation_folder
 
 REPORTS = Path("reports")
 AUGMENTATION = "augmented"
@@ -53,16 +53,16 @@ class Variant:
     @property
     def baseline(self) -> bool:
         """A sanity row: nothing was trained."""
-        return self.name in NAMES
+        return self.name in IMAGE_BASELINES
 
     def figures(self, side: str) -> dict[str, stats.Interval]:
         """Every score of a side of the split, with its interval."""
-        nan = float("nan")
         found = self.record["sides"].get(side, {"scores": {}, "units": 0})
-        return {
-            name: stats.Interval(*(nan if value is None else value for value in figure.values()), found["units"])
-            for name, figure in found["scores"].items()
-        }
+        result = {}
+        for name, figure in found["scores"].items():
+            value, low, high = (np.nan if figure[end] is None else figure[end] for end in ("value", "low", "high"))
+            result[name] = stats.Interval(value, low, high, found["units"])
+        return result
 
 
 def main() -> None:
@@ -72,7 +72,7 @@ def main() -> None:
     params = read_params()
     study, published = params.study(name), Published.of(name)
     classes = [each for each in study.classes if each != BACKGROUND]
-    variants = [load(name, each, published) for each in [*study.compare, *NAMES]]
+    variants = [load(name, each, published) for each in [*study.compare, *IMAGE_BASELINES]]
     trained = [variant for variant in variants if not variant.baseline]
     plans = plan_folder(name, study.runs.first, params.seed)
     source = read_json(Path("data/raw") / study.datasets[0] / "SOURCE.json")
@@ -114,24 +114,18 @@ def main() -> None:
 
 def load(study: str, name: str, published: Published) -> Variant:
     """What `evaluate_detector` wrote of one variant."""
-    folder = evaluation_folder(study, name, "plain" if name in NAMES else AUGMENTATION)
+    folder = evaluation_folder(study, name, "plain" if name in IMAGE_BASELINES else AUGMENTATION)
     try:
         return Variant(
             name,
-            NAMES.get(name) or model_name(published, name),
+            IMAGE_BASELINES.get(name) or HEADLINES[study].model(published, name),
             read_json(folder / "metrics.json"),
             pd.read_csv(folder / "votes.csv", keep_default_na=False),
-            pd.DataFrame() if name in NAMES else pd.read_csv(folder / "curves.csv"),
-            {} if name in NAMES else read_json(folder / "machine.json"),
+            pd.DataFrame() if name in IMAGE_BASELINES else pd.read_csv(folder / "curves.csv"),
+            {} if name in IMAGE_BASELINES else read_json(folder / "machine.json"),
         )
     except FileNotFoundError as error:
         raise Problem(f"{error.filename} is missing; run `dvc repro` so that the variant is evaluated first.") from None
-
-
-def model_name(published: Published, encoder: str) -> str:
-    """What the paper calls a variant; a name in its manner where it has none."""
-    rows = published.rows[published.rows["encoder"] == encoder]
-    return str(rows["variant"].iloc[0]) if len(rows) else f"Mask R-CNN {encoder}"
 
 
 def write_tables(folder: Path, study: str, source: str, variants: Sequence[Variant]) -> None:
@@ -217,7 +211,10 @@ def against_best(
 ) -> list[tuple[Variant, stats.Comparison]]:
     """Each other row tested against the best one by accuracy, on the same test images; the nearest first."""
     tables = [variant.votes[variant.votes["split"] == "test"] for variant in variants]
-    units = [f"{row.dataset} {row.patient}" if row.patient else "" for row in tables[0].itertuples()]
+    units = [
+        f"{dataset} {patient}" if patient else ""
+        for dataset, patient in zip(tables[0]["dataset"], tables[0]["patient"], strict=True)
+    ]
     place = variants.index(best)
     tests = stats.compare(
         [_counts(table, classes) for table in tables],

@@ -20,7 +20,7 @@ from pipeline.params import Params, read_params
 from pipeline.reporting.headlines import HEADLINES
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render
-from pipeline.variants import BASELINES
+from pipeline.variants import BASELINES, IMAGE_BASELINES
 
 REPORTS = Path("reports")
 ENCODER_STUDY = "pannuke"  # the study that the top-level `encoder` joins
@@ -69,9 +69,9 @@ def read_table(study: str, name: str) -> pd.DataFrame:
 def front_row(study: str, figures: pd.DataFrame) -> dict[str, Any]:
     """A study's best trained variant beside the highest figure that its paper prints."""
     headline, published = HEADLINES[study], Published.of(study)
-    trained = figures[(figures["score"] == headline.score) & ~figures["encoder"].isin(BASELINES)]
+    trained = figures[(figures["score"] == headline.score) & ~figures["encoder"].isin([*BASELINES, *IMAGE_BASELINES])]
     best = trained.sort_values("value", ascending=False, kind="stable").iloc[0]
-    name, value = published.highest(headline.table, headline.printed_score, headline.of)
+    name, value = published.highest(headline.table, headline.printed_score, headline.of, headline.side)
     return {
         "study": study,
         "question": headline.question,

@@ -25,7 +25,8 @@ def main() -> None:
         raise Problem(f"{job.study} of params.yaml has no detector; `python -m pipeline.train` trains its models.")
     training, validation = (Nuclei(Examples.of(job.rows(side), study)) for side in ("train", "validation"))
 
-    description = job.describe(study.model.weights, *COCO, detector=study.detector.model_dump(include=SHAPE))
+    shape = {"width": study.model.width, "detector": study.detector.model_dump(include=SHAPE)}
+    description = job.describe(study.model.weights, *COCO, **shape)
     torch.manual_seed(job.seed)
     network = mask_rcnn(description)
     initialise(network, job.encoder, study.model.weights)

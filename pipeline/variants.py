@@ -13,6 +13,7 @@ BASELINES = {  # encoder name -> what it is called
     "otsu": "Otsu on haematoxylin",
     "commonest": "the commonest class everywhere",
 }
+IMAGE_BASELINES = {"constant": "always the commonest class", "colour": "mean colour alone"}  # those of whole images
 
 
 def baselines_of(classes: Sequence[str]) -> tuple[str, ...]:

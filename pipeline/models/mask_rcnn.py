@@ -35,8 +35,13 @@ def mask_rcnn(description: Mapping[str, Any]) -> MaskRCNN:
     """
     detector = description["detector"]
     channels, classes = detector["channels"], len(description["classes"])
-    norm = group_norm if description["weights"] == "random" else FrozenBatchNorm2d
-    body = getattr(resnet, description["encoder"])(weights=None, norm_layer=norm)
+    scratch = description["weights"] == "random"
+    body = getattr(resnet, description["encoder"])(
+        weights=None,
+        width_per_group=description["width"],
+        zero_init_residual=scratch,  # starts as a shallow network, which learns at once
+        norm_layer=group_norm if scratch else FrozenBatchNorm2d,
+    )
     stages = {f"layer{number}": str(number - 1) for number in (1, 2, 3, 4)}
     widths = [body.inplanes // 8 * 2**level for level in range(len(stages))]
     background, nucleus = detector["anchor_iou"]
@@ -69,7 +74,7 @@ def mask_rcnn(description: Mapping[str, Any]) -> MaskRCNN:
 
 def group_norm(channels: int) -> nn.GroupNorm:
     """Group normalisation of that many channels."""
-    return nn.GroupNorm(GROUPS, channels)
+    return nn.GroupNorm(min(GROUPS, channels), channels)
 
 
 def initialise(model: MaskRCNN, encoder: str, first_weights: str) -> None:

@@ -59,7 +59,7 @@ def losses(curves: Mapping[str, pd.DataFrame], path: Path) -> None:
     """One panel a model, one line a loss by epoch: training dashed, validation, where there is one, solid."""
     with _panels(path, len(curves), sharey=True) as (_, axes):
         for axis, (name, rows) in zip(axes.flat, curves.items(), strict=False):
-            parts = [column.removeprefix("train_") for column in rows if column.startswith("train_")]
+            parts = [str(name).removeprefix("train_") for name in rows.columns if str(name).startswith("train_")]
             for colour, part in zip(COLOURS, parts, strict=True):
                 for side, line in (("train", "--"), ("validation", "-")):
                     values = rows[f"{side}_{part}"]

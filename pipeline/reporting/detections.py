@@ -63,9 +63,8 @@ def overlay(image: npt.NDArray[np.uint8], objects: Objects, scale: int, boxes: b
     tinted = image.astype(np.float64)
     order = np.argsort(objects.scores, kind="stable")
     for number in order:
-        colour = np.array(CLASS_COLOURS[objects.labels[number] - 1])
         mask = objects.masks[number]
-        tinted[mask] = (1 - TINT) * image[mask] + TINT * colour
+        tinted[mask] = (1 - TINT) * image[mask] + TINT * np.array(CLASS_COLOURS[objects.labels[number] - 1])
     height, width = image.shape[:2]
     picture = Image.fromarray(tinted.astype(np.uint8)).resize((width * scale, height * scale), Image.Resampling.NEAREST)
     if boxes:

@@ -111,4 +111,13 @@ HEADLINES = {
             "unet-densenet121-paper": "U-Net + DenseNet121 of the classifier, cross-entropy alone, rate 1e-6",
         },
     ),
+    "bach": Headline(
+        "is this image normal, benign, in situ or invasive",
+        "accuracy",
+        "accuracy",
+        "text",
+        {"accuracy": "accuracy"},
+        side="validation",
+        names={"resnet50": "Mask R-CNN ResNet50", "resnet101": "Mask R-CNN ResNet101"},
+    ),
 }

@@ -40,9 +40,14 @@ class Published:
         """One printed figure of the variant that the paper calls so, or None where the paper has none."""
         return self._only({"table": table, "variant": variant or "", "metric": metric, "cls": of, "split": split})
 
-    def highest(self, table: str, metric: str, of: str = "all") -> tuple[str, float]:
-        """The variant with the highest figure of a table over all classes (or of one), and the figure."""
+    def highest(self, table: str, metric: str, of: str = "all", side: str | None = None) -> tuple[str, float]:
+        """The variant with the highest figure of a table over all classes (or of one), and the figure.
+
+        `side` of the split where the table has figures of several.
+        """
         rows = self.rows[(self.rows["table"] == table) & (self.rows["metric"] == metric) & (self.rows["cls"] == of)]
+        if side is not None:
+            rows = rows[rows["split"] == side]
         best = rows.sort_values("value", ascending=False, kind="stable").iloc[0]
         return str(best["variant"]), float(best["value"])
 
