@@ -183,6 +183,7 @@ class Detector(Block):
     anchor_iou: list[Fraction] = Field(min_length=2, max_length=2)
     proposals: Positive
     sampled: Positive
+    nuclei: Fraction
     nms: Fraction
     score: Fraction
     detections: Positive

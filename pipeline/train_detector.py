@@ -14,7 +14,15 @@ from pipeline.examples import Examples
 from pipeline.job import carry_out, read_job
 from pipeline.models.mask_rcnn import COCO, initialise, mask_rcnn
 
-SHAPE = {"channels", "anchors", "anchor_iou", "proposals", "sampled", "nms"}  # of the parameters: what training needs
+SHAPE = {
+    "channels",
+    "anchors",
+    "anchor_iou",
+    "proposals",
+    "sampled",
+    "nuclei",
+    "nms",
+}  # of the parameters: what training needs
 CODE = ("training.py", "detector.py", "objects.py", "examples.py", "transforms.py", "models/*.py")  # shapes the weights
 
 
@@ -25,8 +33,8 @@ def main() -> None:
         raise Problem(f"{job.study} of params.yaml has no detector; `python -m pipeline.train` trains its models.")
     training, validation = (Nuclei(Examples.of(job.rows(side), study)) for side in ("train", "validation"))
 
-    shape = {"width": study.model.width, "detector": study.detector.model_dump(include=SHAPE)}
-    description = job.describe(study.model.weights, *COCO, **shape)
+    sizes = study.detector.model_dump(include=SHAPE)
+    description = job.describe(study.model.weights, *COCO, width=study.model.width, detector=sizes)
     torch.manual_seed(job.seed)
     network = mask_rcnn(description)
     initialise(network, job.encoder, study.model.weights)

@@ -65,6 +65,7 @@ def mask_rcnn(description: Mapping[str, Any]) -> MaskRCNN:
         box_head=TwoMLPHead(channels * POOLED**2, WIDER * channels),
         box_predictor=FastRCNNPredictor(WIDER * channels, classes),
         box_batch_size_per_image=detector["sampled"],
+        box_positive_fraction=detector["nuclei"],
         box_nms_thresh=detector["nms"],
         mask_head=MaskRCNNHeads(channels, (channels,) * MASK_LAYERS, 1),
         mask_predictor=MaskRCNNPredictor(channels, channels, classes),

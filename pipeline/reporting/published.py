@@ -43,10 +43,10 @@ class Published:
     def highest(self, table: str, metric: str, of: str = "all", side: str | None = None) -> tuple[str, float]:
         """The variant with the highest figure of a table over all classes (or of one), and the figure.
 
-        `side` of the split where the table has figures of several.
+        `side` of the split, where the table has figures of it.
         """
         rows = self.rows[(self.rows["table"] == table) & (self.rows["metric"] == metric) & (self.rows["cls"] == of)]
-        if side is not None:
+        if (rows["split"] == side).any():
             rows = rows[rows["split"] == side]
         best = rows.sort_values("value", ascending=False, kind="stable").iloc[0]
         return str(best["variant"]), float(best["value"])

@@ -1,0 +1,62 @@
+import pytest
+import torch
+from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
+
+from pipeline.errors import Problem
+from pipeline.models import weights
+from pipeline.models.mask_rcnn import COCO, initialise, mask_rcnn
+
+
+def description(**changes: object) -> dict[str, object]:
+    detector = {"channels": 32, "anchors": [8, 16, 32, 64, 128], "anchor_iou": [0.3, 0.7], "proposals": 20}
+    detector |= {"sampled": 16, "nuclei": 0.5, "nms": 0.5}
+    given = {"encoder": "resnet18", "classes": ["background", "normal", "invasive"], "tile_size": 64, "width": 64}
+    return {**given, "weights": "random", "mean": COCO[0], "std": COCO[1], "detector": detector, **changes}
+
+
+def test_it_gives_losses_while_training_and_nuclei_afterwards() -> None:
+    torch.manual_seed(0)
+    model = mask_rcnn(description())
+    image = torch.rand(3, 64, 85)
+    mask = torch.zeros(1, 64, 85, dtype=torch.uint8)
+    mask[0, 10:20, 10:22] = 1
+    target = {"boxes": torch.tensor([[10.0, 10, 22, 20]]), "labels": torch.tensor([2]), "masks": mask}
+    losses = model([image], [target])
+    assert set(losses) == {"loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg"}
+    assert sum(losses.values()).isfinite()
+    model.eval().roi_heads.score_thresh = 0.0
+    (found,) = model([image])
+    assert found["masks"].shape == (len(found["boxes"]), 1, 64, 85)
+    assert len(found["boxes"]) and set(found["labels"].tolist()) <= {1, 2}
+
+
+def test_the_papers_model_has_the_parameters_of_torchvision() -> None:
+    detector = {"channels": 256, "anchors": [32, 64, 128, 256, 512], "anchor_iou": [0.3, 0.7], "proposals": 1000}
+    detector |= {"sampled": 512, "nuclei": 0.25, "nms": 0.5}
+    with torch.device("meta"):
+        model = mask_rcnn(description(encoder="resnet50", classes=["a"] * 91, weights="imagenet", detector=detector))
+    assert sum(value.numel() for value in model.parameters()) == 44_401_393 - 53_120 + 3_008 + 3_008
+
+
+def test_random_weights_get_group_normalisation_and_published_ones_keep_theirs() -> None:
+    for first, norm in (("random", nn.GroupNorm), ("imagenet", FrozenBatchNorm2d)):
+        body = mask_rcnn(description(weights=first)).backbone.body
+        assert isinstance(body.bn1, norm)
+
+
+def test_first_weights_come_from_a_checkpoint(tmp_path: object) -> None:
+    path = tmp_path / "first.safetensors"  # type: ignore[operator]
+    torch.manual_seed(1)
+    source = mask_rcnn(description(weights=str(path)))
+    holder = nn.Module()
+    holder.encoder = source.backbone.body
+    weights.save(holder, path)
+    torch.manual_seed(2)
+    model = mask_rcnn(description(weights=str(path)))
+    assert not torch.equal(model.backbone.body.conv1.weight, source.backbone.body.conv1.weight)
+    initialise(model, "resnet18", str(path))
+    assert torch.equal(model.backbone.body.conv1.weight, source.backbone.body.conv1.weight)
+    other = mask_rcnn(description(encoder="resnet34", weights=str(path)))
+    with pytest.raises(Problem, match=r"lacks; give a checkpoint"):
+        initialise(other, "resnet34", str(path))
