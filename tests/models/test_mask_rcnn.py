@@ -38,7 +38,8 @@ def test_the_papers_model_has_the_parameters_of_torchvision() -> None:
     detector |= {"sampled": 512, "nuclei": 0.25, "nms": 0.5}
     with torch.device("meta"):
         model = mask_rcnn(description(encoder="resnet50", classes=["a"] * 91, weights="imagenet", detector=detector))
-    assert sum(value.numel() for value in model.parameters()) == 44_401_393  # as torchvision says of maskrcnn_resnet50_fpn
+    # as torchvision says of maskrcnn_resnet50_fpn
+    assert sum(value.numel() for value in model.parameters()) == 44_401_393
 
 
 def test_random_weights_get_group_normalisation_and_published_ones_keep_theirs() -> None:
