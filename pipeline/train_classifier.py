@@ -27,11 +27,20 @@ from pipeline.models import to_input, weights
 from pipeline.models.classifier import TileClassifier
 from pipeline.params import Loss, Study, Train, read_params
 from pipeline.plan import TILE, plan_folder, read_plan
+from pipeline.segmentation import Segmentation
 from pipeline.tiles import ClassMap, Image, Shard
-from pipeline.training import Epochs, ResumeFile, Training, fit
+from pipeline.training import Epochs, ResumeFile, fit
 from pipeline.variants import classifier_folder
 
-CODE = ("training.py", "train_classifier.py", "examples.py", "losses.py", "transforms.py", "models/*.py")
+CODE = (
+    "training.py",
+    "segmentation.py",
+    "train_classifier.py",
+    "examples.py",
+    "losses.py",
+    "transforms.py",
+    "models/*.py",
+)
 CROSS_ENTROPY = Loss(cross_entropy=1, dice=0, focal=0, smooth=1, dice_background=True)
 
 
@@ -86,7 +95,7 @@ def main() -> None:
     with tracking.variant_run(name, variant, key, weights_sha256=None) as run:
         run.params({"seed": params.seed, "data": stores, "train": train.model_dump(), "model": description})
         epochs = Epochs(resume, run.metrics, keep_last=train.patience is None)
-        machine = fit(Training(network, description, train, [1.0, 1.0], params.seed), epochs, training, validation)
+        machine = fit(Segmentation(network, description, train, [1.0, 1.0], params.seed), epochs, training, validation)
         network.load_state_dict(epochs.best)
         with replacing(folder / "weights") as temporary:
             temporary.mkdir()
