@@ -72,6 +72,19 @@ PAPER: dict[str, Any] = {
     "bcss.train.workers": 8,
     "bcss.predict.batch": 64,
     "bach.tile_size": 768,
+    "bach.compare": ["resnet50", "resnet101"],
+    "bach.model.weights": "imagenet",
+    "bach.model.width": 64,
+    "bach.detector.channels": 256,
+    "bach.detector.anchors": [8, 16, 32, 64, 128],
+    "bach.detector.proposals": 1000,
+    "bach.detector.sampled": 512,
+    "bach.detector.nuclei": 0.25,
+    "bach.detector.score": 0.5,
+    "bach.detector.detections": 300,
+    "bach.train.epochs": 50,
+    "bach.train.batch": 4,
+    "bach.train.workers": 8,
 }
 
 

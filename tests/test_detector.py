@@ -94,7 +94,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     from pipeline import evaluate_detector, predict_detector, report_detector, train_detector
 
     folder = tmp_path_factory.mktemp("project")
-    make_project(folder, epochs=12, patience=12, batch=1)
+    make_project(folder, epochs=20, patience=20, batch=4)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(tracking, "variant_run", lambda *_, **__: contextlib.nullcontext(Ignored()))

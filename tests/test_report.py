@@ -13,7 +13,7 @@ from PIL import Image
 from pipeline import report, summary
 from pipeline.errors import Problem
 from pipeline.params import read_params
-from pipeline.reporting import band, scoring
+from pipeline.reporting import band, facts, scoring
 from pipeline.reporting.headlines import HEADLINES
 from tests import fabricated
 
@@ -211,7 +211,7 @@ def test_a_report_is_the_same_twice_and_only_one_section_knows_the_machine(
     for path in Path("models").rglob("*.json"):  # as another machine would have written them
         if path.name == "machine.json":
             path.write_text(path.read_text().replace("a made-up device", "another").replace("10.0", "99.0"))
-    monkeypatch.setattr(report.platform, "platform", lambda: "elsewhere")
+    monkeypatch.setattr(facts.platform, "platform", lambda: "elsewhere")
     page = write(figures=True)
     changed = {name for name, content in everything().items() if content != first[name]}
     assert changed == {"reports/pannuke.md"}

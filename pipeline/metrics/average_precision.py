@@ -12,7 +12,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # IoU from which a detection is right
-RECALLS = np.linspace(0, 1, 101)
+RECALLS = np.linspace(0, 1, 101) - 1e-12  # so that a recall of 7 / 10 reaches 0.7, whatever its last bit is
 
 
 def match(iou: FloatArray, thresholds: FloatArray = THRESHOLDS) -> BoolArray:
