@@ -1,8 +1,9 @@
 """Every headline figure again from the saved counts, with pandas alone: nothing of the pipeline is imported here.
 
-Once for a made-up project, once for the reports that are committed.
+Of pannuke once for a made-up project, once for the report that is committed; of the other studies for theirs.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -117,3 +118,51 @@ def test_printed_figures_are_means_over_the_runs(folder: Path, scores: pd.DataFr
         figures = printed.xs(name, level="score").sort_index()
         same(scores.groupby(KEY[:2])[name].mean(), figures["value"])
         assert (figures["low"] <= figures["value"]).all() and (figures["value"] <= figures["high"]).all()
+
+
+def headline_of_nuclei(rows: pd.DataFrame) -> pd.Series:
+    """Jaccard index of the one class beside the background, averaged over images."""
+    jaccard = rows["c1_1"] / (rows["c1_1"] + rows["c0_1"] + rows["c1_0"])
+    return jaccard.groupby([rows[name] for name in KEY]).mean()
+
+
+def headline_of_lesions(rows: pd.DataFrame) -> pd.Series:
+    """F1 of the lesion's pixels."""
+    sums = rows.groupby(KEY).sum(numeric_only=True)
+    return 2 * sums["c1_1"] / (2 * sums["c1_1"] + sums["c0_1"] + sums["c1_0"])
+
+
+def headline_of_tissues(rows: pd.DataFrame) -> pd.Series:
+    """Accuracy of each class against all others, averaged over the classes."""
+    counted = rows.filter(regex=r"^c\d+_\d+$")
+    classes = round(counted.shape[1] ** 0.5)
+    sums = counted.groupby([rows[name] for name in KEY]).sum()
+    right = sum(sums[f"c{code}_{code}"] for code in range(classes))
+    return 1 - 2 * (1 - right / sums.sum(axis=1)) / classes
+
+
+def headline_of_images(rows: pd.DataFrame) -> pd.Series:
+    """Share of the test images that get their own class."""
+    tested = rows[rows["split"] == "test"]
+    return (tested["truth"] == tested["call"]).groupby([tested[name] for name in KEY]).mean()
+
+
+OTHERS: dict[str, tuple[str, str, Callable[[pd.DataFrame], pd.Series]]] = {
+    "tnbc": ("jaccard_of_images", "counts.csv", headline_of_nuclei),
+    "bracs": ("dice_macro_no_background", "counts.csv", headline_of_lesions),
+    "bcss": ("accuracy_one_vs_rest", "counts.csv", headline_of_tissues),
+    "bach": ("accuracy", "votes.csv", headline_of_images),
+}
+
+
+@pytest.mark.parametrize("study", OTHERS)
+def test_the_headline_of_every_other_study(study: str) -> None:
+    score, counts, headline = OTHERS[study]
+    folder = ROOT / "reports" / study
+    if not (folder / counts).exists():
+        pytest.skip(f"no report of {study} is there; `dvc repro` writes it")
+    printed = pd.read_csv(folder / "intervals.csv").set_index(["encoder", "augmentation", "score"])
+    printed = printed.xs(score, level="score").sort_index()
+    found = headline(pd.read_csv(folder / counts)).groupby(KEY[:2]).mean()
+    same(found, printed["value"])
+    assert (printed["low"] <= printed["value"]).all() and (printed["value"] <= printed["high"]).all()
