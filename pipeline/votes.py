@@ -13,6 +13,7 @@ Labels = npt.NDArray[np.int64]
 
 REPEATS = 1000  # resamples for an interval
 NO_CALL = -1  # class code of an image without any vote
+MEANS_OVER_CLASSES = ("precision", "recall", "f1", "roc_auc", "ap50", "ap")
 
 
 def vote(labels: Labels, scores: npt.NDArray[np.floating], classes: int) -> FloatArray:
@@ -65,11 +66,18 @@ class Side:
         self.weights = stats.resample(unit_of, REPEATS, seed)  # (R, N)
 
     def figures(self) -> dict[str, stats.Interval]:
-        """Every score of the side by name; those of a class end in its name."""
+        """Every score of the side by name; those of a class end in its name.
+
+        A resample without an image of a class that is there has no mean over classes: it would be a mean over fewer
+        classes, another score.
+        """
         once = np.ones((1, len(self.truth)))
+        images = np.eye(len(self.classes))[self.truth]  # (N, classes)
+        lost = ((self.weights @ images == 0) & images.any(axis=0)).any(axis=1)
         found: dict[str, stats.Interval] = {}
         for statistic in (self._classified, self._ranked, *([self._detected] if self.found else [])):
             values, drawn = statistic(once), statistic(self.weights)
+            drawn |= {name: np.where(lost, np.nan, drawn[name]) for name in MEANS_OVER_CLASSES if name in drawn}
             found |= {name: stats.interval(float(values[name][0]), drawn[name], self.units) for name in values}
         return found
 

@@ -39,6 +39,15 @@ def test_images_of_a_patient_are_resampled_together() -> None:
     assert np.isnan(one.low)  # one patient says nothing of others
 
 
+def test_a_resample_without_a_class_has_no_mean_over_classes() -> None:
+    # Of two patients, each with a class of his own, only resamples with both have a mean: it is always 1/2.
+    figures = side([[1, 0, 0], [1, 0, 0]], [0, 1], ["a", "b"]).figures()
+    recall, one = figures["recall"], figures["recall_normal"]
+    assert (recall.low, recall.value, recall.high) == (0.5, 0.5, 0.5)
+    assert (one.low, one.value, one.high) == (1, 1, 1)
+    assert figures["accuracy"].low == 0
+
+
 def test_average_precision_is_counted_by_class_and_threshold() -> None:
     right = np.zeros((3, 10), bool)
     right[0] = True  # right at every IoU
