@@ -37,6 +37,7 @@ class Job:
     encoder: str
     settings: Study  # the study with what the variant changes
     plan_path: Path
+    folder: Path  # of its weights/ and training/
     started: float = field(default_factory=time.monotonic)
 
     @cached_property
@@ -92,7 +93,8 @@ def read_job(what: str) -> Job:
     encoder, settings = params.study(found.study).of(found.encoder)
     seed = params.seed if found.seed is None else found.seed
     path = plan_folder(found.study, found.run, params.seed) / f"{found.augmentation}.csv"
-    return Job(found.study, found.run, seed, found.encoder, found.augmentation, encoder, settings, path)
+    folder = variant_folder(found.study, found.run, seed, found.encoder, found.augmentation)
+    return Job(found.study, found.run, seed, found.encoder, found.augmentation, encoder, settings, path, folder)
 
 
 def carry_out(
@@ -121,8 +123,7 @@ def carry_out(
         for name, shard in job.plan.groupby("dataset", sort=True)["shard"].first().items()
     }
     shaping = [description, settings, job.seed, stores, job.plan_path.read_text("utf-8")]
-    folder = variant_folder(job.study, job.run, job.seed, job.name, job.augmentation)
-    key = folder.relative_to("models")
+    folder, key = job.folder, job.folder.relative_to("models")
     resume = ResumeFile(Path("models/.resume") / key, fingerprint(shaping, first_weights, code))
 
     variant = full_name(job.name, job.encoder, first_weights, job.augmentation)

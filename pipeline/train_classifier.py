@@ -1,46 +1,35 @@
 """Train a study's classifier of tiles, with the target or without: `python -m pipeline.train_classifier <study>`.
 
-In:  the plans balanced.csv (its train rows, in which both kinds are as many) and split.csv, the tile store.
-Out: models/<study>/classifier/: weights/model.safetensors, whose encoder a U-Net may start from; training/curves.csv
-     and training.json; predictions/predictions.csv, the probability of the target in each tile of split.csv.
+In:  the plans balanced.csv (in whose train rows both kinds are as many) and split.csv, the tile store, SOURCE.json.
+Out: models/<study>/classifier/: weights/ and training/ as `train` writes them, whose encoder a U-Net may start from;
+     predictions/predictions.csv, the probability of the target in each tile of split.csv.
 
 A tile's class is a class map of one pixel, so that the training loop of the segmentations trains this, too.
 """
 
 import argparse
-import hashlib
-import time
-from pathlib import Path
 from typing import Self
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 
-from pipeline import tracking
 from pipeline.census import has_lesion
 from pipeline.errors import run_stage
 from pipeline.examples import Examples
-from pipeline.files import replacing, write_json
+from pipeline.files import replacing
+from pipeline.job import Job, carry_out
 from pipeline.models import to_input, weights
 from pipeline.models.classifier import TileClassifier
 from pipeline.params import Loss, Study, Train, read_params
 from pipeline.plan import TILE, plan_folder, read_plan
 from pipeline.segmentation import Segmentation
-from pipeline.tiles import ClassMap, Image, Shard
-from pipeline.training import Epochs, ResumeFile, fit
+from pipeline.tiles import ClassMap, Image
 from pipeline.variants import classifier_folder
 
-CODE = (
-    "training.py",
-    "segmentation.py",
-    "train_classifier.py",
-    "examples.py",
-    "losses.py",
-    "transforms.py",
-    "models/*.py",
-)
+CODE = (  # shapes the weights
+    "train_classifier.py", "training.py", "segmentation.py", "examples.py", "losses.py", "transforms.py", "models/*.py",
+)  # fmt: skip
 CROSS_ENTROPY = Loss(cross_entropy=1, dice=0, focal=0, smooth=1, dice_background=True)
 
 
@@ -64,63 +53,39 @@ def main() -> None:
     parser.add_argument("study")
     name = parser.parse_args().study
     params = read_params()
-    study, started = params.study(name), time.monotonic()
+    study = params.study(name)
     classifier, target = study.classifier, study.target
     assert classifier is not None and target is not None  # params.yaml was checked
     plans = plan_folder(name, study.runs.first, params.seed)
-    balanced, split = read_plan(plans / "balanced.csv"), read_plan(plans / "split.csv")
-    training, validation = (
-        Labelled.of(plan[plan["split"] == side], study).label(target)
-        for plan, side in ((balanced, "train"), (split, "validation"))
+    job = Job(
+        study=name,
+        run=study.runs.first,
+        seed=params.seed,
+        name="classifier",
+        augmentation="balanced",
+        encoder=classifier.encoder,
+        settings=study.model_copy(update={"train": train_settings(study)}),
+        plan_path=plans / "balanced.csv",
+        folder=classifier_folder(name),
     )
-    torch.manual_seed(params.seed)
+    training, validation = (Labelled.of(job.rows(side), study).label(target) for side in ("train", "validation"))
+
+    torch.manual_seed(job.seed)
     network = TileClassifier(classifier.encoder)
     first_weights = weights.initialise(network, classifier.encoder, study.model.weights)
     mean, std = weights.normalisation(classifier.encoder, first_weights)
-    description = {
-        "encoder": classifier.encoder,
-        "classes": study.classes,
-        "weights": first_weights,
-        "tile_size": study.tile_size,
-        "greyscale": study.greyscale,
-        "mean": mean,
-        "std": std,
-    }
-    shards = balanced.groupby("dataset", sort=True)["shard"].first().items()
-    stores = {str(d): Shard(Path("data/tiles") / str(d) / f"{shard}.h5").info.source_sha256 for d, shard in shards}
-    folder = classifier_folder(name)
-    train = train_settings(study)
-    resume = ResumeFile(Path("models/.resume") / name / "classifier", fingerprint(plans, [description, train, stores]))
-    variant, key = f"{classifier.encoder}-classifier-balanced", folder.relative_to("models").as_posix()
-    with tracking.variant_run(name, variant, key, weights_sha256=None) as run:
-        run.params({"seed": params.seed, "data": stores, "train": train.model_dump(), "model": description})
-        epochs = Epochs(resume, run.metrics, keep_last=train.patience is None)
-        machine = fit(Segmentation(network, description, train, [1.0, 1.0], params.seed), epochs, training, validation)
-        network.load_state_dict(epochs.best)
-        with replacing(folder / "weights") as temporary:
-            temporary.mkdir()
-            weights.save(network, temporary / "model.safetensors")
-            write_json(temporary / "model.json", description)
-        sha256 = hashlib.sha256((folder / "weights" / "model.safetensors").read_bytes()).hexdigest()
-        with replacing(folder / "training") as temporary:
-            temporary.mkdir()
-            pd.DataFrame(epochs.rows).to_csv(temporary / "curves.csv", index=False, lineterminator="\n")
-            record = {"study": name, "variant": variant, "weights": first_weights, "best_epoch": epochs.best_epoch}
-            record |= {"epochs_run": len(epochs.rows), "weights_sha256": sha256}
-            record |= {"examples": {"train": len(training), "validation": len(validation)}}
-            record |= {"parameters": sum(value.numel() for value in network.parameters())}
-            record |= {"machine": {"seconds": round(time.monotonic() - started, 1), **machine}}
-            write_json(temporary / "training.json", record)
-        run.tags({tracking.WEIGHTS: sha256})
-        run.artifact(folder / "training", "training")
-    with replacing(folder / "predictions") as temporary:
+    description = job.describe(first_weights, mean, std, greyscale=study.greyscale)
+    settings = {"train": job.settings.train.model_dump(exclude={"workers"}), "target": target}
+    learner = Segmentation(network, description, job.settings.train, [1.0, 1.0], job.seed)
+    carry_out(job, learner, description, settings, training, validation, CODE)
+
+    split = read_plan(plans / "split.csv")
+    found = split[[*TILE, "patient", "slide", "split"]].assign(
+        probability=probabilities(network, Examples.of(split, study), mean, std, study.predict.batch)
+    )
+    with replacing(job.folder / "predictions") as temporary:
         temporary.mkdir()
-        found = split[[*TILE, "patient", "slide", "split"]].assign(
-            probability=probabilities(network, Examples.of(split, study), mean, std, study.predict.batch)
-        )
-        path = temporary / "predictions.csv"
-        found.to_csv(path, index=False, lineterminator="\n", float_format="%.6f")
-    resume.remove()
+        found.to_csv(temporary / "predictions.csv", index=False, lineterminator="\n", float_format="%.6f")
 
 
 def train_settings(study: Study) -> Train:
@@ -131,16 +96,6 @@ def train_settings(study: Study) -> Train:
     return study.train.model_copy(
         update=changes | {"patience": study.train.patience and own.epochs, "loss": CROSS_ENTROPY}
     )
-
-
-def fingerprint(plans: Path, shaping: list[object]) -> str:
-    """A hash of all that shapes the weights: parameters, plans, tiles, code, version of torch."""
-    digest = hashlib.sha256(f"{torch.__version__} {shaping}".encode())
-    for path in (plans / "balanced.csv", plans / "split.csv"):
-        digest.update(path.read_bytes())
-    for path in sorted(path for pattern in CODE for path in Path(__file__).parent.glob(pattern)):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 @torch.inference_mode()

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pipeline import train_classifier
-from pipeline.files import read_json
+from pipeline.files import read_json, write_json
 from pipeline.params import read_params
 from pipeline.plan import COLUMNS, plan_folder, write_plan
 from pipeline.tiles import ShardInfo, ShardWriter, Tile
@@ -23,6 +23,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     classifier = {"encoder": "mobilenet_v2", "variants": [], "epochs": 2, "batch": 4, "learning_rate": 0.001}
     set_params(tmp_path, bracs__tile_size=32, bracs__classifier=classifier)
+    write_json(tmp_path / "data/raw/bracs/SOURCE.json", {"source": "sample", "licence": "none: drawn tiles"})
     info = ShardInfo("bracs", ("background", "N", "PB", "UDH"), 0.25, 40.0, "sample", "a" * 64)
     rows = []
     for side, count in SIDES.items():
@@ -52,6 +53,7 @@ def test_it_trains_and_gives_each_tile_a_probability(project: Path, monkeypatch:
     assert curves["train_loss"].iloc[1] < curves["train_loss"].iloc[0]
     record = read_json(folder / "training/training.json")
     assert record["examples"] == {"train": 12, "validation": 4}
+    assert read_json(folder / "weights/model.json")["licence"] == "none: drawn tiles"
     again = (folder / "weights/model.safetensors").read_bytes()
     train_classifier.main()
     assert (folder / "weights/model.safetensors").read_bytes() == again
