@@ -7,7 +7,6 @@ import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -128,11 +127,15 @@ class Slide:
             *(max(1, s) for s in size),
         )
 
-    def read(self, grid: Grid, column: int, row: int) -> Pixels:
-        """What a tile has of the slide, (h, w, 3); smaller than a tile at the right and bottom border."""
+    def read(self, grid: Grid, column: int, row: int) -> tuple[Pixels, float]:
+        """What a tile has of the slide, (h, w, 3), smaller than a tile at the right and bottom border; and its spread.
+
+        That is the standard deviation over all values of all three channels.
+        """
         width, height = grid.inside(column, row)
         ratio = grid.downsample / grid.level_downsample
-        return np.asarray(self._region(grid.corner(column, row), grid.level, ratio, width, height))
+        part, histogram = self._region(grid.corner(column, row), grid.level, ratio, width, height)
+        return np.frombuffer(part.tobytes("raw", "RGB"), np.uint8).reshape(height, width, 3), spread(histogram)
 
     def overview(self, downsample: int) -> Pixels:
         """The whole slide with so many px of full resolution on one px, read block by block from the nearest level."""
@@ -144,21 +147,28 @@ class Slide:
         for y in range(0, height, side):
             for x in range(0, width, side):
                 size = min(side, width - x), min(side, height - y)
-                picture.paste(self._region((x * downsample, y * downsample), level, ratio, *size), (x, y))
+                picture.paste(self._region((x * downsample, y * downsample), level, ratio, *size)[0], (x, y))
         return np.asarray(picture)
 
-    def _region(self, corner: tuple[int, int], level: int, ratio: float, width: int, height: int) -> Any:
-        """A PIL image (RGB) of a part, reduced by `ratio` from a level; what the scanner left out is white."""
+    def _region(
+        self, corner: tuple[int, int], level: int, ratio: float, width: int, height: int
+    ) -> tuple[Image.Image, list[int]]:
+        """A PIL image of a part, reduced by `ratio` from a level, and its histogram (256 values a channel).
+
+        What the scanner left out is white. Where it left out nothing, the image has an opaque fourth channel.
+        """
         try:
             part = self._slide.read_region(corner, level, (max(1, round(width * ratio)), max(1, round(height * ratio))))
         except (openslide.OpenSlideError, OSError) as error:
             raise Problem(f"{self.path} cannot be read at x {corner[0]}, y {corner[1]} ({error}); {CURE}.") from None
-        if part.getchannel("A").getextrema()[0] == 255:
-            opaque = part.convert("RGB")
-        else:
-            opaque = Image.new("RGB", part.size, WHITE)
-            opaque.paste(part, mask=part)
-        return opaque if opaque.size == (width, height) else opaque.resize((width, height), Image.Resampling.BOX)
+        histogram = part.histogram()
+        if histogram[-1] == part.width * part.height and part.size == (width, height):
+            return part, histogram
+        opaque = Image.new("RGB", part.size, WHITE)
+        opaque.paste(part, mask=part)
+        if opaque.size != (width, height):
+            opaque = opaque.resize((width, height), Image.Resampling.BOX)
+        return opaque, opaque.histogram()
 
     def close(self) -> None:
         self._slide.close()
@@ -191,9 +201,9 @@ def check_whole(path: Path) -> None:
         raise Problem(f"{path} is cut off: it has {size:,} bytes of at least {max(needed):,}; {CURE}.")
 
 
-def spread(pixels: Pixels) -> float:
-    """Standard deviation over all values of all three channels, from whole-number sums: the same on every machine."""
-    histogram = np.array(Image.fromarray(pixels).histogram(), np.int64).reshape(3, 256).sum(axis=0)
+def spread(histogram: list[int]) -> float:
+    """Standard deviation over all values of red, green and blue, by whole-number sums: the same on every machine."""
+    counts = np.array(histogram[: 3 * 256], np.int64).reshape(3, 256).sum(axis=0)
     values = np.arange(256, dtype=np.int64)
-    count, total, squares = (int((histogram * weight).sum()) for weight in (values**0, values, values**2))
+    count, total, squares = (int((counts * weight).sum()) for weight in (values**0, values, values**2))
     return math.sqrt(max(0, count * squares - total * total)) / count
