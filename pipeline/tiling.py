@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from pipeline.annotations import Annotations, Map, Position
 from pipeline.params import Tiling
-from pipeline.slides import Grid, Pixels, Slide
+from pipeline.slides import Grid, Pixels, Slide, spread
 
 T = TypeVar("T")
 Worth = npt.NDArray[np.bool_]  # (rows, columns) of a grid
@@ -107,11 +107,12 @@ class Chosen:
 
     def _seen(self, tile: Considered, drawn: tuple[Map, Map, int]) -> Seen:
         size = self.grid.tile_size
-        pixels, spread = self.slide.read(self.grid, *tile.position)
+        pixels = self.slide.read(self.grid, *tile.position)
+        deviation = spread(pixels)
         if pixels.shape != (size, size, 3):
             rest = [(0, size - length) for length in pixels.shape[:2]]
             pixels = np.pad(pixels, (*rest, (0, 0)), constant_values=255)
-        return Seen(pixels, spread, *drawn)
+        return Seen(pixels, deviation, *drawn)
 
 
 def _ahead(

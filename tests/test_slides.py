@@ -1,10 +1,10 @@
 """Slides tell their size and resolution, are read at any resolution, and end in one sentence where they are damaged."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from pipeline.errors import Problem
 from pipeline.slides import Slide, spread
@@ -53,11 +53,11 @@ def test_a_grid_covers_the_slide(tmp_path: Path) -> None:
     with Slide(write_tiff(tmp_path / "a.tif", pixels)) as slide:
         grid = slide.grid(128, 128)
         assert (grid.columns, grid.rows, grid.level, grid.downsample) == (3, 2, 0, 1)
-        whole = np.vstack([np.hstack([slide.read(grid, column, row)[0] for column in range(3)]) for row in range(2)])
+        whole = np.vstack([np.hstack([slide.read(grid, column, row) for column in range(3)]) for row in range(2)])
         np.testing.assert_array_equal(whole, pixels)
         strided = slide.grid(128, 64)
         assert (strided.columns, strided.rows) == (4, 3) and strided.corner(1, 2) == (64, 128)
-        np.testing.assert_array_equal(slide.read(strided, 1, 1)[0], pixels[64:192, 64:192])
+        np.testing.assert_array_equal(slide.read(strided, 1, 1), pixels[64:192, 64:192])
         assert (slide.grid(512, 512).columns, slide.grid(512, 512).inside(0, 0)) == (1, (300, 200))
 
 
@@ -74,8 +74,8 @@ def test_other_resolutions_are_read_from_the_nearest_finer_level(
         assert (grid.level, grid.downsample) == (level, downsample)
         assert grid.microns_per_pixel == pytest.approx(0.25 * downsample)
         assert (grid.width, grid.height) == (512 / downsample, 256 / downsample)
-        assert (slide.read(grid, 0, 0)[0] == flat[0, 0]).all()
-        assert (slide.read(grid, grid.columns - 1, 0)[0] == 50).all()
+        assert (slide.read(grid, 0, 0) == flat[0, 0]).all()
+        assert (slide.read(grid, grid.columns - 1, 0) == 50).all()
 
 
 def test_a_resolution_finer_than_the_slides_is_refused(tmp_path: Path) -> None:
@@ -98,9 +98,8 @@ def test_an_overview_shows_the_whole_slide(downsample: int, tmp_path: Path, monk
 
 def test_the_spread_is_the_standard_deviation_of_all_values() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (33, 47, 3), np.uint8)
-    for image in Image.fromarray(pixels), Image.fromarray(pixels).convert("RGBA"):
-        assert spread(image.histogram()) == pytest.approx(pixels.std(), abs=1e-9)
-    assert spread(Image.new("RGB", (5, 5), "white").histogram()) == 0
+    assert spread(pixels) == pytest.approx(pixels.std(), abs=1e-9)
+    assert spread(np.full((5, 5, 3), 255, np.uint8)) == 0
 
 
 def test_a_slide_cut_anywhere_ends_in_a_sentence(tmp_path: Path) -> None:
@@ -134,6 +133,6 @@ def test_a_real_slide(real_data: Path) -> None:
         assert (slide.width, slide.height, slide.microns_per_pixel, slide.magnification) == (2220, 2967, 0.499, 20)
         grid = slide.grid(512, 512, 0.5)
         assert (grid.columns, grid.rows, grid.downsample) == (5, 6, 1)
-        tile, _ = slide.read(grid, 4, 5)
+        tile: Any = slide.read(grid, 4, 5)
         assert tile.shape == (2967 - 5 * 512, 2220 - 4 * 512, 3)
         assert slide.overview(16).shape == (186, 139, 3)
