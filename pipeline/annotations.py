@@ -8,7 +8,6 @@ the bit map keeps all: bit 0 is class 1, bit 1 class 2, and so on.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +76,7 @@ class Annotations:
         size, corner = grid.tile_size, np.array(grid.corner(*position), np.float64)
         classes, bits = np.zeros((size, size), np.uint8), np.zeros((size, size), np.uint8)
         for number in shapes:
-            rings = [(ring - corner) / grid.downsample for ring in self._rings[number]]
+            rings = [(ring - corner) / grid.downsample for ring in rings_of(self.shapes[number])]
             rows, columns = window(rings, size, size)
             inside = rasterise(rings, rows, columns)
             np.copyto(classes[rows, columns], self.codes[number], where=inside)
@@ -86,10 +85,6 @@ class Annotations:
         classes[height:], classes[:, width:] = IGNORE, IGNORE
         bits[height:], bits[:, width:] = 0, 0
         return classes, bits, int(np.count_nonzero(bits & (bits - np.uint8(1)))) if shapes else 0
-
-    @cached_property
-    def _rings(self) -> list[list[Ring]]:
-        return [rings_of(shape) for shape in self.shapes]
 
     def told(self) -> list[str]:
         """One clause a thing that a person should know about the file."""
