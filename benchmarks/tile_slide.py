@@ -7,9 +7,9 @@ Then, as often as said, converts it in a child process and reads the tiles that 
 one, and prints the medians of tiles per second of both, their ratio, and the most memory that a conversion had.
 
 Both start with the slide out of the page cache. Choosing, measuring, drawing the class maps, writing the store (to the
-page cache) and the pictures is in the first time and not in the second. Python's start and imports are in neither, since
-they are paid once for hundreds of slides; they are told beside. The conversion is one process with threads, so its
-memory is all there is.
+page cache) and the pictures is in the first time and not in the second. Python's start and imports are in neither,
+since hundreds of slides share them; the time with them is told, too. The conversion is one process with threads, so
+its memory is all there is.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def main() -> None:
             runs.append((*convert(folder, files), *read_plainly(folder, files)))
             shutil.rmtree(folder / "tiles")
     print(f"slide: {arguments.side:,} x {arguments.side:,} px; medians of {arguments.runs} runs on {CORES} cores")
-    for whole, seconds, peak, count, plain in runs:
+    for _, seconds, peak, _, plain in runs:
         print(f"a run: {seconds:.2f} s, {plain:.2f} s, {plain / seconds:.2f} times, {peak / 2**20:,.0f} MiB")
     whole, seconds, _, count, plain = (statistics.median(values) for values in zip(*runs, strict=True))
     ratio = statistics.median(plain / seconds for _, seconds, _, _, plain in runs)
