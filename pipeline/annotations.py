@@ -8,7 +8,6 @@ the bit map keeps all: bit 0 is class 1, bit 1 class 2, and so on.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from pipeline.errors import Problem
 from pipeline.geojson import CURE, read_features
 from pipeline.polygons import Ring, rasterise, window
 from pipeline.slides import Grid
+from pipeline.tiles import IGNORE
 
 Map = npt.NDArray[np.uint8]  # (H, W)
 Position = tuple[int, int]  # column and row in the grid
@@ -69,20 +69,22 @@ class Annotations:
         return met
 
     def draw(self, grid: Grid, position: Position, shapes: list[int]) -> tuple[Map, Map, int]:
-        """Class map and bit map of a tile, each (S, S), and the number of pixels that several classes claim."""
+        """Class map and bit map of a tile, each (S, S), and the number of pixels that several classes claim.
+
+        Beyond the slide's border the class map is IGNORE, and no class claims anything.
+        """
         size, corner = grid.tile_size, np.array(grid.corner(*position), np.float64)
         classes, bits = np.zeros((size, size), np.uint8), np.zeros((size, size), np.uint8)
         for number in shapes:
-            rings = [(ring - corner) / grid.downsample for ring in self._rings[number]]
+            rings = [(ring - corner) / grid.downsample for ring in rings_of(self.shapes[number])]
             rows, columns = window(rings, size, size)
             inside = rasterise(rings, rows, columns)
-            classes[rows, columns][inside] = self.codes[number]
-            bits[rows, columns][inside] |= np.uint8(1 << (self.codes[number] - 1))
-        return classes, bits, int(((bits & (bits - np.uint8(1))) > 0)[bits > 0].sum())
-
-    @cached_property
-    def _rings(self) -> list[list[Ring]]:
-        return [rings_of(shape) for shape in self.shapes]
+            np.copyto(classes[rows, columns], self.codes[number], where=inside)
+            bits[rows, columns] |= inside.view(np.uint8) << (self.codes[number] - 1)
+        width, height = grid.inside(*position)
+        classes[height:], classes[:, width:] = IGNORE, IGNORE
+        bits[height:], bits[:, width:] = 0, 0
+        return classes, bits, int(np.count_nonzero(bits & (bits - np.uint8(1)))) if shapes else 0
 
     def told(self) -> list[str]:
         """One clause a thing that a person should know about the file."""

@@ -26,7 +26,7 @@ def draw_sheet(path: Path, chosen: Chosen, annotations: Annotations) -> None:
     side = chosen.grid.tile_size * chosen.grid.downsample * scale
     for tile in chosen.index:
         if tile.state in COLOURS:
-            x, y = (value * scale for value in chosen.grid.corner(tile.column, tile.row))
+            x, y = (value * scale for value in chosen.grid.corner(*tile.position))
             draw.rectangle((x, y, x + side - 1, y + side - 1), outline=COLOURS[tile.state])
     for shape in annotations.shapes:
         for ring in rings_of(shape):

@@ -89,21 +89,23 @@ def write_shard(source: Any, path: Path, info: ShardInfo) -> None:
 
     A part may tell its own resolution. A slide also has `bits`, and writes an index and a picture beside the shard.
     """
-    nuclei = overlap = conflict = 0
+    count = nuclei = overlap = conflict = 0
     is_slide = hasattr(source, "write_beside")
     try:
-        count = source.count
         pixel, magnification = getattr(source, "resolution", (info.microns_per_pixel, info.magnification))
         own = replace(info, microns_per_pixel=pixel, magnification=magnification)
         with (
-            ShardWriter(path, count, source.tile_size, own, bits=is_slide) as shard,
-            tqdm(source.tiles(), desc=source.name, total=count, unit="tile", disable=None) as progress,
+            ShardWriter(path, source.count, source.tile_size, own, bits=is_slide) as shard,
+            tqdm(source.tiles(), desc=source.name, total=source.count, unit="tile", disable=None) as progress,
         ):
             for tile in progress:
                 shard.add(tile)
+                count += 1
                 nuclei += len(tile.nuclei)
                 overlap += tile.overlap
                 conflict += tile.conflict
+            if is_slide:
+                shard.cut()
         if is_slide:
             source.write_beside(path.parent)
     finally:

@@ -46,6 +46,7 @@ def rasterise(rings: Sequence[Ring], rows: slice, columns: slice) -> Mask:
     row = np.arange(len(edge)) - np.repeat(np.cumsum(last - first) - last, last - first)
     cut = x0[edge] + (row + rows.start + 0.5 - y0[edge]) * (x1 - x0)[edge] / (y1 - y0)[edge]
     column = np.clip(np.ceil(cut - 0.5 - columns.start), 0, width).astype(np.int64)
-    cuts = np.bincount(row * (width + 1) + column, minlength=height * (width + 1)).reshape(height, width + 1)
-    mask: Mask = np.cumsum(cuts[:, :width], axis=1) % 2 == 1
+    cuts = np.zeros((height, width + 1), np.bool_)  # whether their number is odd
+    np.logical_xor.at(cuts, (row, column), True)
+    mask: Mask = np.logical_xor.accumulate(cuts[:, :width], axis=1)
     return mask

@@ -3,23 +3,16 @@
 Positions on a slide are in px of its full resolution, x to the right and y down from its top left corner.
 """
 
-import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import openslide
-import tifffile
 from PIL import Image
 
 from pipeline.errors import Problem
-
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it finds wrong is told by OpenSlide, or not at all
-
-Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB
+from pipeline.tiff import UNREADABLE, Pixels, TiffTiles, check_whole
 
 CURE = "get it again from where it came from"
 SUFFIXES = {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".svslide", ".bif", ".vms", ".vmu"}  # OpenSlide's
@@ -74,7 +67,9 @@ class Slide:
 
     def __init__(self, path: Path, microns_per_pixel: float | None = None) -> None:
         self.path = path
-        check_whole(path)
+        if not path.is_file():
+            raise Problem(f"{path} is not there; give the folder in which the slides lie.")
+        check_whole(path, CURE)
         try:
             self._slide = openslide.OpenSlide(path)
         except (openslide.OpenSlideError, OSError) as error:
@@ -83,6 +78,20 @@ class Slide:
         self.microns_per_pixel = self._resolution(microns_per_pixel)
         power = self._number(openslide.PROPERTY_NAME_OBJECTIVE_POWER)
         self.magnification = power or 10 / self.microns_per_pixel  # 40x has 0.25 µm/px on the common scanners
+        self._tiles = self._fast_tiles()
+
+    def _fast_tiles(self) -> TiffTiles | None:
+        """A faster way to the full resolution, if the slide is such a TIFF and a tile is what OpenSlide makes of it."""
+        try:
+            tiles = TiffTiles(self.path)
+        except UNREADABLE:
+            return None
+        x, y, width, height = tiles.largest()
+        found, wanted = tiles.read(x, y, width, height), self._blended((x, y), 0, (width, height))
+        if (tiles.width, tiles.height) == (self.width, self.height) and found is not None and (found == wanted).all():
+            return tiles
+        tiles.close()
+        return None
 
     def _number(self, tag: str) -> float | None:
         try:
@@ -132,7 +141,7 @@ class Slide:
         """What a tile has of the slide, (h, w, 3); smaller than a tile at the right and bottom border."""
         width, height = grid.inside(column, row)
         ratio = grid.downsample / grid.level_downsample
-        return np.asarray(self._region(grid.corner(column, row), grid.level, ratio, width, height))
+        return self._region(grid.corner(column, row), grid.level, ratio, width, height)
 
     def overview(self, downsample: int) -> Pixels:
         """The whole slide with so many px of full resolution on one px, read block by block from the nearest level."""
@@ -140,28 +149,39 @@ class Slide:
         ratio = downsample / self._slide.level_downsamples[level]
         width, height = math.ceil(self.width / downsample), math.ceil(self.height / downsample)
         side = max(1, int(BLOCK / ratio))
-        picture = Image.new("RGB", (width, height), WHITE)
+        picture = np.empty((height, width, 3), np.uint8)
         for y in range(0, height, side):
             for x in range(0, width, side):
                 size = min(side, width - x), min(side, height - y)
-                picture.paste(self._region((x * downsample, y * downsample), level, ratio, *size), (x, y))
-        return np.asarray(picture)
+                part = self._region((x * downsample, y * downsample), level, ratio, *size)
+                picture[y : y + side, x : x + side] = part
+        return picture
 
-    def _region(self, corner: tuple[int, int], level: int, ratio: float, width: int, height: int) -> Any:
-        """A PIL image (RGB) of a part, reduced by `ratio` from a level; what the scanner left out is white."""
+    def _region(self, corner: tuple[int, int], level: int, ratio: float, width: int, height: int) -> Pixels:
+        """A part, (height, width, 3), reduced by `ratio` from a level; what the scanner left out is white."""
+        size = max(1, round(width * ratio)), max(1, round(height * ratio))
+        pixels = self._tiles.read(*corner, *size) if self._tiles and level == 0 else None
+        if pixels is None:
+            pixels = self._blended(corner, level, size)
+        if size == (width, height):
+            return pixels
+        return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))
+
+    def _blended(self, corner: tuple[int, int], level: int, size: tuple[int, int]) -> Pixels:
+        """A part as OpenSlide reads it, on white."""
         try:
-            part = self._slide.read_region(corner, level, (max(1, round(width * ratio)), max(1, round(height * ratio))))
+            part = self._slide.read_region(corner, level, size)
         except (openslide.OpenSlideError, OSError) as error:
             raise Problem(f"{self.path} cannot be read at x {corner[0]}, y {corner[1]} ({error}); {CURE}.") from None
-        if part.getchannel("A").getextrema()[0] == 255:
-            opaque = part.convert("RGB")
-        else:
-            opaque = Image.new("RGB", part.size, WHITE)
-            opaque.paste(part, mask=part)
-        return opaque if opaque.size == (width, height) else opaque.resize((width, height), Image.Resampling.BOX)
+        if part.getchannel("A").getextrema()[0] < 255:
+            part, seen = Image.new("RGB", size, WHITE), part
+            part.paste(seen, mask=seen)
+        return np.asarray(part.convert("RGB"))
 
     def close(self) -> None:
         self._slide.close()
+        if self._tiles:
+            self._tiles.close()
 
     def __enter__(self) -> "Slide":
         return self
@@ -170,30 +190,10 @@ class Slide:
         self.close()
 
 
-def check_whole(path: Path) -> None:
-    """Refuse a file that is gone, and a TIFF (.svs, .tif, .ndpi, ...) whose tiles lie beyond the file's end.
-
-    OpenSlide finds out only when it comes to such a tile, which may be after hours.
-    """
-    if not path.is_file():
-        raise Problem(f"{path} is not there; give the folder in which the slides lie.")
-    size = path.stat().st_size
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            needed = [
-                offset + count
-                for page in tiff.pages
-                for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)
-            ]
-    except (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError, AttributeError, TypeError):
-        return  # not a TIFF, or one that only OpenSlide understands or refuses
-    if needed and max(needed) > size:
-        raise Problem(f"{path} is cut off: it has {size:,} bytes of at least {max(needed):,}; {CURE}.")
-
-
 def spread(pixels: Pixels) -> float:
     """Standard deviation over all values of all three channels, from whole-number sums: the same on every machine."""
-    histogram = np.array(Image.fromarray(pixels).histogram(), np.int64).reshape(3, 256).sum(axis=0)
-    values = np.arange(256, dtype=np.int64)
-    count, total, squares = (int((histogram * weight).sum()) for weight in (values**0, values, values**2))
+    height, width, channels = pixels.shape
+    grey = Image.frombuffer("L", (width * channels, height), np.ascontiguousarray(pixels), "raw", "L", 0, 1)
+    counts, values = np.array(grey.histogram(), np.int64), np.arange(256, dtype=np.int64)
+    count, total, squares = (int((counts * weight).sum()) for weight in (values**0, values, values**2))
     return math.sqrt(max(0, count * squares - total * total)) / count

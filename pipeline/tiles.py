@@ -11,7 +11,8 @@
 
 The arrays are contiguous and uncompressed, so that a tile is read at memory-map speed (compressed
 one-tile chunks are 25 times slower). Attributes: dataset, class names, microns per pixel, magnification,
-source and its checksum. A shard with `bits` holds areas and no nuclei: its `instances` are 0 and take no room.
+source and its checksum. A shard with `bits` holds areas and no nuclei: its `instances` are 0. Maps that are 0
+everywhere are not written and take no room.
 """
 
 import json
@@ -36,6 +37,12 @@ Image = npt.NDArray[np.uint8]  # (H, W, 3), RGB
 ClassMap = npt.NDArray[np.uint8]  # (H, W)
 InstanceMap = npt.NDArray[np.int32]  # (H, W)
 
+ARRAYS: dict[str, tuple[Any, ...]] = {  # type of an element, and what follows (N, H, W)
+    "images": ("u1", 3),
+    "classes": ("u1",),
+    "instances": ("i4",),
+    "bits": ("u1",),
+}
 TABLE_COLUMNS = ("source_index", "patient", "slide", "x", "y", "group", "overlap", "conflict")
 TEXT_COLUMNS = ("patient", "slide", "group")
 
@@ -75,37 +82,58 @@ class ShardWriter:
     """Write a shard tile by tile, so that memory does not grow with the shard.
 
     The number of tiles and their size (px a side, or height and width) are fixed at the start, as contiguous arrays
-    need; so is whether the tiles have `bits`, in which case their instance maps are not written.
+    need; so is whether the tiles have `bits`.
     """
 
     def __init__(
         self, path: Path, count: int, tile_size: int | tuple[int, int], info: ShardInfo, bits: bool = False
     ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = h5py.File(path, "w", track_order=False)
-        self._count = count
-        side = (tile_size, tile_size) if isinstance(tile_size, int) else tile_size
-        self._images = self._file.create_dataset("images", (count, *side, 3), "u1")
-        self._classes = self._file.create_dataset("classes", (count, *side), "u1")
-        self._instances = self._file.create_dataset("instances", (count, *side), "i4")
-        self._bits = self._file.create_dataset("bits", (count, *side), "u1") if bits else None
-        for name, value in asdict(info).items():
-            self._file.attrs[name] = json.dumps(value) if isinstance(value, tuple) else value
-        self._file.attrs["format"] = FORMAT
+        self._side = (tile_size, tile_size) if isinstance(tile_size, int) else tile_size
+        self._info, self._bits = info, bits
+        self._file, self._count = self._create(path, count), count
         self._rows: list[tuple[Any, ...]] = []
         self._nuclei: list[tuple[int, int, int]] = []
+
+    def _create(self, path: Path, count: int) -> Any:
+        file = h5py.File(path, "w", track_order=False)
+        for name, (kind, *last) in ARRAYS.items():
+            if name != "bits" or self._bits:
+                file.create_dataset(name, (count, *self._side, *last), kind)
+        for name, value in asdict(self._info).items():
+            file.attrs[name] = json.dumps(value) if isinstance(value, tuple) else value
+        file.attrs["format"] = FORMAT
+        return file
 
     def add(self, tile: Tile) -> None:
         """Append one tile."""
         index = len(self._rows)
-        self._images[index] = tile.image
-        self._classes[index] = tile.class_map
-        if self._bits is None:
-            self._instances[index] = tile.instance_map
-        else:
-            self._bits[index] = tile.bits
+        arrays = (tile.image, tile.class_map, tile.instance_map, tile.bits)
+        for name, array in zip(ARRAYS, arrays, strict=True):
+            self._write(name, index, array)
         self._rows.append(tuple(getattr(tile, column) for column in TABLE_COLUMNS))
         self._nuclei.extend((index, number, code) for number, code in sorted(tile.nuclei.items()))
+
+    def _write(self, name: str, index: int, array: npt.NDArray[Any] | None) -> None:
+        if array is not None and array.any():  # what is not written is 0
+            self._file[name][index] = array
+
+    def cut(self) -> None:
+        """Make it a shard of the tiles that it has, where they are fewer than was thought at the start.
+
+        They are copied to a new file, since contiguous arrays cannot shrink.
+        """
+        if len(self._rows) == self._count:
+            return
+        path, long = Path(self._file.filename), self._file
+        short = path.with_name(f"{path.name}.short")
+        self._count = len(self._rows)
+        self._file = self._create(short, self._count)
+        for index in range(self._count):
+            for name in ARRAYS:
+                self._write(name, index, long[name][index] if name in long else None)
+        long.close()
+        short.replace(path)
 
     def close(self) -> None:
         """Write the index and close the file."""

@@ -3,33 +3,34 @@
 A slide has tens of thousands of tiles, few of them worth reading. Tiles with a lesion are known from the outlines.
 They are kept whatever they look like, since somebody outlined them. Tiles without are drawn in random order from those
 that an overview does not show as plain glass, and read until there are enough; those whose RGB standard deviation is
-too small are background and dropped.
+too small are background and dropped. No tile is read twice, and no more of them are in memory than are being read.
 """
 
 import itertools
 import math
-import tempfile
+import os
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import IO
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.annotations import Annotations, Position
+from pipeline.annotations import Annotations, Map, Position
 from pipeline.params import Tiling
 from pipeline.slides import Grid, Pixels, Slide, spread
 
+T = TypeVar("T")
 Worth = npt.NDArray[np.bool_]  # (rows, columns) of a grid
 
 PATCH = 16  # px of the overview on a side of a tile, at least
 SHARP = 1024  # px of the overview's longer side, at least
-READERS = 2  # threads; OpenSlide decodes without holding Python's lock
-AHEAD = 8  # tiles that are read before they are asked for
-IN_MEMORY = 256 << 20  # bytes of a slide's kept tiles; more of them go to a temporary file
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+READERS = min(8, CORES)  # threads: OpenSlide decodes without holding Python's lock; one writer keeps pace with so many
+AHEAD = 4  # tiles for each of them that are read before they are asked for
 GLASS = 0.25  # of the background threshold: what an overview must show for a tile to be worth reading
 
 LESION, FREE, BACKGROUND, GLASSY, UNDRAWN = "lesion", "lesion-free", "background", "glass", "not drawn"
@@ -39,128 +40,128 @@ LESION, FREE, BACKGROUND, GLASSY, UNDRAWN = "lesion", "lesion-free", "background
 class Considered:
     """A tile of the index: where it is, whether it is kept, and why not."""
 
-    column: int
-    row: int
+    position: Position
     state: str  # LESION and FREE are kept, the others not
     lesion_pixels: int = 0
     spread: float = math.nan  # RGB standard deviation; unknown where the tile was not read
 
 
+class Seen(NamedTuple):
+    """What a tile has, beyond the slide's border white, IGNORE and no lesion."""
+
+    pixels: Pixels  # (S, S, 3)
+    spread: float
+    classes: Map  # (S, S)
+    bits: Map  # (S, S)
+    overlap: int  # px that several classes claim
+
+
 @dataclass
 class Chosen:
-    """The tiles of a slide: the index of all, and the pixels of those that are kept, to disk if many."""
+    """The tiles of a slide, row after row. All are UNDRAWN or GLASSY until `tiles` has read some."""
 
+    slide: Slide
+    annotations: Annotations
+    settings: Tiling
     grid: Grid
     index: list[Considered]
     overview: Pixels
     overview_downsample: int
     met: dict[Position, list[int]]  # outlines that tiles meet
-    kept: list[Considered] = field(default_factory=list)
-    spool: IO[bytes] = field(default_factory=lambda: tempfile.SpooledTemporaryFile(IN_MEMORY))  # noqa: SIM115
+    at_most: int  # tiles that can be kept; fewer are where many turn out to be background
 
-    def keep(self, tile: Considered, pixels: Pixels) -> None:
-        """Add a tile to the kept ones."""
-        self.spool.write(np.ascontiguousarray(pixels).data)
-        self.kept.append(tile)
+    def tiles(self) -> Iterator[tuple[Considered, Seen]]:
+        """The kept tiles, those with a lesion first, read by as many threads as there are cores; once."""
+        lesions = 0
+        with ThreadPoolExecutor(READERS) as pool:
+            candidates = [tile for tile in self.index if tile.position in self.met]
+            for tile, seen in _ahead(pool, self._see_lesion, candidates):
+                if seen:
+                    tile.state, tile.spread, tile.lesion_pixels = LESION, seen.spread, int(np.count_nonzero(seen.bits))
+                    lesions += 1
+                    yield tile, seen
+            wanted = wanted_free(lesions, self.settings)
+            for tile, seen in _ahead(pool, self._see, self._drawn() if wanted else []):
+                tile.state = BACKGROUND if seen.spread < self.settings.background else FREE
+                tile.spread = seen.spread
+                if tile.state == FREE:
+                    yield tile, seen
+                    wanted -= 1
+                if not wanted:
+                    break
 
-    def images(self) -> Iterator[Pixels]:
-        """The kept tiles' pixels in order, (S, S, 3), white beyond the slide. To be read once."""
+    def _drawn(self) -> list[Considered]:
+        """Lesion-free tiles that are worth reading, in random order that depends on seed and slide alone."""
+        tiles = [tile for tile in self.index if tile.state == UNDRAWN]
+        rng = np.random.default_rng([self.settings.seed, zlib.crc32(self.slide.path.stem.encode())])
+        return [tiles[number] for number in rng.permutation(len(tiles))]
+
+    def _see_lesion(self, tile: Considered) -> Seen | None:
+        """A tile that an outline meets; nothing if the outline holds no pixel's centre."""
+        drawn = self.annotations.draw(self.grid, tile.position, self.met[tile.position])
+        return self._seen(tile, drawn) if drawn[1].any() else None
+
+    def _see(self, tile: Considered) -> Seen:
+        """A tile without a lesion."""
+        return self._seen(tile, self.annotations.draw(self.grid, tile.position, []))
+
+    def _seen(self, tile: Considered, drawn: tuple[Map, Map, int]) -> Seen:
         size = self.grid.tile_size
-        with self.spool as spool:
-            spool.seek(0)
-            for tile in self.kept:
-                width, height = self.grid.inside(tile.column, tile.row)
-                image = np.full((size, size, 3), 255, np.uint8)
-                part = np.frombuffer(spool.read(width * height * 3), np.uint8).reshape(height, width, 3)
-                image[:height, :width] = part
-                yield image
+        pixels = self.slide.read(self.grid, *tile.position)
+        deviation = spread(pixels)
+        if pixels.shape != (size, size, 3):
+            rest = [(0, size - length) for length in pixels.shape[:2]]
+            pixels = np.pad(pixels, (*rest, (0, 0)), constant_values=255)
+        return Seen(pixels, deviation, *drawn)
 
 
-def choose(slide: Slide, annotations: Annotations, settings: Tiling) -> Chosen:
-    """Choose and read the tiles of a slide; the same ones each time, whatever the number of threads."""
-    grid = slide.grid(settings.tile_size, settings.stride, settings.microns_per_pixel)
-    finest = max(slide.width, slide.height) // SHARP
-    downsample = max(1, min(int(grid.tile_size * grid.downsample / PATCH), finest))
-    overview = slide.overview(downsample)
-    met = annotations.tiles(grid)
-    lesions: list[Considered] = []
-    for position, shapes in met.items():
-        width, height = grid.inside(*position)
-        count = int((annotations.draw(grid, position, shapes)[0][:height, :width] > 0).sum())
-        if count:
-            lesions.append(Considered(*position, LESION, count))
-    chosen = Chosen(grid, lesions.copy(), overview, downsample, met)
-    worth = worth_reading(chosen, settings)
-    with ThreadPoolExecutor(READERS) as pool:
-        for tile, pixels in _read(pool, slide, grid, lesions):
-            chosen.keep(tile, pixels)
-        wanted = max(settings.at_least, math.floor(len(chosen.kept) * settings.lesion_free))
-        enough = len(chosen.kept) + wanted
-        for tile, pixels in _read(pool, slide, grid, _free(chosen, worth, slide, settings) if wanted else ()):
-            chosen.index.append(tile)
-            if tile.spread < settings.background:
-                tile.state = BACKGROUND
-                continue
-            chosen.keep(tile, pixels)
-            if len(chosen.kept) == enough:
-                break
-    _complete(chosen, worth)
-    return chosen
-
-
-def _read(
-    pool: ThreadPoolExecutor, slide: Slide, grid: Grid, tiles: Iterable[Considered]
-) -> Iterator[tuple[Considered, Pixels]]:
-    """Read and measure tiles in order, a few ahead of the one that is asked for."""
-
-    def read(tile: Considered) -> Pixels:
-        pixels = slide.read(grid, tile.column, tile.row)
-        tile.spread = spread(pixels)
-        return pixels
-
+def _ahead(
+    pool: ThreadPoolExecutor, see: Callable[[Considered], T], tiles: list[Considered]
+) -> Iterator[tuple[Considered, T]]:
+    """What `see` makes of tiles, in their order; some are seen ahead of the one that is asked for."""
     rest = iter(tiles)
-    waiting = deque((tile, pool.submit(read, tile)) for tile in itertools.islice(rest, AHEAD))
+    waiting = deque((tile, pool.submit(see, tile)) for tile in itertools.islice(rest, READERS * AHEAD))
     try:
         while waiting:
             tile, future = waiting.popleft()
-            waiting.extend((tile, pool.submit(read, tile)) for tile in itertools.islice(rest, 1))
+            waiting.extend((tile, pool.submit(see, tile)) for tile in itertools.islice(rest, 1))
             yield tile, future.result()
     finally:
         for _, future in waiting:
             future.cancel()
 
 
-def worth_reading(chosen: Chosen, settings: Tiling) -> Worth:
-    """Which tiles (rows, columns) an overview does not show as plain glass.
+def choose(slide: Slide, annotations: Annotations, settings: Tiling) -> Chosen:
+    """Prepare the choice of a slide's tiles; the same ones are kept each time, whatever the number of threads."""
+    grid = slide.grid(settings.tile_size, settings.stride, settings.microns_per_pixel)
+    finest = max(slide.width, slide.height) // SHARP
+    downsample = max(1, min(int(grid.tile_size * grid.downsample / PATCH), finest))
+    overview = slide.overview(downsample)
+    worth = worth_reading(grid, overview, grid.downsample / downsample, GLASS * settings.background)
+    index = [
+        Considered((column, row), UNDRAWN if worth[row, column] else GLASSY) for row, column in np.ndindex(worth.shape)
+    ]
+    met = annotations.tiles(grid)
+    free = sum(tile.state == UNDRAWN and tile.position not in met for tile in index)
+    at_most = len(met) + min(free, wanted_free(len(met), settings))
+    return Chosen(slide, annotations, settings, grid, index, overview, downsample, met, at_most)
 
-    An overview smooths, so what it shows is compared with a part of the threshold; stain alone, without any texture, is
-    well above it, since its channels differ.
+
+def wanted_free(lesions: int, settings: Tiling) -> int:
+    """How many lesion-free tiles to keep, if the slide has so many."""
+    return max(settings.at_least, math.floor(lesions * settings.lesion_free))
+
+
+def worth_reading(grid: Grid, overview: Pixels, scale: float, threshold: float) -> Worth:
+    """Which tiles (rows, columns) an overview does not show as plain glass; `scale` is px of it on one px of a tile.
+
+    An overview smooths, so its standard deviation is compared with a part of the threshold; stain alone, without any
+    texture, is well above it, since its channels differ.
     """
-    grid, scale = chosen.grid, chosen.grid.downsample / chosen.overview_downsample
     worth = np.zeros((grid.rows, grid.columns), np.bool_)
     for row, column in np.ndindex(worth.shape):
         x, y = column * grid.stride * scale, row * grid.stride * scale
         right, bottom = x + grid.tile_size * scale, y + grid.tile_size * scale
-        patch = chosen.overview[round(y) : round(bottom), round(x) : round(right)]
-        worth[row, column] = patch.size > 0 and patch.std() >= GLASS * settings.background
+        patch = overview[round(y) : round(bottom), round(x) : round(right)]
+        worth[row, column] = patch.size > 0 and patch.std() >= threshold
     return worth
-
-
-def _free(chosen: Chosen, worth: Worth, slide: Slide, settings: Tiling) -> Iterator[Considered]:
-    """Tiles without a lesion that are worth reading, in random order that depends on seed and slide alone."""
-    worth = worth.copy()
-    for tile in chosen.index:
-        worth[tile.row, tile.column] = False
-    rows, columns = np.nonzero(worth)
-    rng = np.random.default_rng([settings.seed, zlib.crc32(slide.path.stem.encode())])
-    for number in rng.permutation(len(rows)):
-        yield Considered(int(columns[number]), int(rows[number]), FREE)
-
-
-def _complete(chosen: Chosen, worth: Worth) -> None:
-    """Add the tiles that were not read to the index, and put it in the order of rows."""
-    seen = {(tile.column, tile.row) for tile in chosen.index}
-    for row, column in np.ndindex(worth.shape):
-        if (column, row) not in seen:
-            chosen.index.append(Considered(column, row, UNDRAWN if worth[row, column] else GLASSY))
-    chosen.index.sort(key=lambda tile: (tile.row, tile.column))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipeline.annotations import Annotations, class_names, read_annotations
 from pipeline.errors import Problem
 from pipeline.slides import Grid
+from pipeline.tiles import IGNORE
 from tests.slide_files import box, feature, write_features
 
 CODES = {"n": 1, "udh": 3, "dcis": 6}
@@ -73,6 +74,8 @@ def test_no_pixel_differs_from_point_in_polygon(
         expected[inside] = code
         expected_bits[inside] |= 1 << (code - 1)
     assert set(annotations.codes) <= set(codes)
+    for beyond in np.s_[over.height :], np.s_[:, over.width :]:
+        expected[beyond], expected_bits[beyond] = IGNORE, 0
     np.testing.assert_array_equal(classes, expected)
     np.testing.assert_array_equal(bits, expected_bits)
 

@@ -34,6 +34,7 @@ TO_TILE = {
         "metrics/watershed",
         "pseudo_instances",
         "slides",
+        "tiff",
         "tiles",
         "tiling",
     )

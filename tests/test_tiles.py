@@ -88,6 +88,17 @@ def test_bits_are_kept_and_need_no_room_for_instances(tmp_path: Path) -> None:
     assert write(tmp_path / "b.h5", [tile]).bits(0) is None
 
 
+def test_a_shard_cut_to_fewer_tiles_is_the_shard_of_those(tmp_path: Path) -> None:
+    tiles = [make_tile(index) for index in range(3)]  # the maps of the first one are 0 everywhere
+    write(tmp_path / "few.h5", tiles)
+    with ShardWriter(tmp_path / "cut.h5", 50, SIZE, INFO) as shard:
+        for tile in tiles:
+            shard.add(tile)
+        shard.cut()
+    assert (tmp_path / "cut.h5").read_bytes() == (tmp_path / "few.h5").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"cut.h5", "few.h5"}
+
+
 def test_a_missing_tile_is_an_error(tmp_path: Path) -> None:
     with (
         pytest.raises(ValueError, match="made for 2 tiles and got 1"),

@@ -18,7 +18,7 @@ and a part, which becomes one shard of the tile store, has
 
     name: str                                   of the shard
     files: list[Path]                           that it reads
-    count: int                                  of tiles
+    count: int                                  of tiles; of a slide's at most, as background is found when it is read
     tile_size: int | tuple[int, int]            px a side, or height and width
     resolution: tuple[float, float]             µm per px, magnification; only where parts differ in it
     tiles() -> Iterator[Tile]                   in order, streamed; a Problem names file and tile

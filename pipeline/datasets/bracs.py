@@ -123,7 +123,7 @@ class WholeSlide:
 
     @cached_property
     def count(self) -> int:
-        return len(self._chosen.kept)
+        return self._chosen.at_most
 
     @property
     def resolution(self) -> tuple[float, float]:
@@ -173,17 +173,12 @@ class WholeSlide:
         """The kept tiles, those with a lesion first; once."""
         import numpy as np
 
-        from pipeline.tiles import IGNORE, Tile
+        from pipeline.tiles import Tile
 
-        grid, empty = self._chosen.grid, np.zeros((self.tile_size, self.tile_size), np.int32)
-        for number, (tile, image) in enumerate(zip(self._chosen.kept, self._chosen.images(), strict=True)):
-            position = (tile.column, tile.row)
-            width, height = grid.inside(*position)
-            classes, bits, overlap = self._annotations.draw(grid, position, self._chosen.met.get(position, []))
-            classes[height:], classes[:, width:] = IGNORE, IGNORE
-            bits[height:], bits[:, width:] = 0, 0
-            x, y = grid.corner(*position)
-            patient, side = self.row.patient, self.row.side
+        empty = np.zeros((self.tile_size, self.tile_size), np.int32)
+        patient, side = self.row.patient, self.row.side
+        for number, (tile, (image, _, classes, bits, overlap)) in enumerate(self._chosen.tiles()):
+            x, y = self._chosen.grid.corner(*tile.position)
             yield Tile(image, classes, empty, {}, number, patient, self.name, x, y, side, overlap, bits=bits)
 
     def write_beside(self, folder: Path) -> None:
@@ -199,15 +194,13 @@ class WholeSlide:
             writer.writerow(["slide", "x", "y", "level", "microns_per_pixel", "state", "lesion_pixels", "spread"])
             for tile in self._chosen.index:
                 spread = "" if tile.spread != tile.spread else f"{tile.spread:.4f}"  # NaN: not read
-                place = [self.name, *grid.corner(tile.column, tile.row), grid.level, f"{grid.microns_per_pixel:.6g}"]
+                place = [self.name, *grid.corner(*tile.position), grid.level, f"{grid.microns_per_pixel:.6g}"]
                 writer.writerow([*place, tile.state, tile.lesion_pixels, spread])
         draw_sheet(folder / f"{self.name}.jpg", self._chosen, self._annotations)
         write_thumbnail(folder, self.name, self._chosen, self._annotations)
 
     def close(self) -> None:
         """Forget what was read; a data set may have hundreds of slides."""
-        if chosen := self.__dict__.get("_chosen"):
-            chosen.spool.close()
         for name in ("_chosen", "_annotations", "count"):
             self.__dict__.pop(name, None)
         if slide := self.__dict__.pop("_slide", None):
