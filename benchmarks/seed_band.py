@@ -4,9 +4,9 @@
     python -m benchmarks.seed_band resnet50-augmented --seeds 1 2 3
     python -m benchmarks.seed_band unet-bn-augmented --study tnbc
 
-For each seed a copy of the project is split, balanced, augmented, trained, predicted and evaluated on its first run.
-Writes pipeline/reporting/band.csv, which holds for these parameters and data alone, and a page in docs/results.
-Run it from a project whose data stages have run (`dvc repro`).
+For each seed the variant is trained on the plans of the study's first run, predicted and evaluated in a copy of the
+project. Writes pipeline/reporting/band.csv, which holds for these parameters and data alone, and a page in
+docs/results. Run it from a project whose data stages have run (`dvc repro`).
 """
 
 import argparse
@@ -22,8 +22,9 @@ from pipeline.errors import run_stage
 from pipeline.files import read_json, write_text
 from pipeline.paper import apply
 from pipeline.params import Study, read_params
+from pipeline.plan import plan_folder
 from pipeline.reporting import band
-from pipeline.verify import copy_project, run_module, scores_of
+from pipeline.verify import checksums, copy_project, rerun, scores_of
 
 PAGES = Path("docs/results")
 
@@ -37,40 +38,38 @@ def main() -> None:
     if len(set(arguments.seeds)) < 3:
         parser.error("a band needs at least three seeds")
     name, variant = arguments.study, arguments.variant
-    _, study = read_params().study(name).of(variant.rpartition("-")[0])
-    source = read_json(Path("data/raw") / study.datasets[0] / "SOURCE.json")
+    params = read_params()
     started = time.monotonic()
     scores = pd.concat([train(name, variant, seed) for seed in arguments.seeds], ignore_index=True)
-    found = [band.measure(score, scores[score].tolist()) for score in band.SCORES if score in scores]
-    basis = band.basis(study, source["sha256"])
-    band.write_bands(name, variant, basis, found)
+    found = [band.measure(score, scores[score].tolist()) for score in band.SCORES[name]]
+    band.write_bands(name, variant, band.basis(params, name, variant, checksums(name)), found)
     took = time.monotonic() - started
-    write_text(PAGES / f"seed_band_{name}.md", page(name, variant, study, source["source"], scores, found, took))
+    _, study = params.study(name).of(variant.rpartition("-")[0])
+    source = read_json(Path("data/raw") / study.datasets[0] / "SOURCE.json")["source"]
+    write_text(PAGES / f"seed_band_{name}.md", page(name, variant, study, source, scores, found, took))
 
 
 def train(study: str, variant: str, seed: int) -> pd.DataFrame:
-    """The scores of one training with a seed, in a copy of the project."""
-    encoder, _, augmentation = variant.rpartition("-")
+    """The scores of one training with a seed on the project's own plans, in a copy of the project.
+
+    There the seed is the top-level one, and the plans lie under its name.
+    """
     with tempfile.TemporaryDirectory(prefix="lobule-band-") as temporary:
         folder = Path(temporary)
         copy_project(folder)
-        (folder / "data/plans").unlink()  # a link to the project's own; a seed makes its own plans
-        params = read_params().study(study)
-        run = params.runs.first
+        params = read_params()
+        run = params.study(study).runs.first
+        plans = folder / plan_folder(study, run, seed)
+        (folder / "data/plans").unlink()  # a link to all of the project's own
+        plans.parent.mkdir(parents=True)
+        plans.symlink_to(plan_folder(study, run, params.seed).resolve())
         changes = {"seed": seed, f"{study}.runs.second": run, f"{study}.runs.third": run}
-        if params.seeds:
+        if params.study(study).seeds:
             changes |= {f"{study}.seeds.{place}": seed for place in ("first", "second", "third")}
         apply(folder / "params.yaml", changes)
-        for stage in ("split", "guard", "balance", "augment"):
-            run_module(folder, stage, study, str(run))
-        for stage in ("train", "predict"):
-            run_module(folder, stage, study, str(run), encoder, augmentation)
-        run_module(folder, "evaluate", study, encoder, augmentation)
+        rerun(folder, study, variant, [(run, seed)])
         scores = scores_of(folder, study, variant)
-    print(
-        f"seed {seed}: " + ", ".join(f"{name} {scores[name][0]:.3f}" for name in band.SCORES if name in scores),
-        flush=True,
-    )
+    print(f"seed {seed}: " + ", ".join(f"{name} {scores[name][0]:.3f}" for name in band.SCORES[study]), flush=True)
     return scores
 
 
@@ -92,7 +91,7 @@ def page(
     return f"""# How far apart two trainings land
 
 `{variant}` of the study `{name}` on `{source}` data ({study.train.epochs} epochs at most, {study.tile_size} px),
-trained {len(scores)} times. The seed changes the first weights, the order of tiles and the copies that are drawn.
+trained {len(scores)} times on the same plans. The seed changes the first weights and the order of examples.
 
 | seed | {" | ".join(b.score for b in found)} |
 |--:|{"--:|" * len(found)}

@@ -13,6 +13,10 @@ from pipeline.files import write_text
 from pipeline.models.encoders import PLAIN, check_encoder
 from pipeline.params import Study, read_params
 
+SEVERAL_RUNS = {"pannuke"}  # the studies of which dvc.yaml trains several runs,
+SEVERAL_SEEDS = {"tnbc"}  # and several seeds
+DETECTORS = ("resnet50", "resnet101", "resnet152")  # the encoders of which models.mask_rcnn builds a detector
+
 
 def main() -> None:
     params = read_params()
@@ -43,7 +47,11 @@ def check_source(name: str, source: str) -> None:
 
 
 def check_study(name: str, study: Study) -> None:
-    """Refuse classes and groups that the study's data sets do not have."""
+    """Refuse runs and seeds that nothing trains, classes and groups that the study's data sets do not have."""
+    if name not in SEVERAL_RUNS and study.runs.numbers != [1]:
+        raise Problem(f"params.yaml: {name}.runs has {study.runs.numbers}, but this study has run 1 alone; give that.")
+    if name not in SEVERAL_SEEDS and study.seeds is not None:
+        raise Problem(f"params.yaml: {name}.seeds is given, but this study trains with the seed alone; remove it.")
     for dataset in study.datasets:
         module = datasets.load(dataset)
         if study.target is not None and study.target not in module.CLASSES[1:]:
@@ -67,6 +75,11 @@ def check_study(name: str, study: Study) -> None:
     for variant in [*study.compare, *starting, *study.variants, *([study.ablation] if study.ablation else [])]:
         encoder, changed = study.of(variant)
         check_encoder(encoder)
+        if changed.detector is not None and encoder not in DETECTORS:
+            raise Problem(
+                f"params.yaml: {name} names the encoder {encoder!r} for {variant}, of which no detector can be built;"
+                f" give one of {', '.join(DETECTORS)}."
+            )
         check_weights(name, changed.model.weights)
         if encoder in PLAIN and changed.model.freeze_encoder:
             raise Problem(

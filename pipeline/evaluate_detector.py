@@ -1,4 +1,4 @@
-"""Score a detector: `python -m pipeline.evaluate_detector <study> <run> <encoder> <augmentation>`.
+"""Score a detector: `python -m pipeline.evaluate_detector <study> <encoder> <augmentation>`.
 
 `constant` and `colour` (see pipeline.image_baselines) take the place of an encoder, and need no predictions.
 
@@ -48,18 +48,16 @@ COLUMNS = [f"right_{round(100 * threshold)}" for threshold in average_precision.
 def main() -> None:
     parser = argparse.ArgumentParser(description="Score a detector, or a baseline of images.")
     parser.add_argument("study")
-    parser.add_argument("run", type=int)
     parser.add_argument("encoder")
     parser.add_argument("augmentation", choices=AUGMENTATIONS)
-    parser.add_argument("--seed", type=int, help="of the training; the top-level seed of params.yaml where not given")
     arguments = parser.parse_args()
     params = read_params()
     study = params.study(arguments.study)  # without what a variant changes: all are scored in the same way
-    seed = params.seed if arguments.seed is None else arguments.seed
+    run = {"run": study.runs.first, "seed": params.seed}
     names = (arguments.encoder, arguments.augmentation)
-    plan = read_plan(plan_folder(arguments.study, arguments.run, params.seed) / "split.csv")
+    plan = read_plan(plan_folder(arguments.study, run["run"], params.seed) / "split.csv")
     sides = {side: Examples.of(rows, study) for side in SPLITS if len(rows := plan[plan["split"] == side])}
-    folder = variant_folder(arguments.study, arguments.run, seed, *names)
+    folder = variant_folder(arguments.study, run["run"], run["seed"], *names)
     trained = arguments.encoder not in BASELINES
     training = read_json(folder / "training" / "training.json") if trained else {}
     classes = [name for name in study.classes if name != BACKGROUND]
@@ -84,7 +82,6 @@ def main() -> None:
             counted = np.bincount(matches["image"].to_numpy(np.int64), minlength=len(truth))
             rows = table(truth, cast, nuclei.sum(axis=1), counted, classes)
             votes.append(pd.concat([examples.plan[ROW], rows], axis=1).assign(split=side))
-        run = {"run": arguments.run, "seed": seed}
         write_csv(pd.concat(votes).assign(**run), temporary / "votes.csv")
         record = {"encoder": names[0], "augmentation": names[1], **run}
         write_json(temporary / "metrics.json", record | {k: training.get(k) for k in DESCRIBED} | {"sides": scores})

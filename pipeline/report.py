@@ -97,7 +97,7 @@ def main() -> None:
             published_rows=lesions.published_rows,
             at_ratio=lesions.at_ratio,
             best=rows[best],
-            bands=bands(name, study, variants, scores, sources[0]["sha256"]),
+            bands=band.beside(params, name, [source["sha256"] for source in sources], by_variant(variants, scores)),
             spreads=repeats.spreads(by_run),
             losses=repeats.losses(variants, rows, headline, published),
             seed_bands=repeats.bands(variants, rows, by_run, headline.score),
@@ -236,25 +236,20 @@ def count_parts(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
+def by_variant(variants: Sequence[Variant], scores: Sequence[dict[str, Figure]]) -> dict[str, dict[str, float]]:
+    """Every score of every variant, by what `make verify` calls it."""
+    return {
+        f"{variant.encoder}-{variant.augmentation}": {name: figure.value for name, figure in found.items()}
+        for variant, found in zip(variants, scores, strict=True)
+    }
+
+
 def published_speed(published: Published, headline: Headline) -> dict[str, float | None]:
     """The frames per second that a paper prints of the variants which the study names."""
     return {
         name: published.of_variant(headline.table, printed, "fps", headline.of)
         for name, printed in headline.names.items()
     }
-
-
-def bands(
-    name: str, study: Study, variants: Sequence[Variant], scores: Sequence[dict[str, Figure]], data_sha256: str
-) -> list[dict[str, Any]]:
-    """The measured bands of the study's variants, one row a variant and score, with the score of this report."""
-    result = []
-    for variant, here in zip(variants, scores, strict=True):
-        called = f"{variant.encoder}-{variant.augmentation}"
-        on = band.basis(study.of(variant.encoder)[1], data_sha256)
-        for score, found in band.read_bands(name, called, on).items():
-            result.append({"variant": called, "band": found, "here": here[score].value})
-    return result
 
 
 if __name__ == "__main__":

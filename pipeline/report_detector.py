@@ -3,10 +3,10 @@
 It compares the study's `compare` in params.yaml.
 
 In:  evaluation of every variant and baseline, the study's plans, the tile store, SOURCE.json of the data,
-     published.csv, the study's template.
-Out: reports/<study>.md, to be read; reports/<study>/ with the tables behind it (votes.csv, intervals.csv, curves.csv)
-     and its figures; reports/private/<study>/ with pictures of images where the data's licence does not let them be
-     published (git ignores that folder).
+     published.csv, band.csv, the study's template.
+Out: reports/<study>.md, to be read; reports/<study>/ with the tables behind it (scores.csv, votes.csv, intervals.csv,
+     curves.csv) and its figures; reports/private/<study>/ with pictures of images where the data's licence does not
+     let them be published (git ignores that folder).
 """
 
 import argparse
@@ -27,7 +27,7 @@ from pipeline.metrics.pixel import BACKGROUND
 from pipeline.objects import Objects, true_objects
 from pipeline.params import Study, read_params
 from pipeline.plan import SPLITS, plan_folder, read_plan
-from pipeline.reporting import class_figures, detections, facts, pictures
+from pipeline.reporting import band, class_figures, detections, facts, pictures
 from pipeline.reporting.headlines import HEADLINES
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render
@@ -78,6 +78,10 @@ def main() -> None:
     source = read_json(Path("data/raw") / study.datasets[0] / "SOURCE.json")
     sample = source["source"] == "sample"
     public = sample or study.report.publish_pictures
+    here = {
+        f"{each.name}-{AUGMENTATION}": {score: figure.value for score, figure in each.figures("test").items()}
+        for each in trained
+    }
     best = max(trained, key=lambda variant: variant.figures("test")["accuracy"].value)
     with replacing(REPORTS / name) as folder, replacing(REPORTS / "private" / name) as private:
         folder.mkdir()
@@ -107,6 +111,7 @@ def main() -> None:
             printed=printed(published, study.compare),
             others=others(published),
             tests=against_best(variants, best, classes, params.seed),
+            bands=band.beside(params, name, [source["sha256"]], here),
             machine=facts.machine(),
         )
     write_text(REPORTS / f"{name}.md", page)
@@ -140,9 +145,15 @@ def write_tables(folder: Path, study: str, source: str, variants: Sequence[Varia
         for score, figure in variant.figures(side).items()
         if np.isfinite(figure.value)
     ]
+    scores = [
+        {"study": study, "source": source, **name, "run": variant.record["run"], "seed": variant.record["seed"]}
+        | {score: figure.value for score, figure in variant.figures("test").items()}
+        for name, variant in zip(named, variants, strict=True)
+    ]
     votes = [variant.votes.assign(**name) for name, variant in zip(named, variants, strict=True)]
     curves = [variant.curves.assign(**name) for name, variant in zip(named, variants, strict=True)]
-    tables = {"intervals": pd.DataFrame(rows), "votes": pd.concat(votes), "curves": pd.concat(curves)}
+    tables = {"scores": pd.DataFrame(scores), "intervals": pd.DataFrame(rows)}
+    tables |= {"votes": pd.concat(votes), "curves": pd.concat(curves)}
     for title, table in tables.items():
         table.to_csv(folder / f"{title}.csv", index=False, lineterminator="\n", float_format="%.10g")
 

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from pipeline.params import read_params
 from pipeline.reporting import band
 from pipeline.reporting.results import load_variant
 from pipeline.reporting.scoring import Evidence
-from pipeline.variants import BASELINES, evaluation_folder
+from pipeline.variants import BASELINES, IMAGE_BASELINES, evaluation_folder
 
 COPIED = ("pipeline", "params.yaml")
 DEFAULT = "unet-augmented"
@@ -58,15 +58,15 @@ def main() -> None:
     parser.add_argument("variant", nargs="?", default=DEFAULT, help="encoder-augmentation, such as %(default)s")
     parser.add_argument("--study", default="pannuke")
     arguments = parser.parse_args()
-    before = reported(arguments.study, arguments.variant)
-    print(
-        f"Training {arguments.variant} of {arguments.study} again, {len(before)} run(s), in a copy of the project ..."
-    )
+    study, variant = arguments.study, arguments.variant
+    before = reported(study, variant)
+    print(f"Training {variant} of {study} again, {len(before)} run(s), in a copy of the project ...")
     with tempfile.TemporaryDirectory(prefix="lobule-verify-") as temporary:
         copy_project(Path(temporary))
-        rerun(Path(temporary), arguments.study, arguments.variant, before[["run", "seed"]].drop_duplicates())
-        now = scores_of(Path(temporary), arguments.study, arguments.variant)
-    checks = compare(before, now, bands(arguments.study, arguments.variant))
+        rerun(Path(temporary), study, variant, zip(before["run"], before["seed"], strict=True))
+        now = scores_of(Path(temporary), study, variant)
+    found = band.read_bands(study, variant, band.basis(read_params(), study, variant, checksums(study)))
+    checks = compare(before, now, band.SCORES[study], found)
     print(as_text(checks))
     if {check.verdict for check in checks} - {"identical", "within the band"}:
         sys.exit(1)
@@ -79,7 +79,7 @@ def reported(study: str, variant: str) -> pd.DataFrame:
     if not path.exists():
         raise Problem(f"{path} is missing; run `dvc repro` first.")
     table = pd.read_csv(path)
-    table = table[~table["encoder"].isin(BASELINES)]
+    table = table[~table["encoder"].isin([*BASELINES, *IMAGE_BASELINES])]
     mine = table[(table["encoder"] == encoder) & (table["augmentation"] == augmentation)]
     if not len(mine):
         known = ", ".join(dict.fromkeys(table["encoder"] + "-" + table["augmentation"]))
@@ -97,13 +97,19 @@ def copy_project(folder: Path) -> None:
         (folder / "data" / source.name).symlink_to(source.resolve())
 
 
-def rerun(folder: Path, study: str, variant: str, trainings: pd.DataFrame) -> None:
-    """Train, predict and evaluate a variant in a copy of the project."""
+def rerun(folder: Path, study: str, variant: str, trainings: Iterable[tuple[int, int]]) -> None:
+    """Train each run and seed of a variant in a copy of the project, predict, and evaluate them."""
     encoder, _, augmentation = variant.rpartition("-")
-    for run, seed in trainings.itertuples(index=False):
+    _, described = read_params(folder / "params.yaml").study(study).of(encoder)
+    kind = "_detector" if described.detector else ""  # the stages of a study of detectors end in it
+    first = Path(described.model.weights)
+    if first.is_relative_to("models"):  # of the study's classifier, which stays as it is
+        (folder / first).parent.mkdir(parents=True)
+        (folder / first).symlink_to(first.resolve())
+    for run, seed in trainings:
         for stage in ("train", "predict"):
-            run_module(folder, stage, study, str(run), encoder, augmentation, "--seed", str(seed))
-    run_module(folder, "evaluate", study, encoder, augmentation)
+            run_module(folder, stage + kind, study, str(run), encoder, augmentation, "--seed", str(seed))
+    run_module(folder, f"evaluate{kind}", study, encoder, augmentation)
 
 
 def run_module(folder: Path, stage: str, *arguments: str) -> None:
@@ -118,27 +124,31 @@ def run_module(folder: Path, stage: str, *arguments: str) -> None:
 def scores_of(folder: Path, study: str, variant: str) -> pd.DataFrame:
     """The scores of a variant that was evaluated in a folder, a row a run and seed."""
     encoder, _, augmentation = variant.rpartition("-")
-    found = load_variant(folder / evaluation_folder(study, encoder, augmentation), encoder, augmentation)
-    scores = Evidence([found], read_params(folder / "params.yaml").study(study).classes, seed=0).by_run()
+    described = read_params(folder / "params.yaml").study(study)
+    evaluation = folder / evaluation_folder(study, encoder, augmentation)
+    if described.detector:
+        record = read_json(evaluation / "metrics.json")
+        values = {name: figure["value"] for name, figure in record["sides"]["test"]["scores"].items()}
+        return pd.DataFrame([{"run": record["run"], "seed": record["seed"], **values}])
+    found = load_variant(evaluation, encoder, augmentation)
+    scores = Evidence([found], described.classes, seed=0).by_run()
     named = pd.DataFrame(found.runs)[["run", "seed"]]
     return named.assign(**{name: values[0] for name, values in scores.items()})
 
 
-def bands(study: str, variant: str) -> dict[str, band.Band]:
-    """The bands that hold for the study as params.yaml and the data stand."""
-    _, described = read_params().study(study).of(variant.rpartition("-")[0])
-    source = read_json(Path("data/raw") / described.datasets[0] / "SOURCE.json")
-    return band.read_bands(study, variant, band.basis(described, source["sha256"]))
+def checksums(study: str) -> list[str]:
+    """SHA-256 of each of the study's data sets, as they lie in data/."""
+    names = read_params().study(study).datasets
+    return [read_json(Path("data/raw") / name / "SOURCE.json")["sha256"] for name in names]
 
 
-def compare(before: pd.DataFrame, now: pd.DataFrame, bands: dict[str, band.Band]) -> list[Check]:
-    """Each banded score of each run, then and now."""
+def compare(before: pd.DataFrame, now: pd.DataFrame, scores: Iterable[str], bands: dict[str, band.Band]) -> list[Check]:
+    """Each of the scores of each run, then and now."""
     joined = before.merge(now, on=["run", "seed"], suffixes=("", "_now"), validate="one_to_one")
     return [
         Check(row["run"], row["seed"], score, row[score], row[f"{score}_now"], bands.get(score))
         for _, row in joined.iterrows()
-        for score in band.SCORES
-        if score in before
+        for score in scores
     ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import check
 from pipeline.check import check_source, check_study
 from pipeline.errors import Problem
 from pipeline.params import read_params
@@ -51,6 +52,9 @@ def test_the_committed_file_passes(tmp_path: Path) -> None:
         ("weights: random", "weights: imagnet", "which is no file"),
         ("  tnbc:\n", "  tnbc:\n    tiling: {}\n", "datasets.tnbc.tiling is for data sets of slides"),
         ("[background, UDH]", "[background, DCIS]", "has the target 'UDH' and the classes ['background', 'DCIS']"),
+        ("  resnet101: {encoder: resnet101}", "  resnet101: {encoder: vgg19}", "of which no detector can be built"),
+        ("  plan: plain ", "  seeds: {first: 1, second: 2, third: 3}\n  plan: plain ", "bcss.seeds is given, but"),
+        ("third: 1}  # the only one\n", "third: 2}\n", "bcss.runs has [1, 2], but this study has run 1 alone"),
         ("target: UDH ", "target: null ", "undersamples tiles without a target"),
     ],
 )
@@ -61,6 +65,13 @@ def test_a_wrong_value_is_one_sentence_and_nothing_written(tmp_path: Path, old: 
     assert done.stderr.startswith("lobule: ")
     assert done.stderr.count("\n") <= 2
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+def test_several_runs_and_seeds_pass_where_dvc_trains_them() -> None:
+    pipeline = (ROOT / "dvc.yaml").read_text()
+    studies = read_params(ROOT / "params.yaml").studies()
+    assert {name for name in studies if f"${{{name}.runs.third}}" in pipeline} == check.SEVERAL_RUNS
+    assert {name for name in studies if f"${{{name}.seeds.third}}" in pipeline} == check.SEVERAL_SEEDS
 
 
 def test_the_check_imports_nothing_heavy() -> None:

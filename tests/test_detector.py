@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline import tracking
+from pipeline import tracking, verify
 from pipeline.errors import Problem
 from pipeline.files import read_json, write_json
 from pipeline.plan import COLUMNS, plan_folder, write_plan
+from pipeline.reporting import band
 from pipeline.tiles import ShardInfo, ShardWriter, Tile
 
 ROOT = Path(__file__).parents[1]
@@ -101,9 +102,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         variant = ("bach", "1", "resnet18", "augmented")
         run(train_detector.main, *variant)
         run(predict_detector.main, *variant)
-        run(evaluate_detector.main, *variant)
+        run(evaluate_detector.main, "bach", "resnet18", "augmented")
         for baseline in ("constant", "colour"):
-            run(evaluate_detector.main, "bach", "1", baseline, "plain")
+            run(evaluate_detector.main, "bach", baseline, "plain")
         run(report_detector.main, "bach")
         yield folder
 
@@ -151,8 +152,14 @@ def test_printed_figures_follow_from_the_saved_votes(project: Path) -> None:
     votes = pd.read_csv("reports/bach/votes.csv", keep_default_na=False)
     for encoder, rows in votes[votes["split"] == "test"].groupby("encoder"):
         assert printed[encoder, "accuracy"] == (rows["truth"] == rows["call"]).mean()
+    again = verify.scores_of(Path(), "bach", "resnet18-augmented")
+    reported = verify.reported("bach", "resnet18-augmented")
+    checks = verify.compare(reported, again, band.SCORES["bach"], {})
+    assert len(checks) == 3 and {check.verdict for check in checks} == {"identical"}
+    assert checks[0].before == printed["resnet18", "accuracy"]
     page = Path("reports/bach.md").read_text()
     assert "0.965" not in page  # the paper has no resnet18
+    assert "`python -m benchmarks.seed_band resnet18-augmented --study bach` does it" in page
     assert "always the commonest class" in page and "Synthetic tiles" in page
     for picture in ("roc", "confusion", "losses", "detections"):
         assert Path(f"reports/bach/{picture}.png").stat().st_size > 1000
@@ -189,11 +196,11 @@ def test_detections_of_another_plan_are_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     write_json(VARIANT / "training/training.json", {})
     with pytest.raises(Problem, match="holds no readable detections"):
-        run(evaluate_detector.main, "bach", "1", "resnet18", "augmented")
+        run(evaluate_detector.main, "bach", "resnet18", "augmented")
     path = VARIANT / "predictions/detections.h5"
     path.parent.mkdir()
     with h5py.File(path, "w") as file:
         file.attrs["classes"] = '["background", "other"]'
         file.create_group("train").attrs["images"] = 16
     with pytest.raises(Problem, match="another plan or other classes"):
-        run(evaluate_detector.main, "bach", "1", "resnet18", "augmented")
+        run(evaluate_detector.main, "bach", "resnet18", "augmented")

@@ -154,7 +154,7 @@ def test_the_band_is_printed_where_it_was_measured_on_these_data(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "No band was measured for these data and parameters" in page_of(project)
-    basis = band.basis(read_params().pannuke, "c0ffee")
+    basis = band.basis(read_params(), "pannuke", "unet-augmented", ["c0ffee"])
     band.write_bands(
         "pannuke", "unet-augmented", basis, [band.Band("mean_iou", 0.5, 0.01, 0.47, 0.53, 5)], Path("band.csv")
     )

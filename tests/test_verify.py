@@ -59,8 +59,8 @@ def train_again(monkeypatch: pytest.MonkeyPatch, noise: float) -> list[tuple[str
 def measure_band(half: float) -> None:
     """A band of `half` on either side of the reported scores."""
     scores = pd.read_csv("reports/pannuke/scores.csv").set_index(["encoder", "augmentation"]).loc[("unet", "augmented")]
-    found = [band.Band(name, 0, 0, scores[name] - half, scores[name] + half, 5) for name in band.SCORES]
-    basis = band.basis(read_params().pannuke, "c0ffee")
+    found = [band.Band(name, 0, 0, scores[name] - half, scores[name] + half, 5) for name in band.SCORES["pannuke"]]
+    basis = band.basis(read_params(), "pannuke", VARIANT, verify.checksums("pannuke"))
     band.write_bands("pannuke", VARIANT, basis, found, Path("band.csv"))
 
 
@@ -103,12 +103,16 @@ def test_what_is_outside_or_has_no_band_fails(
     assert f"In all: {verdict}." in capsys.readouterr().out
 
 
-def test_a_band_of_other_parameters_does_not_count(project: Path) -> None:
+def test_a_band_of_other_parameters_does_not_count(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_again(monkeypatch, noise=0.1)
     measure_band(0.5)
-    assert set(verify.bands("pannuke", VARIANT)) == set(band.SCORES)
     params = Path("params.yaml")
     params.write_text(params.read_text().replace("learning_rate: 0.001", "learning_rate: 0.002"))
-    assert verify.bands("pannuke", VARIANT) == {}
+    with pytest.raises(SystemExit):
+        fabricated.run(verify.main, VARIANT)
+    assert "In all: differs, no band measured." in capsys.readouterr().out
 
 
 def test_an_unknown_variant_is_one_sentence_before_any_training(project: Path) -> None:
@@ -122,6 +126,30 @@ def test_the_project_is_left_as_it_was(project: Path, monkeypatch: pytest.Monkey
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     fabricated.run(verify.main, VARIANT)
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+def test_a_detector_has_stages_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[str, ...]] = []
+    monkeypatch.setattr(verify, "run_module", lambda folder, *arguments: ran.append(arguments))
+    shutil.copy(fabricated.ROOT / "params.yaml", tmp_path)
+    verify.rerun(tmp_path, "bach", "resnet50-augmented", [(1, 42)])
+    assert ran == [
+        ("train_detector", "bach", "1", "resnet50", "augmented", "--seed", "42"),
+        ("predict_detector", "bach", "1", "resnet50", "augmented", "--seed", "42"),
+        ("evaluate_detector", "bach", "resnet50", "augmented"),
+    ]
+
+
+def test_first_weights_that_a_stage_wrote_are_lent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "run_module", lambda *arguments: None)
+    weights = Path("models/bracs/classifier/weights/model.safetensors")
+    (tmp_path / "project" / weights).parent.mkdir(parents=True)
+    (tmp_path / "project" / weights).write_text("first weights")
+    (tmp_path / "copy").mkdir()
+    shutil.copy(fabricated.ROOT / "params.yaml", tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "project")
+    verify.rerun(tmp_path / "copy", "bracs", "unet-densenet121-augmented", [(1, 42)])
+    assert (tmp_path / "copy" / weights).read_text() == "first weights"
 
 
 def test_a_stage_that_fails_is_told_with_its_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
+from pipeline.check import DETECTORS
 from pipeline.errors import Problem
 from pipeline.models import weights
 from pipeline.models.mask_rcnn import COCO, initialise, mask_rcnn
@@ -40,6 +41,13 @@ def test_the_papers_model_has_the_parameters_of_torchvision() -> None:
         model = mask_rcnn(description(encoder="resnet50", classes=["a"] * 91, weights="imagenet", detector=detector))
     # as torchvision says of maskrcnn_resnet50_fpn
     assert sum(value.numel() for value in model.parameters()) == 44_401_393
+
+
+@pytest.mark.parametrize("encoder", DETECTORS)
+@pytest.mark.parametrize("width", [16, 64])
+def test_every_encoder_that_the_check_lets_pass_can_be_built(encoder: str, width: int) -> None:
+    with torch.device("meta"):
+        assert mask_rcnn(description(encoder=encoder, width=width)).backbone.out_channels == 32
 
 
 def test_random_weights_get_group_normalisation_and_published_ones_keep_theirs() -> None:
