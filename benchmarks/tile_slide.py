@@ -33,7 +33,7 @@ from benchmarks.convert_pannuke import drop_from_cache
 from pipeline.drawing import scenes
 from pipeline.drawing.canvas import Canvas
 from pipeline.drawing.stain import Stain, photograph
-from pipeline.tiling import CORES
+from pipeline.slides.tiling import CORES
 
 ROOT = Path(__file__).resolve().parents[1]
 TILE = 256  # px, of the TIFF
@@ -43,7 +43,7 @@ LESIONS = 60
 CONVERT = """
 import time
 from pathlib import Path
-from pipeline import annotations, contact_sheet, tiling  # what the stage imports when it comes to a slide
+from pipeline.slides import annotations, contact_sheet, tiling  # what the stage imports when it comes to a slide
 from pipeline.convert import convert
 from pipeline.params import Tiling
 start = time.perf_counter()

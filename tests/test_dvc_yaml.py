@@ -28,15 +28,16 @@ EXEMPT = {
 TO_TILE = {
     f"pipeline/{name}.py"
     for name in (
-        "annotations",
-        "contact_sheet",
-        "geojson",
         "metrics/watershed",
         "pseudo_instances",
-        "slides",
-        "tiff",
+        "slides/__init__",
+        "slides/annotations",
+        "slides/contact_sheet",
+        "slides/geojson",
+        "slides/slide",
+        "slides/tiff",
+        "slides/tiling",
         "tiles",
-        "tiling",
     )
 }
 
@@ -105,8 +106,9 @@ def test_a_stage_names_the_code_it_imports(name: str) -> None:
 @pytest.mark.parametrize("name", ["download", "convert"])
 def test_a_stage_that_reads_data_sets_names_the_code_of_all_their_readers(name: str) -> None:
     stage = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"][name]
-    named = named_files(stage["do"]) | set(EXEMPT)
-    for item in stage["foreach"]:
+    own = stage["foreach"] if isinstance(stage["foreach"], dict) else {item: {} for item in stage["foreach"]}
+    for item, values in own.items():
+        named = named_files({"deps": [*stage["do"]["deps"], *values.values()]}) | set(EXEMPT)
         needed = imported_files(f"pipeline.datasets.{item}") - {f"pipeline/datasets/{item}.py"}
         if name == "download":
             needed -= TO_TILE
@@ -127,6 +129,12 @@ def test_no_stage_imports_another() -> None:
             if isinstance(node, ast.ImportFrom) and node.module:
                 names = {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
                 assert not names & modules, f"{path} imports the stage {names & modules}"
+
+
+def test_code_for_slides_alone_converts_no_other_data_set_again() -> None:
+    convert = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]["convert"]
+    assert not any("slides" in dep for dep in convert["do"]["deps"])
+    assert [item for item, own in convert["foreach"].items() if "pipeline/slides" in own.values()] == ["bracs"]
 
 
 def test_no_data_and_no_private_picture_is_ever_pushed() -> None:

@@ -20,10 +20,10 @@ from pipeline.errors import Problem
 from pipeline.params import Tiling
 
 if TYPE_CHECKING:
-    from pipeline.annotations import Annotations
-    from pipeline.slides import Slide
+    from pipeline.slides.annotations import Annotations
+    from pipeline.slides.slide import Slide
+    from pipeline.slides.tiling import Chosen
     from pipeline.tiles import Tile
-    from pipeline.tiling import Chosen
 
 TITLE = "BRACS"
 LICENCE = "not settled: said to be CC0 and to be non-commercial; treat as non-commercial"
@@ -133,7 +133,9 @@ class WholeSlide:
 
     @cached_property
     def _slide(self) -> "Slide":
-        from pipeline.slides import Slide  # not on top: check and download read this module, and need no OpenSlide
+        from pipeline.slides.slide import (
+            Slide,  # not on top: check and download read this module, and need no OpenSlide
+        )
 
         for kind, paths in (("slides", self.slides), ("annotations", self.annotations)):
             if len(paths) > 1:
@@ -155,7 +157,7 @@ class WholeSlide:
 
     @cached_property
     def _annotations(self) -> "Annotations":
-        from pipeline.annotations import read_annotations
+        from pipeline.slides.annotations import read_annotations
 
         annotations = read_annotations(self.annotations[0], CODES)
         annotations.check_place(self._slide.width, self._slide.height)
@@ -165,7 +167,7 @@ class WholeSlide:
 
     @cached_property
     def _chosen(self) -> "Chosen":
-        from pipeline.tiling import choose
+        from pipeline.slides.tiling import choose
 
         return choose(self._slide, self._annotations, self.settings)
 
@@ -186,7 +188,7 @@ class WholeSlide:
 
         They are `<name>.csv`, `<name>.jpg`, and `<name>.thumbnail.jpg` with `<name>.outlines.json`.
         """
-        from pipeline.contact_sheet import draw_sheet, write_thumbnail
+        from pipeline.slides.contact_sheet import draw_sheet, write_thumbnail
 
         grid = self._chosen.grid
         with (folder / f"{self.name}.csv").open("w", encoding="utf-8", newline="") as file:

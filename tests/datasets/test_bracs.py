@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 import shapely
 
-from pipeline.annotations import read_annotations
 from pipeline.convert import convert
 from pipeline.datasets.bracs import CLASSES, CODES, find
 from pipeline.datasets.slide_table import Row, read_table, side_of, slide_name
@@ -17,9 +16,10 @@ from pipeline.download import source_record
 from pipeline.errors import Problem
 from pipeline.files import write_json
 from pipeline.params import Tiling
-from pipeline.slides import Slide
+from pipeline.slides.annotations import read_annotations
+from pipeline.slides.slide import Slide
+from pipeline.slides.tiling import choose
 from pipeline.tiles import IGNORE, Shard
-from pipeline.tiling import choose
 from tests.slide_files import box, feature, speckled, write_features, write_tiff
 
 SETTINGS = Tiling(tile_size=32, stride=32, background=12.5, lesion_free=3)
@@ -124,7 +124,7 @@ def test_the_same_tiles_with_any_number_of_threads_and_others_with_another_seed(
 ) -> None:
     raw = write(tmp_path / "raw", 7)
     first = run(raw, tmp_path / "a")
-    monkeypatch.setattr("pipeline.tiling.READERS", 1)
+    monkeypatch.setattr("pipeline.slides.tiling.READERS", 1)
     second = run(raw, tmp_path / "b")
     for name in ("BRACS_7.h5", "BRACS_7.csv", "BRACS_7.jpg"):
         assert (first / name).read_bytes() == (second / name).read_bytes()

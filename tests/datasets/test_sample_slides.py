@@ -8,10 +8,10 @@ import numpy as np
 import openslide
 import pytest
 
-from pipeline.annotations import read_annotations
 from pipeline.datasets.bracs import CODES, find
 from pipeline.datasets.sample_slides import FIRST, draw_bracs
-from pipeline.slides import Slide, spread
+from pipeline.slides.annotations import read_annotations
+from pipeline.slides.slide import Slide, spread
 
 SIZE = 1024
 

@@ -19,9 +19,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.annotations import Annotations, Map, Position
 from pipeline.params import Tiling
-from pipeline.slides import Grid, Pixels, Slide, spread
+from pipeline.slides.annotations import Annotations, Map, Position
+from pipeline.slides.slide import Grid, Pixels, Slide, spread
 
 T = TypeVar("T")
 Worth = npt.NDArray[np.bool_]  # (rows, columns) of a grid

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from pipeline.annotations import Annotations, rings_of
 from pipeline.files import write_text
-from pipeline.tiling import BACKGROUND, FREE, LESION, Chosen
+from pipeline.slides.annotations import Annotations, rings_of
+from pipeline.slides.tiling import BACKGROUND, FREE, LESION, Chosen
 
 LONGEST = 1600  # px, of the picture
 COLOURS = {LESION: (220, 20, 60), FREE: (0, 140, 60), BACKGROUND: (120, 120, 120)}  # of tiles, by state

@@ -8,8 +8,8 @@ import openslide
 import pytest
 import tifffile
 
-from pipeline.slides import Slide
-from pipeline.tiff import UNREADABLE, TiffTiles
+from pipeline.slides.slide import Slide
+from pipeline.slides.tiff import UNREADABLE, TiffTiles
 from tests.slide_files import speckled, write_tiff
 
 HEIGHT, WIDTH = 200, 300  # no multiples of a TIFF's tiles

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import Problem
-from pipeline.slides import Slide, spread
+from pipeline.slides.slide import Slide, spread
 from tests.slide_files import speckled, write_tiff
 
 APERIO = "Aperio Image Library v1\r\n200x300|AppMag = 20|MPP = 0.4990"
@@ -85,7 +85,7 @@ def test_a_resolution_finer_than_the_slides_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("downsample", [3, 4, 16])
 def test_an_overview_shows_the_whole_slide(downsample: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.slides.BLOCK", 40)
+    monkeypatch.setattr("pipeline.slides.slide.BLOCK", 40)
     pixels = speckled(200, 320)
     with Slide(write_tiff(tmp_path / "a.tif", pixels)) as slide:
         overview = slide.overview(downsample)

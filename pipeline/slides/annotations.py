@@ -17,9 +17,9 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from pipeline.errors import Problem
-from pipeline.geojson import CURE, read_features
 from pipeline.polygons import Ring, rasterise, window
-from pipeline.slides import Grid
+from pipeline.slides.geojson import CURE, read_features
+from pipeline.slides.slide import Grid
 from pipeline.tiles import IGNORE
 
 Map = npt.NDArray[np.uint8]  # (H, W)

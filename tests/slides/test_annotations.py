@@ -9,9 +9,9 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.annotations import Annotations, class_names, read_annotations
 from pipeline.errors import Problem
-from pipeline.slides import Grid
+from pipeline.slides.annotations import Annotations, class_names, read_annotations
+from pipeline.slides.slide import Grid
 from pipeline.tiles import IGNORE
 from tests.slide_files import box, feature, write_features
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import geojson
 from pipeline.errors import Problem
-from pipeline.geojson import read_features
+from pipeline.slides import geojson
+from pipeline.slides.geojson import read_features
 
 FEATURE = {"type": "Feature", "geometry": None, "properties": {"name": 'ä "]}{['}}
 

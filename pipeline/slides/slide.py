@@ -12,7 +12,7 @@ import openslide
 from PIL import Image
 
 from pipeline.errors import Problem
-from pipeline.tiff import UNREADABLE, Pixels, TiffTiles, check_whole
+from pipeline.slides.tiff import UNREADABLE, Pixels, TiffTiles, check_whole
 
 CURE = "get it again from where it came from"
 SUFFIXES = {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".svslide", ".bif", ".vms", ".vmu"}  # OpenSlide's
