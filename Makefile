@@ -22,7 +22,7 @@ lint: .venv/ready ## style and types
 bench: .venv/ready ## speed and memory, as ratios within one run, and where the time of a dvc repro goes
 	python -m benchmarks.instance_metrics
 	python -m benchmarks.convert_pannuke --tiles 300
-	python -m benchmarks.tile_slide --side 12000
+	python -m benchmarks.tile_slide
 	python -m benchmarks.repro_time
 
 lock: .venv/ready ## newest versions that fit pyproject.toml, with hashes
