@@ -52,6 +52,10 @@ def check_study(name: str, study: Study) -> None:
         raise Problem(f"params.yaml: {name}.runs has {study.runs.numbers}, but this study has run 1 alone; give that.")
     if name not in SEVERAL_SEEDS and study.seeds is not None:
         raise Problem(f"params.yaml: {name}.seeds is given, but this study trains with the seed alone; remove it.")
+    if study.detector is not None and study.plan != "augmented":
+        raise Problem(
+            f"params.yaml: {name}.plan is {study.plan}, but detectors train on the augmented plan; remove it."
+        )
     for dataset in study.datasets:
         module = datasets.load(dataset)
         if study.target is not None and study.target not in module.CLASSES[1:]:

@@ -102,6 +102,7 @@ def main() -> None:
             pictures_at=name if public else f"private/{name}",
             classes=classes,
             images=count_images(plans, study),
+            nuclei=count_nuclei(trained[0]),
             native=facts.native_size(study.datasets[0]),
             near_duplicates=facts.near_duplicates({study.runs.first: plans}),
             unknown=int((plan["patient"] == "").sum()),
@@ -191,6 +192,12 @@ def count_images(plans: Path, study: Study) -> list[dict[str, Any]]:
         sides = {side: int((rows["split"] == side).sum()) for side in SPLITS}
         result.append({"class": shard, **sides, "augmented": len(training)})
     return result
+
+
+def count_nuclei(variant: Variant) -> dict[str, int]:
+    """The pseudo-instances of each class in the test images."""
+    held_out = variant.votes[variant.votes["split"] == "test"]
+    return {str(label): int(count) for label, count in held_out.groupby("truth")["nuclei"].sum().items()}
 
 
 def printed(published: Published, encoders: Sequence[str]) -> dict[str, dict[str, float | None]]:

@@ -54,6 +54,7 @@ def test_the_committed_file_passes(tmp_path: Path) -> None:
         ("[background, UDH]", "[background, DCIS]", "has the target 'UDH' and the classes ['background', 'DCIS']"),
         ("  resnet101: {encoder: resnet101}", "  resnet101: {encoder: vgg19}", "of which no detector can be built"),
         ("  plan: plain ", "  seeds: {first: 1, second: 2, third: 3}\n  plan: plain ", "bcss.seeds is given, but"),
+        ("  compare: [resnet50] ", "  plan: plain\n  compare: [resnet50] ", "detectors train on the augmented plan"),
         ("third: 1}  # the only one\n", "third: 2}\n", "bcss.runs has [1, 2], but this study has run 1 alone"),
         ("target: UDH ", "target: null ", "undersamples tiles without a target"),
     ],

@@ -17,6 +17,7 @@ TINY = {
     "sample.monuseg.tile_size": 128,
     "sample.monuseg.images": 1,
     "tnbc.compare": ["unet"],
+    "tnbc.ablation": "unet",
     "tnbc.seeds.second": 42,
     "tnbc.seeds.third": 42,
     "tnbc.tile_size": 32,

@@ -11,6 +11,7 @@ from PIL import Image
 from pipeline import report
 from pipeline.examples import Examples
 from pipeline.files import read_json, write_json
+from pipeline.paper import apply
 from pipeline.plan import plan_folder, read_plan
 from pipeline.reporting import scoring
 from pipeline.tiles import Tile
@@ -40,6 +41,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("REPEATS", "PAIRED", "RANKED"):
             patch.setattr(scoring, name, 200)
         fabricated.make_params()
+        apply(Path("params.yaml"), {"tnbc.compare": ["unet", "unet-bn", "resnet50-random"], "tnbc.ablation": "unet"})
         fabricated.make_tiles("sample")
         source = read_json(Path("data/raw/tnbc/SOURCE.json"))
         write_json(Path("data/raw/monuseg/SOURCE.json"), source | {"dataset": "monuseg", "licence": "CC BY-NC-SA 4.0"})

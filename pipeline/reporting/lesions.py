@@ -59,7 +59,8 @@ def add(
     figures.learning_curves([classifier], [{"model": "classifier of tiles"}], folder / "losses_classifier.png")
     tables.stacked(variants, "train").to_csv(folder / "train.csv", index=False, lineterminator="\n")
     by_unit(variants).to_csv(folder / "histograms.csv", index=False, lineterminator="\n")
-    scores = classifier_scores(evaluation_folder(name, "tiles", "classifier") / "tiles.csv", study.classes)
+    tiles = pd.read_csv(evaluation_folder(name, "tiles", "classifier") / "tiles.csv", keep_default_na=False)
+    scores = classifier_scores(tiles, study.classes)
     scores.to_csv(folder / "classifier.csv", index=False, lineterminator="\n", float_format="%.6g")
     slide = richest_slide(variants[best])
     save_small(heat_map(find_slide(plan, variants[best], study, slide)), private / "heat.jpg")
@@ -70,9 +71,16 @@ def add(
             {name: float(value) for name, value in zip(SCORES, side_scores(variant.counts), strict=True)}
             for variant in (replace(variant, images=variant.train) for variant in variants)
         ],
+        "pixels": {
+            "test": variants[0].counts.sum(axis=(0, 2)).tolist(),
+            "train": train_side[0].counts.sum(axis=(0, 2)).tolist(),
+        },
         "share": float(variants[0].counts.sum(axis=0)[1].sum() / variants[0].counts.sum()),
         "classifier": classifier.record | {"machine": classifier.machine[0]},
         "classifier_scores": scores.set_index(["side", "of", "score"]).to_dict("index"),
+        "constant_scores": classifier_scores(tiles.assign(probability=0.0), study.classes)
+        .set_index(["side", "of", "score"])
+        .to_dict("index"),
         "slide": slide,
     }
 
@@ -153,9 +161,8 @@ def load_classifier(name: str) -> Variant:
     return Variant("classifier", "balanced", folder, record, machine, curves, pd.DataFrame(), pd.DataFrame())
 
 
-def classifier_scores(path: Path, classes: Sequence[str]) -> pd.DataFrame:
-    """Scores of the classifier on train and test tiles, with intervals over patients (else slides, else tiles)."""
-    tiles = pd.read_csv(path, keep_default_na=False)
+def classifier_scores(tiles: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """Scores of train and test tiles by `truth` and `probability`, with intervals over patients (else slides)."""
     measured: dict[tuple[str, str], stats.Statistic] = {("all", "accuracy"): _accuracy}
     for score in ("precision", "recall", "f1"):
         measured["macro", score] = partial(_macro, score)
