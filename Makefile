@@ -21,7 +21,7 @@ test: .venv/ready ## all tests, offline
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
 verify: .venv/ready ## trains VARIANT (of STUDY) again and says whether its scores are identical, within the band, or outside
-	python -m pipeline.verify $(VARIANT) $(if $(STUDY),--study $(STUDY))
+	OMP_NUM_THREADS=$(HALF) python -m pipeline.verify $(VARIANT) $(if $(STUDY),--study $(STUDY))
 
 paper: .venv/ready ## the papers' budgets, sources and weights into params.yaml
 	python -m pipeline.paper
