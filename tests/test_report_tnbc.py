@@ -19,6 +19,7 @@ from tests import fabricated
 
 SEEDS = (42, 43, 44)
 VARIANTS = [("unet", "augmented"), ("unet", "plain"), ("unet-bn", "augmented"), ("resnet50-random", "augmented")]
+VARIANTS += [("vgg19", "augmented")]  # of which the paper has nothing
 BASELINES = [("background", "plain"), ("otsu", "plain")]
 
 
@@ -41,7 +42,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("REPEATS", "PAIRED", "RANKED"):
             patch.setattr(scoring, name, 200)
         fabricated.make_params()
-        apply(Path("params.yaml"), {"tnbc.compare": ["unet", "unet-bn", "resnet50-random"], "tnbc.ablation": "unet"})
+        apply(
+            Path("params.yaml"),
+            {"tnbc.compare": ["unet", "unet-bn", "resnet50-random", "vgg19"], "tnbc.ablation": "unet"},
+        )
         fabricated.make_tiles("sample")
         source = read_json(Path("data/raw/tnbc/SOURCE.json"))
         write_json(Path("data/raw/monuseg/SOURCE.json"), source | {"dataset": "monuseg", "licence": "CC BY-NC-SA 4.0"})
