@@ -133,9 +133,8 @@ class WholeSlide:
 
     @cached_property
     def _slide(self) -> "Slide":
-        from pipeline.slides.slide import (
-            Slide,  # not on top: check and download read this module, and need no OpenSlide
-        )
+        # Not on top: check and download read this module, and need no OpenSlide.
+        from pipeline.slides.slide import Slide
 
         for kind, paths in (("slides", self.slides), ("annotations", self.annotations)):
             if len(paths) > 1:
