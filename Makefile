@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: repro pannuke-branch other-branch test verify paper lint bench lock
 
 repro: .venv/ready ## the whole comparison; reruns only what a change touches
-	python -m pipeline.check && dvc repro convert
+	python -m pipeline.stages.check && dvc repro convert
 	-OMP_NUM_THREADS=$(HALF) $(MAKE) --jobs 2 pannuke-branch other-branch
 	dvc repro
 
@@ -21,10 +21,10 @@ test: .venv/ready ## all tests, offline
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
 verify: .venv/ready ## trains VARIANT (of STUDY) again and says whether its scores are identical, within the band, or outside
-	OMP_NUM_THREADS=$(HALF) python -m pipeline.verify $(VARIANT) $(if $(STUDY),--study $(STUDY))
+	OMP_NUM_THREADS=$(HALF) python -m pipeline.commands.verify $(VARIANT) $(if $(STUDY),--study $(STUDY))
 
 paper: .venv/ready ## the papers' budgets, sources and weights into params.yaml
-	python -m pipeline.paper
+	python -m pipeline.commands.paper
 
 lint: .venv/ready ## style and types
 	ruff check && ruff format --check && mypy

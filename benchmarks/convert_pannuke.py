@@ -126,7 +126,9 @@ def convert(folder: Path, files: list[Path]) -> tuple[float, int]:
     drop_from_cache(files)
     start = time.perf_counter()
     child = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.convert", "pannuke"], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        [sys.executable, "-m", "pipeline.stages.convert", "pannuke"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)

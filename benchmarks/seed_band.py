@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.errors import run_stage
-from pipeline.files import read_json, write_text
-from pipeline.paper import apply
-from pipeline.params import Study, read_params
-from pipeline.plan import plan_folder
+from pipeline.base.errors import run_stage
+from pipeline.base.files import read_json, write_text
+from pipeline.base.params import Study, read_params
+from pipeline.commands.paper import apply
+from pipeline.commands.verify import checksums, copy_project, rerun, scores_of
 from pipeline.reporting import band
-from pipeline.verify import checksums, copy_project, rerun, scores_of
+from pipeline.tiles.plan import plan_folder
 
 PAGES = Path("docs/results")
 

@@ -44,8 +44,8 @@ CONVERT = """
 import time
 from pathlib import Path
 from pipeline.slides import annotations, contact_sheet, tiling  # what the stage imports when it comes to a slide
-from pipeline.convert import convert
-from pipeline.params import Tiling
+from pipeline.stages.convert import convert
+from pipeline.base.params import Tiling
 start = time.perf_counter()
 convert("bracs", Path("SOURCE.json"), Path("tiles"), Tiling())
 print(time.perf_counter() - start)

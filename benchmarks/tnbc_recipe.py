@@ -23,11 +23,11 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from pipeline.examples import Examples
-from pipeline.files import read_json
+from pipeline.base.files import read_json
 from pipeline.metrics import stats
-from pipeline.plan import read_plan, write_plan
-from pipeline.tiles import IGNORE
+from pipeline.tiles.examples import Examples
+from pipeline.tiles.plan import read_plan, write_plan
+from pipeline.tiles.store import IGNORE
 
 ROOT = Path(__file__).parents[1]
 ENCODER = "timm-tf_efficientnet_lite0"
@@ -146,7 +146,7 @@ def stage(folder: Path, name: str, *words: str) -> None:
     """Run a stage as dvc.yaml does, in a folder."""
     print(f"{time.strftime('%H:%M:%S')} {folder.name}: {name} {' '.join(words)}", flush=True)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-m", f"pipeline.{name}", *words], cwd=folder, env=environment, check=True)
+    subprocess.run([sys.executable, "-m", f"pipeline.stages.{name}", *words], cwd=folder, env=environment, check=True)
 
 
 def variant(folder: Path) -> Path:

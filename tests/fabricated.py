@@ -14,12 +14,14 @@ import pandas as pd
 from PIL import Image, ImageDraw
 from ruamel.yaml import YAML
 
-from pipeline import evaluate, tracking
-from pipeline.examples import Examples
-from pipeline.metrics import detection, instance, pixel, watershed
-from pipeline.plan import COLUMNS, plan_folder, read_plan, write_plan
-from pipeline.tiles import Shard, ShardInfo, ShardWriter, Tile
-from pipeline.variants import AUGMENTATIONS, variant_folder
+from pipeline.base import tracking
+from pipeline.base.paths import AUGMENTATIONS, variant_folder
+from pipeline.metrics import detection, instance, pixel
+from pipeline.nuclei import watershed
+from pipeline.stages import evaluate
+from pipeline.tiles.examples import Examples
+from pipeline.tiles.plan import COLUMNS, plan_folder, read_plan, write_plan
+from pipeline.tiles.store import Shard, ShardInfo, ShardWriter, Tile
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ["background", "neoplastic", "inflammatory", "connective", "dead", "epithelial"]

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from pipeline.files import write_json
-from pipeline.plan import COLUMNS, plan_folder, write_plan
-from pipeline.tiles import IGNORE, ShardInfo, ShardWriter, Tile
+from pipeline.base.files import write_json
+from pipeline.tiles.plan import COLUMNS, plan_folder, write_plan
+from pipeline.tiles.store import IGNORE, ShardInfo, ShardWriter, Tile
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("background", "neoplastic", "inflammatory", "connective", "dead", "epithelial")

@@ -11,7 +11,7 @@ A module is cheap to import and has
     MICRONS_PER_PIXEL, MAGNIFICATION: float
     FILES: tuple[RemoteFile, ...]               what `source: official` downloads; none where a program cannot
     SLIDES: set[str]                            suffixes of whole slides, where it is made of them; `find` then also
-                                                takes how they are cut (pipeline.params.Tiling)
+                                                takes how they are cut (pipeline.base.params.Tiling)
     find(folder: Path) -> list[Source]          the parts that lie in a folder, or a Problem where there is none
 
 and a part, which becomes one shard of the tile store, has
@@ -30,7 +30,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import Problem
+from pipeline.base.errors import Problem
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.base.errors import Problem
 from pipeline.datasets import RemoteFile
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
-from pipeline.errors import Problem
 
 if TYPE_CHECKING:
-    from pipeline.tiles import Tile
+    from pipeline.tiles.store import Tile
 
 TITLE = "BACH"
 LICENCE = "CC BY-NC-ND 4.0"
@@ -155,8 +155,8 @@ class Photos:
 
     def tiles(self) -> Iterator["Tile"]:
         """The images in the order of their numbers, with the nuclei that colour shows."""
-        from pipeline.pseudo_instances import find_nuclei
-        from pipeline.tiles import Tile  # not on top: check and download read this module too, and need no HDF5
+        from pipeline.nuclei.pseudo_instances import find_nuclei
+        from pipeline.tiles.store import Tile  # not on top: check and download read this module too, and need no HDF5
 
         code = TISSUES.index(self.label) + 1
         for member in self.images:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.base.errors import Problem
 from pipeline.datasets import RemoteFile
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
-from pipeline.errors import Problem
 
 if TYPE_CHECKING:
-    from pipeline.tiles import ClassMap, Tile
+    from pipeline.tiles.store import ClassMap, Tile
 
 TITLE = "BCSS"
 LICENCE = "CC0 1.0"
@@ -132,7 +132,7 @@ class Region:
 
     def tiles(self) -> Iterator["Tile"]:
         """The tiles with a pixel inside the region; those at the right and lower border are filled up and ignored."""
-        from pipeline.tiles import Tile  # not on top: check and download read this module too, and need no HDF5
+        from pipeline.tiles.store import Tile  # not on top: check and download read this module too, and need no HDF5
 
         image, class_map = read_rgb(self.image), self._class_map()
         if image.shape[:2] != class_map.shape:

@@ -13,17 +13,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.base.errors import Problem
+from pipeline.base.params import Tiling
 from pipeline.datasets import RemoteFile
 from pipeline.datasets.slide_table import SUFFIXES as TABLES
 from pipeline.datasets.slide_table import Row, read_table, side_of, slide_name
-from pipeline.errors import Problem
-from pipeline.params import Tiling
 
 if TYPE_CHECKING:
     from pipeline.slides.annotations import Annotations
     from pipeline.slides.slide import Slide
     from pipeline.slides.tiling import Chosen
-    from pipeline.tiles import Tile
+    from pipeline.tiles.store import Tile
 
 TITLE = "BRACS"
 LICENCE = "not settled: said to be CC0 and to be non-commercial; treat as non-commercial"
@@ -174,7 +174,7 @@ class WholeSlide:
         """The kept tiles, those with a lesion first; once."""
         import numpy as np
 
-        from pipeline.tiles import Tile
+        from pipeline.tiles.store import Tile
 
         empty = np.zeros((self.tile_size, self.tile_size), np.int32)
         patient, side = self.row.patient, self.row.side

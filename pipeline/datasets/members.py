@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.archives import CURE as ARCHIVE_CURE
-from pipeline.archives import check_members
-from pipeline.errors import Problem
+from pipeline.base.archives import CURE as ARCHIVE_CURE
+from pipeline.base.archives import check_members
+from pipeline.base.errors import Problem
 
 CURE = "get it again from the data set's own site"
 OPAQUE = 255

@@ -16,13 +16,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from pipeline.base.errors import Problem
 from pipeline.datasets import RemoteFile
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
-from pipeline.errors import Problem
-from pipeline.polygons import Ring, rasterise, window
+from pipeline.slides.polygons import Ring, rasterise, window
 
 if TYPE_CHECKING:
-    from pipeline.tiles import InstanceMap, Tile
+    from pipeline.tiles.store import InstanceMap, Tile
 
 TITLE = "MoNuSeg"
 LICENCE = "CC BY-NC-SA 4.0"
@@ -127,7 +127,7 @@ class Slide:
 
     def tiles(self) -> Iterator["Tile"]:
         """The image with its nuclei. What was left out of the annotation is printed."""
-        from pipeline.tiles import Tile  # not on top: check and download read this module too, and need no HDF5
+        from pipeline.tiles.store import Tile  # not on top: check and download read this module too, and need no HDF5
 
         image = read_rgb(self.image)
         regions = read_regions(self.annotation)

@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import Problem
+from pipeline.base.errors import Problem
 
 CURE = "get it again from the data set's own site"
 KINDS = {"fiu": "real numbers", "US": "text"}  # by letters of numpy.dtype.kind

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.archives import check_members
+from pipeline.base.archives import check_members
+from pipeline.base.errors import Problem
 from pipeline.datasets import RemoteFile
 from pipeline.datasets.npy import CURE, Npy
-from pipeline.errors import Problem
 
 if TYPE_CHECKING:
-    from pipeline.tiles import ClassMap, InstanceMap, Tile
+    from pipeline.tiles.store import ClassMap, InstanceMap, Tile
 
 TITLE = "PanNuke"
 LICENCE = "CC BY-NC-SA 4.0"
@@ -144,7 +144,7 @@ class Fold:
 
     def tiles(self) -> Iterator["Tile"]:
         """The tiles in the fold's order, all tissues; what two nuclei claim goes to the later channel."""
-        from pipeline.tiles import Tile  # not on top: check and download read this module too, and need no HDF5
+        from pipeline.tiles.store import Tile  # not on top: check and download read this module too, and need no HDF5
 
         rows = zip(range(self.count), self.images.rows(), self.masks.rows(), self.types.rows(), strict=True)
         for index, pixels, channels, tissue in rows:

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.base.errors import Problem
+from pipeline.base.params import Params, Sample, read_params
 from pipeline.datasets.sample_nuclei import draw_monuseg, draw_tnbc
 from pipeline.datasets.sample_regions import draw_bach, draw_bcss
 from pipeline.datasets.sample_slides import draw_bracs
 from pipeline.drawing import scenes
 from pipeline.drawing.canvas import Canvas, between
 from pipeline.drawing.stain import Stain, photograph
-from pipeline.errors import Problem
-from pipeline.params import Params, Sample, read_params
 
 PANNUKE_CHANNELS = ("neoplastic", "inflammatory", "connective", "dead", "epithelial", "background")
 PANNUKE_FOLDS = (1, 2, 3)

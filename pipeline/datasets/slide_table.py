@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import Problem
+from pipeline.base.errors import Problem
 
 SUFFIXES = {".xlsx", ".csv"}
 COLUMNS = {  # in lower case; the first that matches

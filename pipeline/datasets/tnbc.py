@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.base.errors import Problem
 from pipeline.datasets import RemoteFile
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
-from pipeline.errors import Problem
 
 if TYPE_CHECKING:
-    from pipeline.tiles import InstanceMap, Tile
+    from pipeline.tiles.store import InstanceMap, Tile
 
 TITLE = "TNBC"
 LICENCE = "CC BY 4.0"
@@ -127,7 +127,7 @@ class Patient:
 
     def tiles(self) -> Iterator["Tile"]:
         """The images in the order of their numbers, each with its nuclei."""
-        from pipeline.tiles import Tile  # not on top: check and download read this module too, and need no HDF5
+        from pipeline.tiles.store import Tile  # not on top: check and download read this module too, and need no HDF5
 
         for number, image_file, mask_file in self.pairs:
             image, instance_map = read_rgb(image_file), read_instances(mask_file)

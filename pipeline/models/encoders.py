@@ -7,7 +7,7 @@ encoders of timm that are known to build. A slow test compares the list with wha
 import difflib
 from pathlib import Path
 
-from pipeline.errors import Problem
+from pipeline.base.errors import Problem
 
 ENCODERS = frozenset(Path(__file__).with_name("encoders.txt").read_text(encoding="utf-8").split())
 PLAIN = frozenset({"unet", "unet-bn"})  # our own U-Nets: no encoder library, no pretrained weights

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from pipeline.errors import Problem
+from pipeline.base.errors import Problem
 from pipeline.models.encoders import PLAIN
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

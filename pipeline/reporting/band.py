@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.params import Params
+from pipeline.base.params import Params
 
 BAND = Path(__file__).with_name("band.csv")
 SCORES = {  # of each study, those that get a band, and what they are called; its headline comes first

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.objects import Objects
+from pipeline.nuclei.objects import Objects
 from pipeline.reporting.pictures import CLASS_COLOURS, GAP, LINE
 
 PANELS = ("image", "pseudo-instances", "detections")

@@ -10,10 +10,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.files import read_json
-from pipeline.params import Params
-from pipeline.plan import SPLITS
-from pipeline.tiles import shards
+from pipeline.base.files import read_json
+from pipeline.base.params import Params
+from pipeline.tiles.plan import SPLITS
+from pipeline.tiles.store import shards
 
 PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "lightning", "numpy", "dvc")
 

@@ -12,17 +12,17 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from pipeline.files import read_json
+from pipeline.base.files import read_json
+from pipeline.base.params import Study
+from pipeline.base.paths import evaluation_folder
 from pipeline.metrics import curve, pixel, stats
-from pipeline.params import Study
-from pipeline.plan import read_plan
 from pipeline.reporting import figures, tables
 from pipeline.reporting.published import Published
 from pipeline.reporting.results import Variant
 from pipeline.reporting.scoring import name_units
 from pipeline.reporting.style import NEUTRAL, figure
-from pipeline.tiles import Shard
-from pipeline.variants import evaluation_folder
+from pipeline.tiles.plan import read_plan
+from pipeline.tiles.store import Shard
 
 SCORES = ("accuracy", "precision", "recall", "f1")
 UDH_RATIO = 45  # tiles without a lesion for each with one in the paper's test of its classifier

@@ -13,12 +13,12 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import binary_dilation
 
-from pipeline import nuclei
-from pipeline.examples import Examples
-from pipeline.metrics import instance, watershed
-from pipeline.params import Study
+from pipeline.base.params import Study
+from pipeline.metrics import instance
+from pipeline.nuclei import comparison, watershed
 from pipeline.reporting.pictures import GAP, LINE, Colour, Rgb, legend
-from pipeline.tiles import IGNORE, InstanceMap
+from pipeline.tiles.examples import Examples
+from pipeline.tiles.store import IGNORE, InstanceMap
 
 # Okabe and Ito's colours, told apart with any colour vision and beside the violet of the stain.
 COLOURS: dict[str, Colour] = {
@@ -51,7 +51,7 @@ def collect(examples: Examples, class_maps: h5py.Dataset, study: Study, count: i
     found = []
     for position in range(len(examples)):
         truth, truth_map, _ = examples.nuclei(position)
-        class_map = nuclei.native_class_map({"class_map": class_maps}, position, truth.shape, len(study.classes))
+        class_map = comparison.native_class_map({"class_map": class_maps}, position, truth.shape, len(study.classes))
         foreground = (class_map > 0) & (truth_map != IGNORE)
         pieces = watershed.instances(foreground, study.instances.method, study.instances.minimum_size)
         name = f"{examples.plan['shard'][position]}, tile {examples.plan['index'][position]}"

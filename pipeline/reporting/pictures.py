@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.metrics import pixel
-from pipeline.tiles import IGNORE
+from pipeline.tiles.store import IGNORE
 
 Rgb = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.errors import Problem
-from pipeline.files import read_json
+from pipeline.base.errors import Problem
+from pipeline.base.files import read_json
+from pipeline.base.paths import BASELINES, evaluation_folder
 from pipeline.metrics import pixel
-from pipeline.variants import BASELINES, evaluation_folder
 
 NAMED = ["run", "seed", "dataset", "shard", "index"]  # the columns that name a row of counts.csv and instances.csv
 

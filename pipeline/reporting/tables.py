@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.base.paths import BASELINES
 from pipeline.metrics import pixel
 from pipeline.metrics.stats import Comparison
 from pipeline.reporting.headlines import Headline
 from pipeline.reporting.published import Published
 from pipeline.reporting.results import Variant
 from pipeline.reporting.scoring import Evidence, Figure
-from pipeline.variants import BASELINES
 
 CLASSIFICATION = "Table 4"  # of the pannuke paper
 BARS = "breast, per image, three runs"  # published instance scores that have no encoder of this study

@@ -1,8 +1,8 @@
 """Annotations that QuPath exported as GeoJSON: from outlines on a slide to the class maps of its tiles.
 
 Coordinates are in px of the slide's full resolution. A pixel of a tile belongs where its centre lies
-(pipeline/polygons.py). Where outlines of several classes overlap, the class map takes the later one in the file, and
-the bit map keeps all: bit 0 is class 1, bit 1 class 2, and so on.
+(pipeline/slides/polygons.py). Where outlines of several classes overlap, the class map takes the later one in the file,
+and the bit map keeps all: bit 0 is class 1, bit 1 class 2, and so on.
 """
 
 from collections import Counter
@@ -16,11 +16,11 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from pipeline.errors import Problem
-from pipeline.polygons import Ring, rasterise, window
+from pipeline.base.errors import Problem
 from pipeline.slides.geojson import CURE, read_features
+from pipeline.slides.polygons import Ring, rasterise, window
 from pipeline.slides.slide import Grid
-from pipeline.tiles import IGNORE
+from pipeline.tiles.store import IGNORE
 
 Map = npt.NDArray[np.uint8]  # (H, W)
 Position = tuple[int, int]  # column and row in the grid

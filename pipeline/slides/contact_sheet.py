@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from pipeline.files import write_text
+from pipeline.base.files import write_text
 from pipeline.slides.annotations import Annotations, rings_of
 from pipeline.slides.tiling import BACKGROUND, FREE, LESION, Chosen
 

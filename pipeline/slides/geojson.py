@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.errors import Problem
+from pipeline.base.errors import Problem
 
 CHUNK = 1 << 20  # characters read at once
 CURE = "export it from QuPath again (docs/how-to/export-from-qupath.md)"

@@ -11,7 +11,7 @@ import numpy as np
 import openslide
 from PIL import Image
 
-from pipeline.errors import Problem
+from pipeline.base.errors import Problem
 from pipeline.slides.tiff import UNREADABLE, Pixels, TiffTiles, check_whole
 
 CURE = "get it again from where it came from"

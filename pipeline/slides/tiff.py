@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from pipeline.errors import Problem
+from pipeline.base.errors import Problem
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it finds wrong is told by OpenSlide, or not at all
 

@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.params import Tiling
+from pipeline.base.params import Tiling
 from pipeline.slides.annotations import Annotations, Map, Position
 from pipeline.slides.slide import Grid, Pixels, Slide, spread
 

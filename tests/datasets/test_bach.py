@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from pipeline import datasets
-from pipeline.convert import convert
+from pipeline.base.errors import Problem
+from pipeline.base.files import write_json
 from pipeline.datasets import bach
 from pipeline.datasets.bach import CLASSES, FILES, PREFIXES, TRUTH, find
-from pipeline.download import source_record
-from pipeline.errors import Problem
-from pipeline.files import write_json
-from pipeline.tiles import Shard
+from pipeline.stages.convert import convert
+from pipeline.stages.download import source_record
+from pipeline.tiles.store import Shard
 
 SIZE = (48, 64)  # height and width, px
 PHOTOS = "ICIAR2018_BACH_Challenge/Photos"

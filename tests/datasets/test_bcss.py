@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline import datasets
-from pipeline.convert import convert
+from pipeline.base.errors import Problem
+from pipeline.base.files import write_json
 from pipeline.datasets import bcss
 from pipeline.datasets.bcss import CLASSES, OFFICIAL_SPLITS, TILE, find
-from pipeline.download import download, source_record
-from pipeline.errors import Problem
-from pipeline.files import write_json
-from pipeline.tiles import Shard
+from pipeline.stages.convert import convert
+from pipeline.stages.download import download, source_record
+from pipeline.tiles.store import Shard
 
 NAME = "TCGA-A1-A0SK-DX1_xmin45749_ymin25055_MPP-0.2500"
 OTHER = "TCGA-A2-A0YE-01Z-00-DX1.8A2E3094-5755-42BC-969D-7F0A2ECA0F39_left-44350_top-44262_mag-BASE"

@@ -9,17 +9,17 @@ import pandas as pd
 import pytest
 import shapely
 
-from pipeline.convert import convert
+from pipeline.base.errors import Problem
+from pipeline.base.files import write_json
+from pipeline.base.params import Tiling
 from pipeline.datasets.bracs import CLASSES, CODES, find
 from pipeline.datasets.slide_table import Row, read_table, side_of, slide_name
-from pipeline.download import source_record
-from pipeline.errors import Problem
-from pipeline.files import write_json
-from pipeline.params import Tiling
 from pipeline.slides.annotations import read_annotations
 from pipeline.slides.slide import Slide
 from pipeline.slides.tiling import choose
-from pipeline.tiles import IGNORE, Shard
+from pipeline.stages.convert import convert
+from pipeline.stages.download import source_record
+from pipeline.tiles.store import IGNORE, Shard
 from tests.slide_files import box, feature, speckled, write_features, write_tiff
 
 SETTINGS = Tiling(tile_size=32, stride=32, background=12.5, lesion_free=3)

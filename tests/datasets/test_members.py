@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.base.errors import Problem
 from pipeline.datasets.members import Member, list_members, read_rgb
-from pipeline.errors import Problem
 
 
 def picture(folder: Path, mode: str, values: list[object], name: str = "a.png") -> Member:

@@ -12,13 +12,13 @@ from matplotlib.path import Path as Outline
 from PIL import Image
 
 from pipeline import datasets
-from pipeline.convert import convert
+from pipeline.base.errors import Problem
+from pipeline.base.files import write_json
 from pipeline.datasets.members import Member
 from pipeline.datasets.monuseg import FILES, OFFICIAL_SPLITS, ORGANS, Region, draw_nuclei, find, read_regions
-from pipeline.download import source_record
-from pipeline.errors import Problem
-from pipeline.files import write_json
-from pipeline.tiles import Shard
+from pipeline.stages.convert import convert
+from pipeline.stages.download import source_record
+from pipeline.tiles.store import Shard
 
 SIZE = 20  # px
 BREAST, COLON = "TCGA-A7-A13E-01Z-00-DX1", "TCGA-NH-A8F7-01A-01-TS1"

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from pipeline.base.errors import Problem
 from pipeline.datasets import load
 from pipeline.datasets.pannuke import CLASSES, OFFICIAL_SPLITS, count_conflict, find, merge
-from pipeline.errors import Problem
 
 SIZE = 16  # px
 Arrays = dict[str, Any]

@@ -7,13 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.datasets import pannuke, sample
-from pipeline.drawing.canvas import Canvas, Vector
-from pipeline.drawing.nuclei import NUCLEI, paint_nucleus
-from pipeline.drawing.stain import Stain, photograph
-from pipeline.drawing.tissue import cytoplasm
-from pipeline.errors import Problem
-from pipeline.params import (
+from pipeline.base.errors import Problem
+from pipeline.base.params import (
     BachSample,
     BcssSample,
     BracsSample,
@@ -23,6 +18,11 @@ from pipeline.params import (
     Sample,
     TnbcSample,
 )
+from pipeline.datasets import pannuke, sample
+from pipeline.drawing.canvas import Canvas, Vector
+from pipeline.drawing.nuclei import NUCLEI, paint_nucleus
+from pipeline.drawing.stain import Stain, photograph
+from pipeline.drawing.tissue import cytoplasm
 
 KINDS = sample.PANNUKE_CHANNELS[:5]
 

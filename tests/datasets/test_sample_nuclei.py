@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.datasets import monuseg, tnbc
 from pipeline.datasets.sample_nuclei import SWOLLEN_EVERY, draw_monuseg, draw_tnbc, imagescope, outlines
-from pipeline.polygons import rasterise
+from pipeline.slides.polygons import rasterise
 
 TNBC_SIZE, MONUSEG_SIZE, IMAGES = 96, 112, 8
 

@@ -14,12 +14,12 @@ from PIL import Image
 from scipy import ndimage
 
 from pipeline import datasets
-from pipeline.convert import convert
+from pipeline.base.errors import Problem
+from pipeline.base.files import write_json
 from pipeline.datasets.tnbc import CLASSES, FILES, OFFICIAL_SPLITS, find, read_instances
-from pipeline.download import source_record
-from pipeline.errors import Problem
-from pipeline.files import write_json
-from pipeline.tiles import Shard
+from pipeline.stages.convert import convert
+from pipeline.stages.download import source_record
+from pipeline.tiles.store import Shard
 
 SIZE = 12  # px
 MASK = np.zeros((SIZE, SIZE), np.uint8)

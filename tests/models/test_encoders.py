@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from pipeline.errors import Problem
+from pipeline.base.errors import Problem
 from pipeline.models.encoders import ENCODERS, PLAIN, check_encoder
 
 IN_DVC_YAML = ("unet", "resnet50", "efficientnet-b0", "tu-tf_efficientnetv2_m", "mobilenet_v2", "vgg19")

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
-from pipeline.check import DETECTORS
-from pipeline.errors import Problem
+from pipeline.base.errors import Problem
 from pipeline.models import weights
 from pipeline.models.mask_rcnn import COCO, initialise, mask_rcnn
+from pipeline.stages.check import DETECTORS
 
 
 def description(**changes: object) -> dict[str, object]:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pipeline.errors import Problem
+from pipeline.base.errors import Problem
 from pipeline.models import build, weights
 
 CHANNELS = [32, 16, 8, 8]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.params import parse_params, read_params
+from pipeline.base.params import parse_params, read_params
 from pipeline.reporting import band
 from pipeline.reporting.headlines import HEADLINES
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.params import read_params
+from pipeline.base.params import read_params
 from pipeline.reporting import tables
 from pipeline.reporting.headlines import HEADLINES
 from pipeline.reporting.published import Published

@@ -9,10 +9,10 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import Problem
+from pipeline.base.errors import Problem
 from pipeline.slides.annotations import Annotations, class_names, read_annotations
 from pipeline.slides.slide import Grid
-from pipeline.tiles import IGNORE
+from pipeline.tiles.store import IGNORE
 from tests.slide_files import box, feature, write_features
 
 CODES = {"n": 1, "udh": 3, "dcis": 6}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import Problem
+from pipeline.base.errors import Problem
 from pipeline.slides import geojson
 from pipeline.slides.geojson import read_features
 

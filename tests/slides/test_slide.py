@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.errors import Problem
+from pipeline.base.errors import Problem
 from pipeline.slides.slide import Slide, spread
 from tests.slide_files import speckled, write_tiff
 

@@ -1,0 +1,59 @@
+"""Is a zip archive safe to read and whole? Archives come from outside and are believed nothing."""
+
+import ntpath
+import posixpath
+import stat
+import zipfile
+import zlib
+from pathlib import Path
+
+from pipeline.base.errors import Problem
+from pipeline.base.progress import byte_bar
+
+CHUNK = 1 << 20  # bytes read at once
+CURE = "get the archive again from the data set's own site"
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a member of this name, unpacked on any system, stays in the folder it is unpacked to."""
+    if "\\" in name or name.startswith("/") or ntpath.splitdrive(name)[0]:
+        return False
+    return posixpath.normpath(name).split("/")[0] != ".."
+
+
+def check_members(path: Path) -> None:
+    """Refuse a zip with a member that could leave its folder. Reads the list of members only, so it is cheap.
+
+    Raises:
+        Problem: `path` is no whole zip, or a member has an absolute path, `..`, a backslash or a drive letter, or is
+            a link or a device.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError) as error:
+        raise Problem(f"{path} is no whole zip archive ({error}); {CURE}.") from None
+    for member in members:
+        if not stays_inside(member.filename):
+            raise Problem(f"{path} is not safe: its member {member.filename!r} would leave the folder; {CURE}.")
+        if stat.S_IFMT(member.external_attr >> 16) not in {0, stat.S_IFREG, stat.S_IFDIR}:
+            raise Problem(f"{path} is not safe: its member {member.filename!r} is a link or a device; {CURE}.")
+
+
+def check_zip(path: Path) -> None:
+    """`check_members`, then read every member against its CRC. Takes a second for 200 MB or so of content.
+
+    Raises:
+        Problem: as `check_members`, or a member is cut, damaged, encrypted or packed in a way that Python cannot read.
+    """
+    check_members(path)
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        with byte_bar(f"checking {path.name}", sum(member.file_size for member in members)) as bar:
+            for member in members:
+                try:
+                    with archive.open(member) as content:
+                        while chunk := content.read(CHUNK):
+                            bar.update(len(chunk))
+                except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+                    raise Problem(f"{path}: its member {member.filename!r} cannot be read ({error}); {CURE}.") from None

@@ -1,0 +1,1 @@
+"""From tiles to plans: what decides which tiles train, validate and test, and how often."""

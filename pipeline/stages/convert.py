@@ -1,0 +1,122 @@
+"""Put a data set's tiles into the tile store.
+
+In: `data/raw/<dataset>/SOURCE.json`, which says where the files lie, and how params.yaml has slides cut
+(`datasets.<name>.tiling`). Out: `data/tiles/<dataset>/<shard>.h5`, one shard a part of the data set; beside those of
+slides an index of all tiles and a contact sheet. Tiles are streamed, so memory grows with neither.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from pipeline import datasets
+from pipeline.base.errors import Problem, run_stage
+from pipeline.base.files import read_json, replacing
+from pipeline.base.params import Tiling, read_params
+from pipeline.tiles.store import ShardInfo, ShardWriter
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dataset")
+    name = parser.parse_args().dataset
+    params = read_params()
+    if name not in params.datasets:
+        raise Problem(f"params.yaml has no data set named {name!r} under datasets; add it, or give another name.")
+    convert(name, Path("data/raw") / name / "SOURCE.json", Path("data/tiles") / name, params.datasets[name].tiling)
+
+
+def convert(name: str, record_path: Path, tiles: Path, tiling: Tiling | None = None) -> None:
+    """Convert the data set that `record_path` describes; the folder `tiles` is replaced as a whole, or not at all.
+
+    Args:
+        tiling: how to cut slides, for data sets that are made of them.
+
+    Raises:
+        Problem: a part cannot be used. The others are tried before, so that all problems are told at once.
+    """
+    module = datasets.load(name)
+    if not record_path.is_file():
+        raise Problem(f"{record_path} is not there; run `dvc repro download@{name}`.")
+    record = read_json(record_path)
+    folder = Path(record["folder"])
+    recorded = {folder / file["name"]: file["bytes"] for file in record["files"]}
+    cure = f"run `dvc repro -f download@{name}`"
+    check_unchanged(recorded, cure)
+    sources = module.find(folder) if tiling is None else module.find(folder, tiling)
+    for path in (path for source in sources for path in source.files):
+        if path not in recorded:
+            raise Problem(f"{path} is new since the data set was recorded; {cure}.")
+    info = ShardInfo(
+        dataset=name,
+        classes=module.CLASSES,
+        microns_per_pixel=module.MICRONS_PER_PIXEL,
+        magnification=module.MAGNIFICATION,
+        source=record["source"],
+        source_sha256=record["sha256"],
+    )
+    problems = []
+    with replacing(tiles) as temporary:
+        for source in sources:
+            try:
+                write_shard(source, temporary / f"{source.name}.h5", info)
+            except Problem as problem:
+                print(f"{source.name}: {problem}")
+                problems.append(str(problem))
+        if problems:
+            listed = "\n        ".join(problems)
+            raise Problem(
+                listed if len(sources) == 1 else f"{len(problems)} of {len(sources)} parts failed:\n        {listed}"
+            )
+
+
+def check_unchanged(recorded: dict[Path, int], cure: str) -> None:
+    """Refuse files (path -> bytes) that are gone or no longer those whose checksums were recorded."""
+    for path, size in recorded.items():
+        if not path.is_file():
+            raise Problem(f"{path} is gone since the data set was recorded; {cure}.")
+        if path.stat().st_size != size:
+            raise Problem(
+                f"{path} has {path.stat().st_size:,} bytes and had {size:,} when the data set was recorded; {cure}."
+            )
+
+
+def write_shard(source: Any, path: Path, info: ShardInfo) -> None:
+    """Write one part of the data set, and say what was in it.
+
+    A part may tell its own resolution. A slide also has `bits`, and writes an index and a picture beside the shard.
+    """
+    count = nuclei = overlap = conflict = 0
+    is_slide = hasattr(source, "write_beside")
+    try:
+        pixel, magnification = getattr(source, "resolution", (info.microns_per_pixel, info.magnification))
+        own = replace(info, microns_per_pixel=pixel, magnification=magnification)
+        with (
+            ShardWriter(path, source.count, source.tile_size, own, bits=is_slide) as shard,
+            tqdm(source.tiles(), desc=source.name, total=source.count, unit="tile", disable=None) as progress,
+        ):
+            for tile in progress:
+                shard.add(tile)
+                count += 1
+                nuclei += len(tile.nuclei)
+                overlap += tile.overlap
+                conflict += tile.conflict
+            if is_slide:
+                shard.cut()
+        if is_slide:
+            source.write_beside(path.parent)
+    finally:
+        if is_slide:
+            source.close()
+    print(
+        f"{source.name}: {count:,} tiles, {nuclei:,} nuclei;"
+        f" {overlap:,} px claimed by several {'lesions' if is_slide else 'nuclei'},"
+        f" {conflict:,} px where the source contradicts itself"
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,127 @@
+"""Get a data set: draw its sample, download it, or find it in a folder where it already lies.
+
+In: `datasets.<name>.source` of params.yaml. Out: `data/raw/<name>` with LICENCE.txt, SOURCE.json (where the files lie,
+their checksums, licence and citation; no times, so that the same data gives the same bytes) and, for `sample` and
+`official`, the files themselves.
+
+Downloads go to `data/incoming/<name>` and are linked from there: DVC deletes `data/raw/<name>` before this stage runs.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pipeline import datasets
+from pipeline.base.errors import Problem, run_stage
+from pipeline.base.fetch import fetch, sha256_of
+from pipeline.base.files import replacing, write_json, write_text
+from pipeline.base.params import Params, read_params
+
+INCOMING = Path("data/incoming")
+RAW = Path("data/raw")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Get a data set as datasets.<name>.source of params.yaml says.")
+    parser.add_argument("dataset")
+    name = parser.parse_args().dataset
+    params = read_params()
+    if name not in params.datasets:
+        raise Problem(f"params.yaml has no data set named {name!r} under datasets; add it, or give another name.")
+    get(name, params.datasets[name].source, datasets.load(name), params)
+
+
+def get(name: str, source: str, module: ModuleType, params: Params) -> None:
+    """Fill `data/raw/<name>` from a source: sample, official, or a folder.
+
+    Raises:
+        Problem: the folder is missing or lacks a part of the data set, or the download failed.
+    """
+    raw = RAW / name
+    notice = licence_notice(module, source)
+    print(notice, end="", flush=True)  # before a download that may take hours
+    folder = raw if source in {"sample", "official"} else own_folder(name, source)
+    if source == "official":
+        download(module, INCOMING / name)
+    with replacing(raw) as temporary:
+        temporary.mkdir()
+        if source == "sample":
+            datasets.load("sample").draw(name, params, temporary)
+        elif source == "official":
+            for file in module.FILES:
+                link(INCOMING / name / file.name, temporary / file.name)
+        lies_in = temporary if folder == raw else folder
+        paths = sorted({path for part in module.find(lies_in) for path in part.files})
+        files = [
+            {"name": path.relative_to(lies_in).as_posix(), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+            for path in paths
+        ]
+        write_text(temporary / "LICENCE.txt", notice)
+        write_json(temporary / "SOURCE.json", source_record(name, source, folder, module, files))
+
+
+def licence_notice(module: ModuleType, source: str) -> str:
+    """What is printed and kept beside the data."""
+    if source == "sample":
+        return f"Tiles drawn by Lobule in the format of {module.TITLE}: none of them is real, no licence binds them.\n"
+    return (
+        f"{module.TITLE}, {module.HOMEPAGE}\nLicence: {module.LICENCE}, {module.LICENCE_URL}\n"
+        f"Please cite: {module.CITATION}\n"
+    )
+
+
+def own_folder(name: str, source: str) -> Path:
+    """The user's folder as an absolute path; relative ones start at the project, `~` is the home folder."""
+    folder = Path(os.path.expanduser(source)).resolve()  # noqa: PTH111 - pathlib's raises where there is no such user
+    key = f"datasets.{name}.source in params.yaml"
+    if not folder.is_dir():
+        raise Problem(f"{key} is {source!r}, but {folder} is no folder; give sample, official or a folder.")
+    if folder.is_relative_to(RAW.resolve()):
+        raise Problem(f"{key} is {source!r}, which DVC empties before this stage; move the files out of {RAW} first.")
+    return folder
+
+
+def download(module: ModuleType, incoming: Path) -> None:
+    """Download what is missing of the data set's files, and check all of them."""
+    if not module.FILES:
+        raise Problem(
+            f"{module.TITLE} cannot be downloaded by a program; get it with a browser ({module.HOMEPAGE} says how) and"
+            f" give its folder as datasets.{incoming.name}.source in params.yaml."
+        )
+    for file in module.FILES:
+        fetch(file.url, incoming / file.name, file.sha256, file.bytes)
+
+
+def link(file: Path, target: Path) -> None:
+    """Make `target` the same file, or a copy where the file system has no hard links between the two."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(file.resolve())
+    except OSError:
+        shutil.copyfile(file, target)
+
+
+def source_record(
+    name: str, source: str, folder: Path, module: ModuleType, files: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The content of SOURCE.json. Its `sha256` changes whenever a file of the data set is added, lost or changed."""
+    lines = "".join(f"{file['name']} {file['sha256']}\n" for file in sorted(files, key=lambda file: file["name"]))
+    real = source != "sample"
+    return {
+        "dataset": name,
+        "source": source,
+        "folder": folder.as_posix(),
+        "licence": module.LICENCE if real else "none: drawn tiles",
+        "licence_url": module.LICENCE_URL if real else "",
+        "citation": module.CITATION if real else "",
+        "files": files,
+        "sha256": hashlib.sha256(lines.encode()).hexdigest(),
+    }
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,1 @@
+"""The tasks: how each learns, predicts, scores and reports."""

@@ -1,0 +1,81 @@
+"""What a Mask R-CNN learns from: the nuclei of an image, each with box, class and mask."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipeline.base.params import Train
+from pipeline.nuclei.objects import true_objects
+from pipeline.tiles.examples import Examples
+from pipeline.training.loop import Learner
+
+LOSSES = {  # name in torchvision -> in the learning curves
+    "loss_classifier": "class",
+    "loss_box_reg": "box",
+    "loss_mask": "mask",
+    "loss_objectness": "rpn",
+    "loss_rpn_box_reg": "rpn_box",
+}
+Target = dict[str, torch.Tensor]
+Batch = tuple[list[torch.Tensor], list[Target]]
+
+
+class Nuclei:
+    """Examples as a detector takes them: item `i` is (image (3, H, W) float32 from 0 to 1, boxes, labels and masks)."""
+
+    def __init__(self, examples: Examples) -> None:
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, position: int) -> tuple[torch.Tensor, Target]:
+        found = true_objects(self.examples, position)
+        target = {
+            "boxes": torch.from_numpy(found.boxes),
+            "labels": torch.from_numpy(found.labels),
+            "masks": torch.from_numpy(found.masks).to(torch.uint8),
+        }
+        return image_of(self.examples, position), target
+
+
+def image_of(examples: Examples, position: int) -> torch.Tensor:
+    """An example's image (3, H, W) float32 from 0 to 1."""
+    return torch.from_numpy(examples.image(position).copy()).permute(2, 0, 1).float() / 255
+
+
+def gather(items: list[tuple[torch.Tensor, Target]]) -> Batch:
+    """A batch of items of `Nuclei`."""
+    images, targets = zip(*items, strict=True)
+    return list(images), list(targets)
+
+
+class Detection(Learner):
+    """A Mask R-CNN; its loss is the sum of torchvision's five, and an epoch has the mean of each."""
+
+    collate = staticmethod(gather)
+    curves = tuple(f"{side}_{name}" for name in ("loss", *LOSSES.values()) for side in ("train", "validation"))
+
+    def __init__(self, network: nn.Module, train: Train, seed: int) -> None:
+        super().__init__(network, train, seed)
+
+    def on_validation_model_eval(self) -> None:
+        """Stay a training model: torchvision gives losses to no other, and no layer of it learns by being used."""
+
+    def start_counting(self) -> None:
+        self.sums: dict[str, Any] = dict.fromkeys(LOSSES.values(), 0.0)
+        self.images = 0
+
+    def totals(self) -> dict[str, float]:
+        means = {name: float(value) / max(self.images, 1) for name, value in self.sums.items()}
+        return {"loss": sum(means.values()), **means}
+
+    def step(self, batch: Batch) -> torch.Tensor:
+        images, targets = batch
+        losses = self.network(images, targets)
+        for name, short in LOSSES.items():
+            self.sums[short] += losses[name].detach().double() * len(images)
+        self.images += len(images)
+        total: torch.Tensor = sum(losses.values(), start=torch.zeros((), device=self.device))
+        return total

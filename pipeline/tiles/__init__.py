@@ -1,0 +1,1 @@
+"""What every stage after `convert` sees: the tile store, plans, transforms, examples."""

@@ -1,0 +1,262 @@
+"""The training loop: Lightning runs it, this says what a step, an epoch and an interruption mean here.
+
+The order of tiles and all random numbers of an epoch follow from (seed, epoch) alone, so that a training that was
+interrupted and resumed ends with the same weights, bit for bit on one machine, as one that was not.
+"""
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from torch.utils.data import DataLoader, Sampler
+from tqdm import tqdm
+
+from pipeline.base.errors import Problem
+from pipeline.base.params import Train
+
+RESUME_SECONDS = 30.0  # between two writings of the resume file, so that short epochs don't wait for the disk
+
+
+class Shuffled(Sampler[int]):
+    """Positions 0 to count - 1 in an order drawn from (seed, epoch); Lightning tells it the epoch.
+
+    Where they are `numbered` by epoch each is count * epoch + position, as `OnlineExamples` takes them.
+    """
+
+    def __init__(self, count: int, seed: int, numbered: bool = False) -> None:
+        self.count = count
+        self.seed = seed
+        self.numbered = numbered
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
+        return iter((order + self.count * self.epoch * self.numbered).tolist())
+
+
+class Learner(L.LightningModule):
+    """A network with its optimiser; what is learnt says its own steps and what an epoch is measured by.
+
+    Attributes:
+        collate: makes a batch of what the data set gives.
+        curves: columns of the learning curves: the names in `totals`, each with `train_` or `validation_` before it.
+    """
+
+    collate: Callable[[Any], Any]
+    curves: tuple[str, ...]
+
+    def __init__(self, network: torch.nn.Module, train: Train, seed: int) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)
+        self.train_params = train
+        self.seed = seed
+
+    def start_counting(self) -> None:
+        """Set the sums of an epoch to 0."""
+        raise NotImplementedError
+
+    def totals(self) -> dict[str, float]:
+        """What an epoch is measured by; one of the names is loss."""
+        raise NotImplementedError
+
+    def step(self, batch: Any) -> torch.Tensor:
+        """Count a batch and give its loss."""
+        raise NotImplementedError
+
+    def configure_optimizers(self) -> Any:
+        train = self.train_params
+        kind = torch.optim.AdamW if train.optimiser == "adamw" else torch.optim.Adam
+        parameters = self.network.parameters()
+        optimiser = kind(parameters, lr=train.learning_rate, weight_decay=train.weight_decay, fused=True)
+        if train.schedule == "constant":
+            return optimiser
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_epoch_start(self) -> None:
+        self.start_counting()
+
+    def on_validation_epoch_start(self) -> None:
+        self.training_counts = self.totals()
+        self.start_counting()
+
+    def training_step(self, batch: Any, _: int) -> torch.Tensor:
+        return self.step(batch)
+
+    def validation_step(self, batch: Any, _: int) -> None:
+        self.step(batch)
+
+
+class ResumeFile:
+    """What an interrupted training goes on from, in a folder that git and DVC ignore.
+
+    The file is named by the fingerprint of everything that shapes the weights: one of other settings is never used, and
+    is removed when the variant is trained again.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self.path = folder / f"{fingerprint}.ckpt"
+        for other in folder.glob("*.ckpt*"):
+            if other != self.path:
+                other.unlink()
+
+    def remove(self) -> None:
+        """Forget the training; nothing is left to resume."""
+        self.path.unlink(missing_ok=True)
+        if self.path.parent.is_dir():
+            self.path.parent.rmdir()
+
+
+class Epochs(L.Callback):
+    """Keeps the curves and the best weights, checks the loss, writes the resume file, shows progress.
+
+    The best weights are those of the lowest validation loss, or the last ones where `keep_last` says so.
+    """
+
+    def __init__(self, resume: ResumeFile, report: Callable[..., None], keep_last: bool = False) -> None:
+        self.resume = resume
+        self.report = report
+        self.keep_last = keep_last
+        self.rows: list[dict[str, float]] = []  # of the learning curves
+        self.best: dict[str, torch.Tensor] = {}
+        self.best_epoch = 0
+        self.best_loss = math.inf
+        self.written = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "best": self.best, "best_epoch": self.best_epoch, "best_loss": self.best_loss}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.__dict__.update(state_dict)
+        for row in self.rows:
+            self._report(row)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: Learner) -> None:
+        torch.manual_seed(int(np.random.SeedSequence([module.seed, trainer.current_epoch]).generate_state(1)[0]))
+        name = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self.bar = tqdm(total=trainer.num_training_batches, desc=name, unit="batch", leave=False, disable=None)
+        self.started = time.monotonic()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.bar.update()
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, module: Learner) -> None:
+        self._end(trainer, module, module.training_counts, module.totals())
+
+    def _end(
+        self, trainer: L.Trainer, module: Learner, training: dict[str, float], validation: dict[str, float]
+    ) -> None:
+        """Add an epoch's row; `validation` is empty where the plan has no validation part."""
+        self.bar.close()
+        epoch = trainer.current_epoch + 1
+        if not math.isfinite(training["loss"] + validation.get("loss", 0)):
+            raise Problem(
+                f"the loss is no finite number after epoch {epoch}; lower train.learning_rate or set train.precision to"
+                " float32 in params.yaml."
+            )
+        if validation:
+            module.log("validation_loss", validation["loss"])  # what early stopping watches
+        found = {f"train_{name}": value for name, value in training.items()}
+        found |= {f"validation_{name}": value for name, value in validation.items()}
+        row = {"epoch": epoch, **{name: found.get(name, math.nan) for name in module.curves}}
+        row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
+        self.rows.append(row)
+        if self.keep_last or validation["loss"] < self.best_loss:
+            self.best_loss, self.best_epoch = row["validation_loss"], epoch
+            self.best = {key: value.detach().cpu().clone() for key, value in module.network.state_dict().items()}
+        self._report(row)
+        mean_iou = f"  mean IoU {row['validation_mean_iou']:.3f}" if "validation_mean_iou" in row else ""
+        tqdm.write(
+            f"epoch {epoch:3}/{trainer.max_epochs}  loss {training['loss']:.4f}, validation"
+            f" {row['validation_loss']:.4f}{mean_iou}  {time.monotonic() - self.started:.1f} s"
+        )
+
+    def _report(self, row: dict[str, float]) -> None:
+        known = {key: value for key, value in row.items() if key != "epoch" and not math.isnan(value)}
+        self.report(known, step=int(row["epoch"]))
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Learner) -> None:
+        if not trainer.num_val_batches:
+            self._end(trainer, module, module.totals(), {})
+        last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        if not last and time.monotonic() - self.written >= RESUME_SECONDS:
+            temporary = self.resume.path.with_suffix(".ckpt.partial")
+            trainer.save_checkpoint(temporary)
+            temporary.replace(self.resume.path)
+            self.written = time.monotonic()
+
+
+def fit(module: Learner, epochs: Epochs, training: Any, validation: Any) -> dict[str, Any]:
+    """Train from the start, or from the resume file where there is one; return what it ran on.
+
+    Both sides are data sets as torch's loader takes them; `validation` may be empty where `train.patience` asks for no
+    early stopping.
+
+    Raises:
+        Problem: the loss is no finite number.
+    """
+    train = module.train_params
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # what hardware there is, advertisements
+    warnings.filterwarnings("ignore", module="lightning")
+    callbacks: list[L.Callback] = [epochs]
+    if train.patience is not None:
+        callbacks.insert(0, EarlyStopping("validation_loss", patience=train.patience, check_finite=False))
+    trainer = L.Trainer(
+        max_epochs=train.epochs,
+        devices=1,
+        precision=_precision(train.precision),
+        deterministic="warn",
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    resume = epochs.resume.path
+    if resume.is_file():
+        tqdm.write(f"resuming from {resume}")
+    trainer.fit(
+        module,
+        _loader(training, module, Shuffled(len(training), module.seed, numbered=getattr(training, "numbered", False))),
+        _loader(validation, module, None) if len(validation) else None,
+        ckpt_path=resume if resume.is_file() else None,
+        weights_only=True,
+    )
+    device = torch.cuda.get_device_name() if trainer.strategy.root_device.type == "cuda" else "cpu"
+    return {"device": device, "precision": str(trainer.precision), "threads": torch.get_num_threads()}
+
+
+def _precision(wanted: str) -> Any:
+    if wanted == "float32" or not torch.cuda.is_available():
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+
+
+def _loader(examples: Any, module: Learner, order: Shuffled | None) -> DataLoader[Any]:
+    train = module.train_params
+    return DataLoader(
+        examples,
+        batch_size=train.batch,
+        sampler=order,
+        num_workers=train.workers,
+        persistent_workers=train.workers > 0,
+        collate_fn=module.collate,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # else each start of the loader draws from the generator that drops paths
+    )

@@ -1,0 +1,109 @@
+"""What training changes anew in every epoch: crops, size, flips, turns, stain and colour (`augment.online`).
+
+Unlike a plan's transforms these are drawn while training, from (seed, epoch, position) alone, so that no row names
+them and a training that is resumed or reads its tiles in other processes sees the same pixels.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+
+from pipeline.base.params import Online
+from pipeline.tiles.examples import Examples
+from pipeline.tiles.store import ClassMap, Image
+
+Matrix = npt.NDArray[np.float32]
+
+# Optical densities (red, green, blue) of haematoxylin, eosin and what remains (Ruifrok and Johnston 2001)
+STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]], np.float32)
+STAINS /= np.linalg.norm(STAINS, axis=1, keepdims=True)
+GREY = np.array([0.299, 0.587, 0.114], np.float32)  # weights of red, green, blue in brightness (ITU-R BT.601)
+
+
+class OnlineExamples:
+    """Examples of which every epoch shows `online.crops` random versions each; made for a torch `DataLoader`.
+
+    Item `epoch * len(self) + position` is (image (S, S, 3) uint8, class map (S, S) uint8, weight float32), S =
+    `online.crop`; the epoch is in the number because workers are told nothing else.
+    """
+
+    numbered = True  # items by epoch, see pipeline.training.loop.Shuffled
+
+    def __init__(self, examples: Examples, online: Online, seed: int) -> None:
+        self.examples = examples
+        self.online = online
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.examples) * self.online.crops
+
+    def __getitem__(self, number: int) -> tuple[Image, ClassMap, np.float32]:
+        epoch, position = divmod(number, len(self))
+        rng = np.random.default_rng([self.seed, epoch, position])
+        image, class_map, weight = self.examples.native(position // self.online.crops)
+        return *vary(image, class_map, self.online, rng), weight
+
+
+def vary(image: Image, class_map: ClassMap, online: Online, rng: np.random.Generator) -> tuple[Image, ClassMap]:
+    """A random version of an image (H, W, 3) and its class map (H, W), both cut to `online.crop` px a side."""
+    image, class_map = crop(image, class_map, online.crop, online.scale, rng)
+    if online.flips and rng.random() < 0.5:
+        image, class_map = image[:, ::-1], class_map[:, ::-1]
+    if online.turns:
+        turns = int(rng.integers(4))
+        image, class_map = np.rot90(image, turns), np.rot90(class_map, turns)
+    if online.stain:
+        image = jitter_stain(image, online.stain, rng)
+    if online.colour:
+        image = jitter_colour(image, online.colour, rng)
+    return np.ascontiguousarray(image), np.ascontiguousarray(class_map)
+
+
+def crop(
+    image: Image, class_map: ClassMap, size: int, scale: float, rng: np.random.Generator
+) -> tuple[Image, ClassMap]:
+    """Cut a random square of `size` px times or divided by up to 1 + `scale`, and resize it to `size` px."""
+    factor = float((1 + scale) ** rng.uniform(-1, 1))
+    side = min(round(size * factor), *image.shape[:2])
+    top, left = (int(rng.integers(length - side + 1)) for length in image.shape[:2])
+    area = np.s_[top : top + side, left : left + side]
+    if side == size:
+        return image[area], class_map[area]
+    resized = PillowImage.fromarray(image[area]).resize((size, size), PillowImage.Resampling.BILINEAR)
+    codes = PillowImage.fromarray(class_map[area]).resize((size, size), PillowImage.Resampling.NEAREST)
+    return np.asarray(resized), np.asarray(codes)
+
+
+def jitter_stain(image: Image, strength: float, rng: np.random.Generator) -> Image:
+    """More or less of each stain, by light's absorption (Tellez et al. 2018).
+
+    The amount of each stain is multiplied by 1 +- `strength`, and up to `strength` / 10 of it is added everywhere.
+    """
+    gain = rng.uniform(1 - strength, 1 + strength, 3).astype(np.float32)
+    shift = rng.uniform(-strength / 10, strength / 10, 3).astype(np.float32)
+    density = -np.log((image.astype(np.float32) + 1) / 256)
+    density = density @ (np.linalg.inv(STAINS) @ (gain[:, None] * STAINS)) + shift @ STAINS
+    return _to_bytes(256 * np.exp(-density) - 1)
+
+
+def jitter_colour(image: Image, strength: float, rng: np.random.Generator) -> Image:
+    """Brightness, contrast and saturation times 1 +- `strength`, hue turned by up to `strength` / 4 of the circle."""
+    brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3)
+    turn = 2 * np.pi * rng.uniform(-strength / 4, strength / 4)
+    values = image.astype(np.float32) @ _hue_and_saturation(float(turn), float(saturation)).T
+    grey = float(values.mean(axis=(0, 1)) @ GREY)
+    return _to_bytes(brightness * (grey + contrast * (values - grey)))
+
+
+def _hue_and_saturation(turn: float, saturation: float) -> Matrix:
+    """The matrix that turns the two colour axes of YIQ by `turn` and stretches them; brightness stays."""
+    yiq = np.array([GREY, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+    cosine, sine = saturation * np.cos(turn), saturation * np.sin(turn)
+    turned = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
+    return np.asarray(np.linalg.inv(yiq) @ turned @ yiq, np.float32)
+
+
+def _to_bytes(values: Any) -> Image:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

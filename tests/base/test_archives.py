@@ -1,0 +1,80 @@
+"""Archives that could do harm are refused."""
+
+import ntpath
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pipeline.base.archives import check_members, check_zip, stays_inside
+from pipeline.base.errors import Problem
+
+
+def make_zip(path: Path, *members: str | zipfile.ZipInfo) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member in members:
+            archive.writestr(member, b"0123456789" * 100)
+    return path
+
+
+def of_kind(name: str, mode: int) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.create_system = 3  # Unix, where the upper half of external_attr is the file's mode
+    info.external_attr = (mode | 0o644) << 16
+    return info
+
+
+def test_an_ordinary_zip_passes(tmp_path: Path) -> None:
+    folder, file = of_kind("Fold 1/", stat.S_IFDIR), of_kind("Fold 1/images.npy", stat.S_IFREG)
+    check_zip(make_zip(tmp_path / "fold_1.zip", folder, file, "Fold 1/by-laws.txt"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../evil.npy", "a/../../evil.npy", "/etc/evil", "a\\..\\..\\evil", "C:/evil", "C:evil", "//host/evil", ".."],
+)
+def test_a_member_that_would_leave_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    path = make_zip(tmp_path / "fold_1.zip", "images.npy", name)
+    with pytest.raises(Problem, match=r"fold_1\.zip is not safe.* would leave the folder; get the archive again"):
+        check_members(path)
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
+def test_links_and_devices_are_refused(tmp_path: Path, kind: int) -> None:
+    path = make_zip(tmp_path / "fold_1.zip", of_kind("images.npy", kind))
+    with pytest.raises(Problem, match=r"fold_1\.zip is not safe: its member 'images\.npy' is a link or a device"):
+        check_members(path)
+
+
+def test_a_cut_zip_is_refused(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "fold_1.zip", "images.npy")
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(Problem, match=r"fold_1\.zip is no whole zip archive .*; get the archive again"):
+        check_members(path)
+
+
+def test_a_damaged_member_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "fold_1.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("images.npy", b"0123456789")
+    path.write_bytes(path.read_bytes().replace(b"0123456789", b"0123456780"))
+    check_members(path)  # the list of members is in order
+    with pytest.raises(Problem, match=r"fold_1\.zip: its member 'images\.npy' cannot be read \(Bad CRC-32"):
+        check_zip(path)
+
+
+NAMES = st.lists(st.sampled_from(["..", ".", "", "a", "C:", "\\", "..."]) | st.text(max_size=3)).map("/".join)
+
+
+@given(NAMES.filter(lambda name: "\0" not in name))
+@example("a/../b")
+@example("a/../../a")
+@example("/a")
+def test_a_name_is_inside_exactly_where_its_path_is_on_unix_and_on_windows(name: str) -> None:
+    on_unix = Path("/any-folder", name).resolve().is_relative_to("/any-folder")
+    share = r"\\host\share\any-folder"  # on no drive, so that no drive letter is its own
+    on_windows = (ntpath.normpath(ntpath.join(share, name)) + "\\").startswith(share + "\\")
+    assert stays_inside(name) == (on_unix and on_windows and "\\" not in name)

@@ -1,0 +1,249 @@
+"""`download` fills data/raw/<dataset> from a sample, the official address or a folder."""
+
+import hashlib
+import io
+import shutil
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import datasets
+from pipeline.base.errors import Problem
+from pipeline.base.files import read_json
+from pipeline.datasets import RemoteFile, pannuke
+from pipeline.stages import download
+from tests.loopback import FileServer
+
+ROOT = Path(__file__).parents[2]
+RAW = Path("data/raw/toy")
+
+
+def zipped(name: str, content: bytes = b"tiles" * 1000) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def find(folder: Path) -> list[SimpleNamespace]:
+    parts = [SimpleNamespace(name=path.stem, files=[path]) for path in sorted(folder.glob("fold_*"))]
+    if not parts:
+        raise Problem(f"{folder} holds no fold; give the folder that does.")
+    return parts
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = FileServer(zipped("images.npy"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def toy(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A data set of one zip on the server, in an empty project."""
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.chdir(project)
+    sample = SimpleNamespace(draw=lambda dataset, params, folder: (folder / "fold_1.npy").write_text(dataset))
+    monkeypatch.setattr(datasets, "load", lambda name: {"sample": sample}[name])
+    return SimpleNamespace(
+        TITLE="Toy",
+        LICENCE="CC BY-NC-SA 4.0",
+        LICENCE_URL="https://licence.example",
+        CITATION="Toy et al., 2020.",
+        HOMEPAGE="https://toy.example",
+        FILES=(RemoteFile("fold_1.zip", server.url, hashlib.sha256(server.content).hexdigest()),),
+        find=find,
+    )
+
+
+def get(module: Any, source: str, name: str = "toy") -> dict[str, Any]:
+    download.get(name, source, module, params=None)  # type: ignore[arg-type] - only the sample reads them
+    record: dict[str, Any] = read_json(Path("data/raw") / name / "SOURCE.json")
+    return record
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_sample_is_drawn_and_says_so(toy: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    record = get(toy, "sample")
+    assert names(RAW) == {"fold_1.npy", "LICENCE.txt", "SOURCE.json"}
+    assert (record["source"], record["folder"], record["licence"]) == ("sample", "data/raw/toy", "none: drawn tiles")
+    assert record["files"] == [{"name": "fold_1.npy", "bytes": 3, "sha256": hashlib.sha256(b"toy").hexdigest()}]
+    assert "none of them is real" in capsys.readouterr().out
+    assert "none of them is real" in (RAW / "LICENCE.txt").read_text()
+
+
+def test_the_official_files_come_with_licence_and_checksum(
+    toy: Any, server: FileServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = get(toy, "official")
+    assert (RAW / "fold_1.zip").read_bytes() == server.content
+    assert record == {
+        "dataset": "toy",
+        "source": "official",
+        "folder": "data/raw/toy",
+        "licence": "CC BY-NC-SA 4.0",
+        "licence_url": "https://licence.example",
+        "citation": "Toy et al., 2020.",
+        "files": [{"name": "fold_1.zip", "bytes": len(server.content), "sha256": toy.FILES[0].sha256}],
+        "sha256": hashlib.sha256(f"fold_1.zip {toy.FILES[0].sha256}\n".encode()).hexdigest(),
+    }
+    for text in (capsys.readouterr().out, (RAW / "LICENCE.txt").read_text()):
+        assert "CC BY-NC-SA 4.0, https://licence.example" in text
+        assert "Please cite: Toy et al., 2020." in text
+
+
+def test_what_dvc_deletes_is_not_downloaded_again(toy: Any, server: FileServer) -> None:
+    first = get(toy, "official")
+    before = (RAW / "SOURCE.json").read_bytes()
+    shutil.rmtree(RAW)
+    assert get(toy, "official") == first
+    assert (RAW / "SOURCE.json").read_bytes() == before
+    assert len(server.requests) == 1
+
+
+def test_the_official_files_are_on_the_disk_once(toy: Any) -> None:
+    get(toy, "official")
+    assert (RAW / "fold_1.zip").samefile("data/incoming/toy/fold_1.zip")
+
+
+def test_without_hard_links_the_files_are_copied(toy: Any, server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: Path, target: Path) -> None:
+        raise OSError("Invalid cross-device link")
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    get(toy, "official")
+    assert (RAW / "fold_1.zip").read_bytes() == server.content
+
+
+def test_a_link_in_incoming_is_followed(toy: Any, server: FileServer, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.zip"
+    elsewhere.write_bytes(server.content)
+    Path("data/incoming/toy").mkdir(parents=True)
+    Path("data/incoming/toy/fold_1.zip").symlink_to(elsewhere)
+    get(toy, "official")
+    assert not (RAW / "fold_1.zip").is_symlink()
+    assert not server.requests
+
+
+def test_a_download_that_fails_leaves_what_was_there(toy: Any, server: FileServer) -> None:
+    get(toy, "sample")
+    server.statuses = [404]
+    with pytest.raises(Problem, match="answers 404"):
+        get(toy, "official")
+    assert names(RAW) == {"fold_1.npy", "LICENCE.txt", "SOURCE.json"}
+    assert names(RAW.parent) == {"toy"}
+
+
+@pytest.mark.parametrize("source", ["{outside}", "../outside", "~/outside"])
+def test_an_own_folder_is_used_in_place(
+    toy: Any, server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "fold_1.zip").write_bytes(zipped("images.npy"))
+    (outside / "notes.txt").write_text("no part of the data set")
+    record = get(toy, source.format(outside=outside))
+    assert record["folder"] == str(outside)
+    assert [file["name"] for file in record["files"]] == ["fold_1.zip"]
+    assert names(RAW) == {"LICENCE.txt", "SOURCE.json"}
+    assert names(outside) == {"fold_1.zip", "notes.txt"}
+    assert not server.requests
+
+
+def test_the_checksum_follows_every_file(toy: Any, tmp_path: Path) -> None:
+    def checksum(**files: bytes) -> str:
+        folder = tmp_path / "own"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        value: str = get(toy, str(folder))["sha256"]
+        return value
+
+    same = checksum(fold_1=b"a", fold_2=b"b")
+    assert checksum(fold_2=b"b", fold_1=b"a") == same
+    others = [{"fold_1": b"a"}, {"fold_1": b"b", "fold_2": b"a"}, {"fold_1": b"a", "fold_3": b"b"}]
+    assert same not in {checksum(**files) for files in others}
+
+
+@pytest.mark.parametrize("source", ["/no/such/folder", "offical", "~no-such-user/data"])
+def test_a_missing_folder_is_one_sentence(toy: Any, source: str) -> None:
+    with pytest.raises(Problem, match=rf"datasets\.toy\.source in params\.yaml is '{source}', but .* give sample, off"):
+        get(toy, source)
+    assert not RAW.exists()
+
+
+def test_a_folder_without_the_data_set_is_refused(toy: Any, tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="holds no fold"):
+        get(toy, str(tmp_path))
+    assert not RAW.exists()
+
+
+def test_a_folder_that_dvc_empties_is_refused_before_that(toy: Any) -> None:
+    get(toy, "sample")
+    with pytest.raises(Problem, match=r"which DVC empties .* move the files out of data/raw first"):
+        get(toy, "data/raw/toy")
+    assert (RAW / "fold_1.npy").exists()
+
+
+def folds(folder: Path) -> None:
+    """Three tiny folds as the official zips hold them."""
+    for number in (1, 2, 3):
+        for what, array in {
+            "images": np.zeros((2, 64, 64, 3)),
+            "masks": np.zeros((2, 64, 64, 6)),
+            "types": np.array(["Breast", "Colon"]),
+        }.items():
+            path = (
+                folder / f"Fold {number}" / ("masks" if what == "masks" else "images") / f"fold{number}" / f"{what}.npy"
+            )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, array)
+
+
+@pytest.mark.parametrize("is_zipped", [True, False])
+def test_pannuke_in_an_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_zipped: bool) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "own"
+    folds(own)
+    if is_zipped:
+        for number in (1, 2, 3):
+            shutil.make_archive(str(own / f"fold_{number}"), "zip", own, f"Fold {number}")
+            shutil.rmtree(own / f"Fold {number}")
+    record = get(pannuke, str(own), "pannuke")
+    expected = (
+        [f"fold_{number}.zip" for number in (1, 2, 3)]
+        if is_zipped
+        else [
+            f"Fold {number}/{what}"
+            for number in (1, 2, 3)
+            for what in (
+                f"images/fold{number}/images.npy",
+                f"images/fold{number}/types.npy",
+                f"masks/fold{number}/masks.npy",
+            )
+        ]
+    )
+    assert [file["name"] for file in record["files"]] == expected
+    assert names(Path("data/raw/pannuke")) == {"LICENCE.txt", "SOURCE.json"}
+
+
+def test_an_unknown_data_set_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["download", "panuke"])
+    with pytest.raises(Problem, match=r"params\.yaml has no data set named 'panuke' under datasets"):
+        download.main()

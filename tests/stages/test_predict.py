@@ -1,0 +1,146 @@
+import json
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from pipeline.base.errors import Problem
+from pipeline.base.files import read_json, write_json
+from pipeline.models import build, weights
+from pipeline.stages import predict
+from pipeline.tiles.examples import Examples
+from pipeline.tiles.plan import read_plan
+from tests.tiny_study import CLASSES, SIZE, make_tiny_study, set_params
+
+VARIANT = Path("models/pannuke/run1/seed42/unet-plain")
+MEAN, STD = [0.5, 0.4, 0.6], [0.2, 0.3, 0.25]
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
+    """A tiny study with a model that was never trained, in the current folder; returns the model."""
+    make_tiny_study(tmp_path, tiles=6)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["predict", "pannuke", "1", "unet", "plain"])
+    monkeypatch.setattr(predict, "SPEED_SECONDS", 0.01)
+    torch.manual_seed(1)
+    model = build("unet", 6, 8, [32, 16, 8])
+    (VARIANT / "weights").mkdir(parents=True)
+    weights.save(model, VARIANT / "weights/model.safetensors")
+    description = {
+        "encoder": "unet",
+        "classes": CLASSES,
+        "width": 8,
+        "decoder_channels": [32, 16, 8],
+        "head": 1,
+        "mean": MEAN,
+        "std": STD,
+    }
+    write_json(VARIANT / "weights/model.json", description)
+    return model
+
+
+def test_predictions_are_the_models_in_the_order_of_the_plan(study: torch.nn.Module) -> None:
+    predict.main()
+    plan = read_plan(Path("data/plans/pannuke/run1/seed42/split.csv"))
+    examples = Examples(plan[plan["split"] == "test"], SIZE)
+    with h5py.File(VARIANT / "predictions/predictions.h5") as file:
+        assert json.loads(file.attrs["classes"]) == list(CLASSES)
+        class_map, probabilities = file["class_map"][:], file["probabilities"][:]
+    assert class_map.shape == (6, SIZE, SIZE)
+    assert class_map.dtype == np.uint8
+    assert probabilities.dtype == np.float16
+    for row in range(6):
+        values = torch.from_numpy(examples.image(row).copy()).permute(2, 0, 1) / 255 - torch.tensor(MEAN)[:, None, None]
+        with torch.no_grad():
+            expected = study.eval()((values / torch.tensor(STD)[:, None, None])[None])[0].softmax(0).numpy()
+        np.testing.assert_allclose(probabilities[row], expected, atol=2e-3)
+        assert (class_map[row] == expected.argmax(0)).mean() > 0.999
+    assert len({values.tobytes() for values in probabilities}) == 6
+
+
+@pytest.mark.usefixtures("study")
+def test_the_same_predictions_give_the_same_bytes_and_probabilities_can_be_left_out(tmp_path: Path) -> None:
+    path = VARIANT / "predictions/predictions.h5"
+    predict.main()
+    first = path.read_bytes()
+    predict.main()
+    assert path.read_bytes() == first
+    set_params(tmp_path, pannuke__predict__probabilities=False)
+    predict.main()
+    with h5py.File(path) as file:
+        assert list(file) == ["class_map"]
+
+
+def test_the_train_rows_are_predicted_where_they_are_asked_for(study: torch.nn.Module, tmp_path: Path) -> None:
+    predict.main()
+    assert not (VARIANT / "predictions/train.h5").exists()
+    set_params(tmp_path, pannuke__predict__splits=["train", "test"])
+    predict.main()
+    plan = read_plan(Path("data/plans/pannuke/run1/seed42/split.csv"))
+    first = torch.from_numpy(Examples(plan[plan["split"] == "train"], SIZE).image(0))[None]
+    model, _ = predict.load_model(VARIANT / "weights", torch.device("cpu"))
+    with h5py.File(VARIANT / "predictions/train.h5") as file, torch.inference_mode():
+        np.testing.assert_allclose(file["probabilities"][0], model(first).softmax(1)[0], atol=2e-3)
+
+
+def test_speed_counts_what_was_measured(study: torch.nn.Module) -> None:
+    predict.main()
+    speed = read_json(VARIANT / "predictions/speed.json")
+    assert speed["parameters"] == sum(value.numel() for value in study.parameters())
+    rates = speed["images_per_second"]
+    assert list(rates) == ["1", "2"]
+    assert rates[speed["best_batch"]] == max(rates.values()) > 0
+    assert speed["images"] == 6
+
+
+def test_flops_of_a_convolution_by_hand() -> None:
+    model = predict.Predictor(torch.nn.Conv2d(3, 4, 1, bias=False), MEAN, STD)
+    images = torch.zeros(3, 8, 8, 3, dtype=torch.uint8)
+    options = predict.Predict(batch=1, probabilities=False, flips=False, speed_batches=[5])
+    assert predict.measure_speed(model, images, options)["flops_per_image"] == 2 * 3 * 4 * 8 * 8
+
+
+@pytest.mark.usefixtures("study")
+def test_weights_that_are_broken_are_one_sentence() -> None:
+    (VARIANT / "weights/model.safetensors").write_bytes(b"")
+    with pytest.raises(Problem, match=r"model\.safetensors holds no weights of this model"):
+        predict.main()
+    assert not (VARIANT / "predictions").exists()
+
+
+def test_flips_average_the_eight_versions_turned_back(study: torch.nn.Module) -> None:
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (2, SIZE, SIZE, 3), np.uint8))
+    plain = predict.Predictor(study.eval(), MEAN, STD)
+    with torch.no_grad():
+        found = predict.Flipped(plain)(images)
+        versions = []
+        for mirrored in (False, True):
+            for turns in range(4):
+                version = np.rot90(images.numpy()[:, :, ::-1] if mirrored else images.numpy(), turns, (1, 2))
+                seen = plain(torch.from_numpy(version.copy())).softmax(1).numpy()
+                back = np.rot90(seen, -turns, (2, 3))
+                versions.append(back[..., ::-1] if mirrored else back)
+    np.testing.assert_allclose(found.softmax(1), np.mean(versions, axis=0), atol=1e-5)
+    assert np.ptp(versions, axis=0).max() > 1e-3
+
+
+def test_flips_leave_what_a_symmetric_model_says(study: torch.nn.Module) -> None:
+    model = predict.Predictor(torch.nn.Conv2d(3, 4, 1), MEAN, STD)
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (2, 8, 8, 3), np.uint8))
+    with torch.no_grad():
+        expected, found = model(images).softmax(1), predict.Flipped(model)(images).softmax(1)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.usefixtures("study")
+def test_the_parameter_puts_flips_into_the_predictions(tmp_path: Path) -> None:
+    predict.main()
+    path = VARIANT / "predictions/predictions.h5"
+    plain = path.read_bytes()
+    set_params(tmp_path, pannuke__predict__flips=True)
+    predict.main()
+    assert path.read_bytes() != plain
