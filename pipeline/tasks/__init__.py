@@ -1,1 +1,103 @@
-"""The tasks: how each learns, predicts, scores and reports."""
+"""The tasks: how each learns, predicts, scores and reports.
+
+A task is a folder with the modules
+
+    learn      prepare(job) -> pipeline.training.job.Lesson       what is trained, and on what
+    predict    predict(job, folder)                               writes the files of `predictions/`
+    score      score(job, folder)                                 writes the files of the evaluation, and returns none
+    report     write(study, encoder)                              writes the report of all variants, runs and seeds
+
+of which a stage imports the one that it needs: training wants torch, scoring must not.
+"""
+
+import argparse
+import importlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.base.errors import Problem
+from pipeline.base.paths import PLANS, evaluation_folder, plan_folder, variant_folder
+from pipeline.base.study import AnyStudy, read_study, variant
+from pipeline.tiles.plan import read_plan
+
+
+@dataclass(frozen=True)
+class Job:
+    """One variant of a study in one run with one seed: what `train`, `predict` and `evaluate` are asked for."""
+
+    study: str
+    run: int
+    seed: int
+    variant: str
+    plan: str  # that it is trained on: plain, augmented or balanced
+    encoder: str
+    settings: AnyStudy  # the study with what the variant changes
+
+    @property
+    def task(self) -> str:
+        """Segmentation, tiles or detection; a variant may have another task than its study."""
+        return self.settings.task
+
+    @property
+    def folder(self) -> Path:
+        """Of its weights/, training/ and predictions/."""
+        return variant_folder(self.study, self.run, self.seed, self.variant, self.plan)
+
+    @property
+    def evaluation(self) -> Path:
+        """Of its scores."""
+        return evaluation_folder(self.study, self.run, self.seed, self.variant, self.plan)
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is a row that a model must beat: nothing is trained, its predictions are made when it is scored."""
+        return self.variant in self.settings.baselines
+
+    @property
+    def first_weights(self) -> str:
+        """What the weights start from: random, imagenet or the path of a checkpoint."""
+        return self.settings.model.weights.format(run=self.run, seed=self.seed)
+
+    def plan_path(self, name: str) -> Path:
+        """The file of a plan of this run: split, plain, augmented or balanced."""
+        return plan_folder(self.study, self.run) / f"{name}.csv"
+
+    @cached_property
+    def split(self) -> pd.DataFrame:
+        """Every tile of the study once, with its side of the split."""
+        return read_plan(self.plan_path("split"))
+
+    def rows(self, side: str) -> pd.DataFrame:
+        """The tiles of one side of the split.
+
+        Raises:
+            Problem: the test side has none.
+        """
+        rows = self.split[self.split["split"] == side]
+        if side == "test" and rows.empty:
+            raise Problem(
+                f"{self.plan_path('split')} has no test tiles; change split in studies/{self.study}/params.yaml."
+            )
+        return rows
+
+
+def read_job(what: str) -> Job:
+    """The job that the command line asks for: `<study> <run> <seed> <variant> <plan>`."""
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("study")
+    parser.add_argument("run", type=int)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("variant", help="an encoder, a name among the study's variants, or a baseline")
+    parser.add_argument("plan", choices=PLANS)
+    found = parser.parse_args()
+    encoder, settings = variant(read_study(found.study), found.variant)
+    return Job(found.study, found.run, found.seed, found.variant, found.plan, encoder, settings)
+
+
+def load(task: str, part: str) -> Any:
+    """The module of a task: learn, predict, score or report."""
+    return importlib.import_module(f"pipeline.tasks.{task}.{part}")
