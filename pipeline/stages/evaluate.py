@@ -1,8 +1,7 @@
 """Score a variant in one run with one seed: `python -m pipeline.stages.evaluate <study> <run> <seed> <variant> <plan>`.
 
 In:  the variant's predictions/ and training/ (a baseline has neither), split.csv, the tile store.
-Out: models/<study>/evaluation/run<r>/seed<s>/<variant>-<plan>/, which its task fills (pipeline/tasks/<task>/score.py);
-     the scores go to the MLflow run of the training.
+Out: models/<study>/evaluation/run<r>/seed<s>/<variant>-<plan>/, which its task fills (pipeline/tasks/<task>/score.py).
 
 NumPy and SciPy: this imports no torch, so a change to a metric costs seconds and needs no GPU.
 """

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.base import tracking
 from pipeline.base.errors import Problem
 from pipeline.base.paths import TILES
 from pipeline.base.records import Machine, Metrics, Scores, Speed, Training
@@ -84,8 +83,6 @@ def score(job: Job, folder: Path) -> None:
         if nuclei is not None:
             for position, class_map in enumerate(native):
                 file.create_dataset(f"native/{position}", data=class_map, compression="gzip")
-    if training and speed:
-        track(job, training, speed, scores)
 
 
 @contextmanager
@@ -178,6 +175,7 @@ def describe(job: Job, training: Training | None, speed: Speed | None, scores: S
         plan=job.plan,
         run=job.run,
         seed=job.seed,
+        title=training and training.title,
         weights=training and training.weights,
         parameters=training and training.parameters,
         trainable_parameters=training and training.trainable_parameters,
@@ -187,11 +185,3 @@ def describe(job: Job, training: Training | None, speed: Speed | None, scores: S
         weights_sha256=training and training.weights_sha256,
         scores=scores,
     )
-
-
-def track(job: Job, training: Training, speed: Speed, scores: Scores) -> None:
-    """Add the scores and the speed that `predict` measured to the run of this training in MLflow."""
-    key = job.folder.relative_to("models").as_posix()
-    with tracking.variant_run(job.study, training.title, key, weights_sha256=training.weights_sha256) as log:
-        log.metrics(scores)
-        log.metrics(speed.model_dump(include={"images_per_second", "flops_per_image", "parameters"}))

@@ -28,6 +28,7 @@ def score(job: Job, folder: Path) -> None:
         plan=job.plan,
         run=job.run,
         seed=job.seed,
+        title=training.title,
         weights=training.weights,
         parameters=training.parameters,
         trainable_parameters=training.trainable_parameters,
