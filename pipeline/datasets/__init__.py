@@ -1,6 +1,6 @@
-"""The public data sets, one module each: where it comes from, its licence, how to read it.
+"""The public data sets, a folder each: where it comes from, its licence, how to read it and how to draw its sample.
 
-A module is cheap to import and has
+The module `reader` of a folder is cheap to import and has
 
     TITLE, LICENCE, LICENCE_URL, CITATION, HOMEPAGE: str
     CLASSES: tuple[str, ...]                    class names by class code
@@ -43,11 +43,11 @@ class RemoteFile:
     bytes: int | None = None  # where it is known
 
 
-def load(name: str) -> Any:
-    """Import the module of a data set."""
+def load(name: str, module: str = "reader") -> Any:
+    """Import a module of a data set, `reader` or `drawing`."""
     try:
-        return importlib.import_module(f"pipeline.datasets.{name}")
+        return importlib.import_module(f"pipeline.datasets.{name}.{module}")
     except ModuleNotFoundError as error:
         if error.name != f"pipeline.datasets.{name}":
             raise
-        raise Problem(f"there is no data set named {name}; give the name of a module in pipeline/datasets.") from None
+        raise Problem(f"there is no data set named {name}; give the name of a folder in pipeline/datasets.") from None

@@ -50,7 +50,7 @@ def get(name: str, source: str, module: ModuleType, params: Params) -> None:
     with replacing(raw) as temporary:
         temporary.mkdir()
         if source == "sample":
-            datasets.load("sample").draw(name, params, temporary)
+            datasets.load(name, "drawing").draw(temporary, params.sample.seed, getattr(params.sample, name))
         elif source == "official":
             for file in module.FILES:
                 link(INCOMING / name / file.name, temporary / file.name)

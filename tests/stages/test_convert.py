@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.base.errors import Problem
 from pipeline.base.files import read_json, write_json
-from pipeline.datasets.pannuke import CLASSES, find
+from pipeline.datasets.pannuke.reader import CLASSES, find
 from pipeline.stages.convert import convert
 from pipeline.tiles.store import Shard, shards
-from tests.datasets.test_pannuke import make_arrays, write_fold, zip_fold
+from tests.datasets.pannuke.test_reader import make_arrays, write_fold, zip_fold
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,7 +16,8 @@ import pytest
 from pipeline import datasets
 from pipeline.base.errors import Problem
 from pipeline.base.files import read_json
-from pipeline.datasets import RemoteFile, pannuke
+from pipeline.datasets import RemoteFile
+from pipeline.datasets.pannuke import reader as pannuke
 from pipeline.stages import download
 from tests.loopback import FileServer
 
@@ -52,8 +53,8 @@ def toy(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     project = tmp_path / "project"
     project.mkdir()
     monkeypatch.chdir(project)
-    sample = SimpleNamespace(draw=lambda dataset, params, folder: (folder / "fold_1.npy").write_text(dataset))
-    monkeypatch.setattr(datasets, "load", lambda name: {"sample": sample}[name])
+    drawing = SimpleNamespace(draw=lambda folder, seed, settings: (folder / "fold_1.npy").write_text(settings))
+    monkeypatch.setattr(datasets, "load", lambda name, module: {("toy", "drawing"): drawing}[name, module])
     return SimpleNamespace(
         TITLE="Toy",
         LICENCE="CC BY-NC-SA 4.0",
@@ -66,7 +67,8 @@ def toy(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def get(module: Any, source: str, name: str = "toy") -> dict[str, Any]:
-    download.get(name, source, module, params=None)  # type: ignore[arg-type] - only the sample reads them
+    params: Any = SimpleNamespace(sample=SimpleNamespace(seed=7, toy="toy"))
+    download.get(name, source, module, params)
     record: dict[str, Any] = read_json(Path("data/raw") / name / "SOURCE.json")
     return record
 

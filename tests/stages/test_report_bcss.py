@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.datasets import bcss
+from pipeline.datasets.bcss import reader as bcss
 from pipeline.reporting import scoring
 from pipeline.stages import baseline, evaluate, report
 from tests import fabricated

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import Split, Study, read_params
-from pipeline.datasets import monuseg
+from pipeline.datasets.monuseg import reader as monuseg
 from pipeline.stages.split import list_tiles, split_group, split_image, split_official, split_random, split_stratified
 from pipeline.tiles.plan import check_plan, parted
 from pipeline.tiles.store import ShardInfo, ShardWriter, Tile

@@ -8,18 +8,20 @@ import numpy as np
 import openslide
 import pytest
 
-from pipeline.datasets.bracs import CODES, find
-from pipeline.datasets.sample_slides import FIRST, draw_bracs
+from pipeline.base.params import BracsSample
+from pipeline.datasets.bracs.drawing import FIRST, draw
+from pipeline.datasets.bracs.reader import CODES, find
 from pipeline.slides.annotations import read_annotations
 from pipeline.slides.slide import Slide, spread
 
 SIZE = 1024
+SETTINGS = BracsSample(size=SIZE)
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bracs")
-    draw_bracs(folder, 7, SIZE)
+    draw(folder, 7, SETTINGS)
     return folder
 
 
@@ -76,7 +78,7 @@ def test_both_shapes_of_geojson_occur(drawn: Path) -> None:
 
 
 def test_the_same_seed_draws_the_same_bytes(drawn: Path, tmp_path: Path) -> None:
-    draw_bracs(tmp_path, 7, SIZE)
+    draw(tmp_path, 7, SETTINGS)
     assert files(tmp_path) == files(drawn)
 
 

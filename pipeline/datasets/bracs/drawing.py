@@ -1,4 +1,5 @@
-"""Draw the sample of BRACS: pyramidal slides and QuPath's GeoJSON; what holds for all samples is said in sample.py.
+"""Draw the sample of BRACS: pyramidal slides and QuPath's GeoJSON; what holds for every drawing is said in
+pipeline/drawing/__init__.py.
 
 A slide is laid out in squares of tissue that are drawn once a patient and turned, since drawing each pixel anew would
 take minutes. Pixels are the same on every machine, as are the files with the JPEG encoder of the lock file.
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.base.params import BracsSample
 from pipeline.drawing import scenes
 from pipeline.drawing.canvas import Canvas, Rng
 from pipeline.drawing.slide_scenes import fat, hyperplasia
@@ -29,12 +31,8 @@ LEVELS = (1, 4, 16)
 CORNERS = 48  # of a lesion's outline
 
 
-def draw_bracs(folder: Path, seed: int, size: int) -> None:
-    """Write `<part>/Group_BT/Type_UDH/BRACS_<n>.svs` with GeoJSON beside each, and the table BRACS.csv.
-
-    Args:
-        size: px a side of a slide, a multiple of 512.
-    """
+def draw(folder: Path, seed: int, settings: BracsSample) -> None:
+    """Write `<part>/Group_BT/Type_UDH/BRACS_<n>.svs` with GeoJSON beside each, and the table BRACS.csv."""
     lines = ["WSI Filename,Patient Id,Set,WSI label"]
     number = FIRST
     for patient, side in enumerate(SIDES):
@@ -43,11 +41,11 @@ def draw_bracs(folder: Path, seed: int, size: int) -> None:
         for _ in range(2 if patient in TWO_SLIDES else 1):
             squares = squares or _squares(np.random.default_rng([seed, 103, patient, 1]), stain)
             rng = np.random.default_rng([seed, 103, patient, number])
-            pixels, outlines = draw_slide(rng, stain, squares, size)
+            pixels, outlines = draw_slide(rng, stain, squares, settings.size)
             place = folder / side / "Group_BT" / "Type_UDH"
             place.mkdir(parents=True, exist_ok=True)
             write_slide(place / f"BRACS_{number}.svs", pixels)
-            text = json.dumps(qupath(outlines, size, number), indent=2)
+            text = json.dumps(qupath(outlines, settings.size, number), indent=2)
             (place / f"BRACS_{number}.geojson").write_text(text + "\n", encoding="utf-8", newline="\n")
             lines.append(f"BRACS_{number},{patient + 1},{side.title()},UDH")
             number += 1

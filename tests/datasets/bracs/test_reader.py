@@ -12,8 +12,8 @@ import shapely
 from pipeline.base.errors import Problem
 from pipeline.base.files import write_json
 from pipeline.base.params import Tiling
-from pipeline.datasets.bracs import CLASSES, CODES, find
-from pipeline.datasets.slide_table import Row, read_table, side_of, slide_name
+from pipeline.datasets.bracs.reader import CLASSES, CODES, find
+from pipeline.datasets.bracs.table import Row, read_table, side_of, slide_name
 from pipeline.slides.annotations import read_annotations
 from pipeline.slides.slide import Slide
 from pipeline.slides.tiling import choose
@@ -41,7 +41,7 @@ def run(folder: Path, root: Path, settings: Tiling = SETTINGS) -> Path:
     named = [
         {"name": file.relative_to(folder).as_posix(), "bytes": file.stat().st_size, "sha256": ""} for file in files
     ]
-    import pipeline.datasets.bracs as module
+    import pipeline.datasets.bracs.reader as module
 
     write_json(root / "SOURCE.json", source_record("bracs", str(folder), folder, module, named))
     convert("bracs", root / "SOURCE.json", root / "tiles", settings)
@@ -203,7 +203,7 @@ def test_every_wrong_slide_is_listed_and_the_others_go_on(tmp_path: Path, capsys
     ):
         assert wanted in line
     assert "BRACS_8: 16 tiles" in capsys.readouterr().out
-    assert (Path(__file__).parents[2] / "docs/how-to/export-from-qupath.md").is_file()
+    assert (Path(__file__).parents[3] / "docs/how-to/export-from-qupath.md").is_file()
 
 
 def test_a_choice_of_slides(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from pipeline.base.errors import Problem
 from pipeline.base.params import Tiling
 from pipeline.datasets import RemoteFile
-from pipeline.datasets.slide_table import SUFFIXES as TABLES
-from pipeline.datasets.slide_table import Row, read_table, side_of, slide_name
+from pipeline.datasets.bracs.table import SUFFIXES as TABLES
+from pipeline.datasets.bracs.table import Row, read_table, side_of, slide_name
 
 if TYPE_CHECKING:
     from pipeline.slides.annotations import Annotations

@@ -12,8 +12,8 @@ from PIL import Image
 from pipeline import datasets
 from pipeline.base.errors import Problem
 from pipeline.base.files import write_json
-from pipeline.datasets import bach
-from pipeline.datasets.bach import CLASSES, FILES, PREFIXES, TRUTH, find
+from pipeline.datasets.bach import reader as bach
+from pipeline.datasets.bach.reader import CLASSES, FILES, PREFIXES, TRUTH, find
 from pipeline.stages.convert import convert
 from pipeline.stages.download import source_record
 from pipeline.tiles.store import Shard

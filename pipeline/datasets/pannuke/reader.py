@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pipeline.base.archives import check_members
 from pipeline.base.errors import Problem
 from pipeline.datasets import RemoteFile
-from pipeline.datasets.npy import CURE, Npy
+from pipeline.datasets.pannuke.npy import CURE, Npy
 
 if TYPE_CHECKING:
     from pipeline.tiles.store import ClassMap, InstanceMap, Tile

@@ -16,8 +16,8 @@ from PIL import Image
 from pipeline import datasets
 from pipeline.base.errors import Problem
 from pipeline.base.files import write_json
-from pipeline.datasets import bcss
-from pipeline.datasets.bcss import CLASSES, OFFICIAL_SPLITS, TILE, find
+from pipeline.datasets.bcss import reader as bcss
+from pipeline.datasets.bcss.reader import CLASSES, OFFICIAL_SPLITS, TILE, find
 from pipeline.stages.convert import convert
 from pipeline.stages.download import download, source_record
 from pipeline.tiles.store import Shard

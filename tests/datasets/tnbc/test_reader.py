@@ -16,7 +16,7 @@ from scipy import ndimage
 from pipeline import datasets
 from pipeline.base.errors import Problem
 from pipeline.base.files import write_json
-from pipeline.datasets.tnbc import CLASSES, FILES, OFFICIAL_SPLITS, find, read_instances
+from pipeline.datasets.tnbc.reader import CLASSES, FILES, OFFICIAL_SPLITS, find, read_instances
 from pipeline.stages.convert import convert
 from pipeline.stages.download import source_record
 from pipeline.tiles.store import Shard

@@ -15,7 +15,7 @@ from pipeline import datasets
 from pipeline.base.errors import Problem
 from pipeline.base.files import write_json
 from pipeline.datasets.members import Member
-from pipeline.datasets.monuseg import FILES, OFFICIAL_SPLITS, ORGANS, Region, draw_nuclei, find, read_regions
+from pipeline.datasets.monuseg.reader import FILES, OFFICIAL_SPLITS, ORGANS, Region, draw_nuclei, find, read_regions
 from pipeline.stages.convert import convert
 from pipeline.stages.download import source_record
 from pipeline.tiles.store import Shard

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from pipeline.base.errors import Problem
 from pipeline.datasets import load
-from pipeline.datasets.pannuke import CLASSES, OFFICIAL_SPLITS, count_conflict, find, merge
+from pipeline.datasets.pannuke.reader import CLASSES, OFFICIAL_SPLITS, count_conflict, find, merge
 
 SIZE = 16  # px
 Arrays = dict[str, Any]
