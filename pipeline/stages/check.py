@@ -23,7 +23,7 @@ def main() -> None:
     check_encoder(params.encoder)
     for dataset, settings in params.datasets.items():
         check_source(dataset, settings.source)
-        if settings.tiling is not None and not hasattr(datasets.load(dataset), "SLIDES"):
+        if settings.tiling is not None and not datasets.load_card(dataset).slides:
             raise Problem(f"params.yaml: datasets.{dataset}.tiling is for data sets of slides; remove it.")
     for name, study in params.studies().items():
         check_study(name, study)
@@ -57,21 +57,21 @@ def check_study(name: str, study: Study) -> None:
             f"params.yaml: {name}.plan is {study.plan}, but detectors train on the augmented plan; remove it."
         )
     for dataset in study.datasets:
-        module = datasets.load(dataset)
-        if study.target is not None and study.target not in module.CLASSES[1:]:
+        card = datasets.load_card(dataset)
+        if study.target is not None and study.target not in card.classes[1:]:
             raise Problem(
-                f"params.yaml: {name}.target is {study.target!r}, which {module.TITLE} does not have;"
-                f" give one of {', '.join(module.CLASSES[1:])}."
+                f"params.yaml: {name}.target is {study.target!r}, which {card.title} does not have;"
+                f" give one of {', '.join(card.classes[1:])}."
             )
-        if study.target is None and tuple(study.classes) != module.CLASSES:
+        if study.target is None and tuple(study.classes) != card.classes:
             raise Problem(
-                f"params.yaml: {name}.classes is {study.classes}, but {module.TITLE} has"
-                f" {list(module.CLASSES)}; give these, in this order."
+                f"params.yaml: {name}.classes is {study.classes}, but {card.title} has"
+                f" {list(card.classes)}; give these, in this order."
             )
-        if study.tissue is not None and study.tissue not in module.TISSUES:
+        if study.tissue is not None and study.tissue not in card.groups:
             raise Problem(
-                f"params.yaml: {name}.tissue is {study.tissue!r}, which {module.TITLE} does not have;"
-                f" give one of {', '.join(module.TISSUES)}."
+                f"params.yaml: {name}.tissue is {study.tissue!r}, which {card.title} does not have;"
+                f" give one of {', '.join(card.groups)}."
             )
     starting = study.classifier.variants if study.classifier else []
     if study.classifier:

@@ -71,20 +71,20 @@ def list_tiles(dataset: str, study: Study) -> pd.DataFrame:
 def split_official(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
     """By the folds, or groups of tiles, that the data set's authors published, in rotation `run`.
 
-    What a split with `SPLIT_IS_PARTIAL` does not name is left out of the study.
+    What a partial split does not name is left out of the study.
     """
-    modules = {dataset: datasets.load(dataset) for dataset in study.datasets}
+    cards = {dataset: datasets.load_card(dataset) for dataset in study.datasets}
     found = []
     for dataset, shard, group in tiles[["dataset", "shard", "group"]].itertuples(index=False):
-        sides = modules[dataset].OFFICIAL_SPLITS[run]
+        sides = cards[dataset].official_splits[run]
         side = sides.get(shard, sides.get(group))
-        if side is None and not getattr(modules[dataset], "SPLIT_IS_PARTIAL", False):
+        if side is None and not cards[dataset].split_is_partial:
             raise Problem(
                 f"the official split of {dataset} does not name {shard}; leave it out of the data, or set split.by to"
                 " group in params.yaml."
             )
         found.append(side)
-    plan = tiles.assign(split=found)
+    plan = tiles.assign(split=pd.Series(found, index=tiles.index))
     return plan[plan["split"].notna()]
 
 

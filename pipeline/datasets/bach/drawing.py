@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.base.params import BachSample
-from pipeline.datasets.bach.reader import MICRONS_PER_PIXEL, PREFIXES, TRUTH
+from pipeline.datasets.bach.card import CARD, Sample
+from pipeline.datasets.bach.reader import PREFIXES, TRUTH
 from pipeline.drawing import lesions
 from pipeline.drawing.canvas import Canvas
 from pipeline.drawing.stain import photograph_patient
@@ -18,7 +18,7 @@ SCENES = {"Normal": lesions.normal, "Benign": lesions.benign, "InSitu": lesions.
 IMAGES_OF_A_PATIENT = 2
 
 
-def draw(folder: Path, seed: int, settings: BachSample) -> None:
+def draw(folder: Path, seed: int, settings: Sample) -> None:
     """Write `ICIAR2018_BACH_Challenge/Photos/<Class>/<n|b|is|iv>001.tif` (RGB) and the ground truth.
 
     Patients are written down for every image but the last of a class, as the challenge knows a part of them.
@@ -43,6 +43,6 @@ def draw(folder: Path, seed: int, settings: BachSample) -> None:
 def _photo(label: str, width: int, patient: list[int], index: int) -> npt.NDArray[np.uint8]:
     """An image (3/4 width, width, 3) in its patient's stain."""
     rng = np.random.default_rng([*patient, index])
-    canvas = Canvas.blank(width * 3 // 4, width, MICRONS_PER_PIXEL)
+    canvas = Canvas.blank(width * 3 // 4, width, CARD.microns_per_pixel)
     SCENES[label](canvas, rng)
     return photograph_patient(canvas, rng, np.random.default_rng(patient), (0.2, 0.6), 0.6)

@@ -15,34 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.base.errors import Problem
-from pipeline.datasets import RemoteFile
+from pipeline.datasets.bach.card import CARD
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
 
 if TYPE_CHECKING:
     from pipeline.tiles.store import Tile
 
-TITLE = "BACH"
-LICENCE = "CC BY-NC-ND 4.0"
-LICENCE_URL = "https://creativecommons.org/licenses/by-nc-nd/4.0/"
-CITATION = (
-    "Aresta G, Araújo T, Kwok S, Chennamsetty SS, Safwan M, Alex V, et al. BACH: grand challenge on breast cancer"
-    " histology images. Medical Image Analysis 56, 2019. Data: doi:10.5281/zenodo.3632035."
-)
-HOMEPAGE = "https://zenodo.org/records/3632035"
 PREFIXES = {"Normal": "n", "Benign": "b", "InSitu": "is", "Invasive": "iv"}  # folder -> beginning of its files' names
-CLASSES = ("background", "normal", "benign", "in_situ", "invasive")
-TISSUES = tuple(PREFIXES)  # of a tile: the class of the whole image, by its folder's name
-OFFICIAL_SPLITS: dict[int, dict[str, str]] = {}  # the labels of the challenge's test images are not published
-MICRONS_PER_PIXEL = 0.42
-MAGNIFICATION = 20.0
-FILES = (
-    RemoteFile(
-        "ICIAR2018_BACH_Challenge.zip",
-        f"{HOMEPAGE}/files/ICIAR2018_BACH_Challenge.zip",
-        "md5:8ae1801334aa943c44627c1eef3631b2",
-    ),
-)
-
 NAME = re.compile(r"(n|b|is|iv)(\d+)")
 TEST_NAME = re.compile(r"test\d+")
 TRUTH = "microscopy_ground_truth.csv"
@@ -129,12 +108,13 @@ def _check_labels(truth: Member, images: dict[str, dict[str, Member]]) -> None:
 
 @dataclass(frozen=True)
 class Photos:
-    """The images of one class; see pipeline.datasets for what its members mean."""
+    """The images of one class; a pipeline.datasets.Part."""
 
     label: str
     images: tuple[Member, ...]
     patients: Rows  # of those whose patient is known
     tables: list[Path]
+    resolution = (CARD.microns_per_pixel, CARD.magnification)
 
     @property
     def name(self) -> str:
@@ -158,7 +138,7 @@ class Photos:
         from pipeline.nuclei.pseudo_instances import find_nuclei
         from pipeline.tiles.store import Tile  # not on top: check and download read this module too, and need no HDF5
 
-        code = TISSUES.index(self.label) + 1
+        code = CARD.groups.index(self.label) + 1
         for member in self.images:
             name = member.name.stem
             image = read_rgb(member)
@@ -167,7 +147,7 @@ class Photos:
                     f"{member} has {image.shape[1]} x {image.shape[0]} px, where {self.images[0]} has"
                     f" {self.tile_size[1]} x {self.tile_size[0]}; {CURE}."
                 )
-            instance_map = find_nuclei(image, MICRONS_PER_PIXEL)
+            instance_map = find_nuclei(image, CARD.microns_per_pixel)
             yield Tile(
                 image,
                 np.where(instance_map > 0, code, 0).astype(np.uint8),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.base.params import BcssSample
-from pipeline.datasets.bcss.reader import CLASSES, MICRONS_PER_PIXEL, OUTSIDE
+from pipeline.datasets.bcss.card import CARD, Sample
+from pipeline.datasets.bcss.reader import OUTSIDE
 from pipeline.drawing import lesions
 from pipeline.drawing.canvas import Canvas, between
 from pipeline.drawing.stain import Stain, photograph
@@ -32,7 +32,7 @@ RARE_FIELDS = 3  # of a region, beside two of tumour and two of stroma
 LONGER = 1.25  # width over height of a region
 
 
-def draw(folder: Path, seed: int, settings: BcssSample) -> None:
+def draw(folder: Path, seed: int, settings: Sample) -> None:
     """Write `rgbs_colorNormalized/<region>.png` (RGB) and `masks/<region>.png` (L, codes 0 to 21).
 
     The scan was cut askew: a corner of each region lies outside and has code 0. Each region is of another patient.
@@ -46,9 +46,9 @@ def draw(folder: Path, seed: int, settings: BcssSample) -> None:
         rare = tuple(RARE[(first + step) % len(RARE)] for step in range(RARE_FIELDS))
         tissues = ("tumor", "stroma", *rare, "tumor", "stroma")
         rng = np.random.default_rng([seed, 103, index])
-        canvas = Canvas.blank(settings.height, int(LONGER * settings.height), MICRONS_PER_PIXEL)
+        canvas = Canvas.blank(settings.height, int(LONGER * settings.height), CARD.microns_per_pixel)
         places = lesions.mosaic(canvas, rng, tissues)
-        codes = np.array([CLASSES.index(tissue) + 1 for tissue in tissues])[places].astype(np.uint8)
+        codes = np.array([CARD.classes.index(tissue) + 1 for tissue in tissues])[places].astype(np.uint8)
         y, x = canvas.from_point(canvas.size)
         codes[y + x > -between(rng, (0.3, 0.7)) * canvas.size.y] = OUTSIDE
         pixels = photograph(canvas, rng, Stain.random(rng), between(rng, (0.3, 1.2)))

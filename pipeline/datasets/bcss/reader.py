@@ -15,37 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.base.errors import Problem
-from pipeline.datasets import RemoteFile
+from pipeline.datasets.bcss.card import CARD
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
 
 if TYPE_CHECKING:
     from pipeline.tiles.store import ClassMap, Tile
-
-TITLE = "BCSS"
-LICENCE = "CC0 1.0"
-LICENCE_URL = "https://creativecommons.org/publicdomain/zero/1.0/"
-CITATION = (
-    "Amgad M, Elfandy H, Hussein H, Atteya LA, Elsebaie MAT, Abo Elnasr LS, et al. Structured crowdsourcing enables"
-    " convolutional segmentation of histology images. Bioinformatics 35(18), 2019."
-)
-HOMEPAGE = "https://github.com/PathologyDataScience/BCSS"
-# fmt: off
-CLASSES = (  # code in the masks - 1
-    "tumor", "stroma", "lymphocytic_infiltrate", "necrosis_or_debris", "glandular_secretions", "blood", "exclude",
-    "metaplasia_NOS", "fat", "plasma_cells", "other_immune_infiltrate", "mucoid_material", "normal_acinus_or_duct",
-    "lymphatics", "undetermined", "nerve", "skin_adnexa", "blood_vessel", "angioinvasion", "dcis", "other",
-)
-INSTITUTIONS = {  # that took the tissue, by side of the split: 76, 30 and 45 regions
-    "train": ("A2", "A7", "AC", "AN", "AO", "AQ", "AR", "D8", "GI", "HN"),
-    "validation": ("BH", "C8", "A8", "A1", "E9"),
-    "test": ("OL", "LL", "E2", "EW", "GM", "S3"),
-}
-# fmt: on
-OFFICIAL_SPLITS = {1: {institution: side for side, named in INSTITUTIONS.items() for institution in named}}
-TISSUES = tuple(sorted(OFFICIAL_SPLITS[1]))
-MICRONS_PER_PIXEL = 0.25
-MAGNIFICATION = 40.0
-FILES: tuple[RemoteFile, ...] = ()  # a folder of Google Drive, which a program cannot fetch as one file
 
 TILE = 224  # px a side
 OUTSIDE = 0  # its code in the masks
@@ -87,21 +61,21 @@ def find(folder: Path) -> list["Region"]:
 def _region(name: str, image: Member, mask: Member) -> "Region":
     """A region whose name tells patient and institution."""
     barcode, size = BARCODE.match(name), MPP.search(name)
-    if not barcode or barcode[2] not in TISSUES:
+    if not barcode or barcode[2] not in CARD.groups:
         raise Problem(
             f"{image} does not begin with the barcode of a patient of BCSS, such as TCGA-A1-A0SK, without which nobody"
             f" can keep patients apart; {CURE}."
         )
-    pixel = float(size[1]) if size else MICRONS_PER_PIXEL
+    pixel = float(size[1]) if size else CARD.microns_per_pixel
     if not 0.1 <= pixel <= 10:
         raise Problem(f"{image} has a name that gives a pixel {pixel:g} µm, outside 0.1 to 10; {CURE}.")
-    resolution = (pixel, MAGNIFICATION * MICRONS_PER_PIXEL / pixel)
+    resolution = (pixel, CARD.magnification * CARD.microns_per_pixel / pixel)
     return Region(name, image, mask, barcode[1], barcode[1] + (barcode[3] or ""), barcode[2], resolution)
 
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of one slide; see pipeline.datasets for what its members mean."""
+    """A rectangle of one slide; a pipeline.datasets.Part."""
 
     name: str
     image: Member
@@ -167,9 +141,9 @@ class Region:
         if picture.mode != "L":
             raise Problem(f"{self.mask} is no mask of BCSS: its mode is {picture.mode}, not L (8-bit grey); {CURE}.")
         codes = np.asarray(picture)
-        if codes.max() > len(CLASSES):
+        if codes.max() > len(CARD.classes):
             raise Problem(
-                f"{self.mask} holds the value {codes.max()}, where BCSS has codes 0 to {len(CLASSES)}"
+                f"{self.mask} holds the value {codes.max()}, where BCSS has codes 0 to {len(CARD.classes)}"
                 f" (another release holds tumour masks of 0 and 255); {CURE}."
             )
         class_map: ClassMap = codes - np.uint8(1)  # 0 - 1 is 255 in uint8

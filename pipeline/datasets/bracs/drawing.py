@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.base.params import BracsSample
+from pipeline.datasets.bracs.card import CARD, Sample
 from pipeline.drawing import scenes
 from pipeline.drawing.canvas import Canvas, Rng
 from pipeline.drawing.slide_scenes import fat, hyperplasia
@@ -20,7 +20,6 @@ from pipeline.drawing.stain import Stain, photograph
 
 Pixels = npt.NDArray[np.uint8]
 
-MICRONS_PER_PIXEL = 0.25
 SQUARE = 256  # px of tissue
 LESION = 2 * SQUARE  # px of the square that a lesion lies in
 SIDES = ("train", "train", "train", "train", "val", "test")  # of the six patients
@@ -31,7 +30,7 @@ LEVELS = (1, 4, 16)
 CORNERS = 48  # of a lesion's outline
 
 
-def draw(folder: Path, seed: int, settings: BracsSample) -> None:
+def draw(folder: Path, seed: int, settings: Sample) -> None:
     """Write `<part>/Group_BT/Type_UDH/BRACS_<n>.svs` with GeoJSON beside each, and the table BRACS.csv."""
     lines = ["WSI Filename,Patient Id,Set,WSI label"]
     number = FIRST
@@ -64,7 +63,7 @@ def _squares(rng: Rng, stain: Stain) -> dict[str, list[Pixels]]:
     for kind, (brush, count) in brushes.items():
         squares[kind] = []
         for _ in range(count):
-            canvas = Canvas.blank(SQUARE, SQUARE, MICRONS_PER_PIXEL)
+            canvas = Canvas.blank(SQUARE, SQUARE, CARD.microns_per_pixel)
             brush(canvas, rng)
             squares[kind].append(photograph(canvas, rng, stain, 0.6))
     return squares
@@ -90,7 +89,7 @@ def draw_slide(
     outlines = []
     for index in order[: max(1, len(places) // 4)]:
         y, x = (SQUARE * place for place in places[index])
-        canvas = Canvas.blank(LESION, LESION, MICRONS_PER_PIXEL)
+        canvas = Canvas.blank(LESION, LESION, CARD.microns_per_pixel)
         outline = hyperplasia(canvas, rng, CORNERS)
         slide[y : y + LESION, x : x + LESION] = photograph(canvas, rng, stain, 0.6)
         outlines.append(np.floor(outline * 100 + 0.5) / 100 + (x, y))
@@ -113,8 +112,8 @@ def write_slide(path: Path, pixels: Pixels) -> None:
                 compression="jpeg",
                 compressionargs={"level": 90},
                 description=f"Aperio Image Library (drawn by Lobule)\r\n{width}x{height} ({TILE}x{TILE}) JPEG"
-                f"|AppMag = {10 / MICRONS_PER_PIXEL:.0f}|MPP = {MICRONS_PER_PIXEL:.4f}",
-                resolution=(1e4 / MICRONS_PER_PIXEL / step, 1e4 / MICRONS_PER_PIXEL / step),
+                f"|AppMag = {10 / CARD.microns_per_pixel:.0f}|MPP = {CARD.microns_per_pixel:.4f}",
+                resolution=(1e4 / CARD.microns_per_pixel / step, 1e4 / CARD.microns_per_pixel / step),
                 resolutionunit="CENTIMETER",
                 subfiletype=int(level > 0),
                 metadata=None,

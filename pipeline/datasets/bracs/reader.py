@@ -15,30 +15,15 @@ from typing import TYPE_CHECKING
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import Tiling
-from pipeline.datasets import RemoteFile
+from pipeline.datasets.bracs.card import CARD
 from pipeline.datasets.bracs.table import SUFFIXES as TABLES
 from pipeline.datasets.bracs.table import Row, read_table, side_of, slide_name
 
 if TYPE_CHECKING:
     from pipeline.slides.annotations import Annotations
     from pipeline.slides.slide import Slide
-    from pipeline.slides.tiling import Chosen
+    from pipeline.slides.tiling import Selection
     from pipeline.tiles.store import Tile
-
-TITLE = "BRACS"
-LICENCE = "not settled: said to be CC0 and to be non-commercial; treat as non-commercial"
-LICENCE_URL = "https://www.bracs.icar.cnr.it/"
-CITATION = (
-    "Brancati N, Anniciello AM, Pati P, et al. BRACS: a dataset for breast carcinoma subtyping in H&E histology images."
-    " Database, 2022, baac093."
-)
-HOMEPAGE = "https://www.bracs.icar.cnr.it/"
-CLASSES = ("background", "N", "PB", "UDH", "FEA", "ADH", "DCIS", "IC")
-TISSUES = ("train", "validation", "test", "")  # the group of a tile is its slide's part of the official split
-OFFICIAL_SPLITS = {1: {side: side for side in TISSUES if side}}  # by slide, as the table or its folder tells
-MICRONS_PER_PIXEL = 0.25
-MAGNIFICATION = 40.0
-FILES: tuple[RemoteFile, ...] = ()  # behind a registration: no address to download from
 
 ALIASES = {  # other names that a class has in QuPath, in lower case
     "N": ("normal", "normal tissue"),
@@ -51,27 +36,26 @@ ALIASES = {  # other names that a class has in QuPath, in lower case
 }
 CODES = {
     name: code
-    for code, title in enumerate(CLASSES)
+    for code, title in enumerate(CARD.classes)
     if code
     for name in (title.lower(), f"type_{title.lower()}", *ALIASES[title])
 }
-SLIDES = {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".svslide", ".bif"}
 ANNOTATIONS = {".geojson", ".json"}
 EXPORT = "docs/how-to/export-from-qupath.md"
 NO_NAMES = {"source", "project", "server", "summary", "classes"}  # JSON files that are no annotations
 
 
-def find(folder: Path, settings: Tiling | None = None) -> list["WholeSlide"]:
-    """The slides in `folder`, by name, and annotations without a slide; `settings` say how slides are cut.
+def find(folder: Path, tiling: Tiling | None = None) -> list["WholeSlide"]:
+    """The slides in `folder`, by name, and annotations without a slide; `tiling` says how slides are cut.
 
     Raises:
-        Problem: there is no slide, or none of a name that `settings.slides` asks for, or the table is wrong.
+        Problem: there is no slide, or none of a name that `tiling.slides` asks for, or the table is wrong.
     """
     found: dict[str, dict[str, list[Path]]] = {"slide": {}, "annotation": {}, "qpdata": {}}
     tables = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         suffix, hidden = path.suffix.lower(), any(part.startswith(".") for part in path.relative_to(folder).parts)
-        kind = "slide" if suffix in SLIDES else "annotation" if suffix in ANNOTATIONS else suffix.lstrip(".")
+        kind = "slide" if suffix in CARD.slides else "annotation" if suffix in ANNOTATIONS else suffix.lstrip(".")
         if hidden or (kind == "annotation" and path.stem.lower() in NO_NAMES):
             continue
         if kind in found:
@@ -81,7 +65,7 @@ def find(folder: Path, settings: Tiling | None = None) -> list["WholeSlide"]:
     if not found["slide"]:
         raise Problem(f"{folder} holds no slide of BRACS such as BRACS_1494.svs; give the folder in which they lie.")
     rows = {name: row for table in tables for name, row in read_table(table).items()}
-    wanted = {slide_name(str(name)) for name in settings.slides} if settings else set()
+    wanted = {slide_name(str(name)) for name in tiling.slides} if tiling else set()
     if missing := sorted(wanted - found["slide"].keys()):
         raise Problem(f"{folder} holds no slide {missing[0]}; correct `tiling.slides` in params.yaml or add the slide.")
     names = wanted or found["slide"].keys() | found["annotation"].keys()
@@ -92,7 +76,7 @@ def find(folder: Path, settings: Tiling | None = None) -> list["WholeSlide"]:
         if not row.side:
             row = replace(row, side=_side(path.relative_to(folder)))
         title = path.stem if slides else path.stem.removesuffix(".svs")
-        parts.append(WholeSlide(title, slides, annotations, qpdata, tables, row, settings or Tiling()))
+        parts.append(WholeSlide(title, slides, annotations, qpdata, tables, row, tiling or Tiling()))
     return parts
 
 
@@ -103,7 +87,7 @@ def _side(path: Path) -> str:
 
 @dataclass(frozen=True)
 class WholeSlide:
-    """One slide; see pipeline.datasets for what its members mean. `count` reads the slide, and may raise a Problem."""
+    """One slide; a pipeline.datasets.Part. `count` reads the slide, and may raise a Problem."""
 
     name: str
     slides: list[Path] = field(repr=False)  # one, or the part is wrong
@@ -123,12 +107,12 @@ class WholeSlide:
 
     @cached_property
     def count(self) -> int:
-        return self._chosen.at_most
+        return self._selection.at_most
 
     @property
     def resolution(self) -> tuple[float, float]:
         """Microns per pixel and magnification of the tiles."""
-        grid = self._chosen.grid
+        grid = self._selection.grid
         return grid.microns_per_pixel, self._slide.magnification / grid.downsample
 
     @cached_property
@@ -160,15 +144,15 @@ class WholeSlide:
 
         annotations = read_annotations(self.annotations[0], CODES)
         annotations.check_place(self._slide.width, self._slide.height)
-        for clause in annotations.told():
-            print(f"{self.annotations[0]}: {clause}")
+        for note in annotations.notes():
+            print(f"{self.annotations[0]}: {note}")
         return annotations
 
     @cached_property
-    def _chosen(self) -> "Chosen":
-        from pipeline.slides.tiling import choose
+    def _selection(self) -> "Selection":
+        from pipeline.slides.tiling import select_tiles
 
-        return choose(self._slide, self._annotations, self.settings)
+        return select_tiles(self._slide, self._annotations, self.settings)
 
     def tiles(self) -> Iterator["Tile"]:
         """The kept tiles, those with a lesion first; once."""
@@ -178,31 +162,31 @@ class WholeSlide:
 
         empty = np.zeros((self.tile_size, self.tile_size), np.int32)
         patient, side = self.row.patient, self.row.side
-        for number, (tile, (image, _, classes, bits, overlap)) in enumerate(self._chosen.tiles()):
-            x, y = self._chosen.grid.corner(*tile.position)
+        for number, (tile, (image, _, classes, bits, overlap)) in enumerate(self._selection.tiles()):
+            x, y = self._selection.grid.corner(*tile.position)
             yield Tile(image, classes, empty, {}, number, patient, self.name, x, y, side, overlap, bits=bits)
 
-    def write_beside(self, folder: Path) -> None:
+    def write_index(self, folder: Path) -> None:
         """Write the index of all tiles, the contact sheet and what other pictures are drawn from; after `tiles`.
 
         They are `<name>.csv`, `<name>.jpg`, and `<name>.thumbnail.jpg` with `<name>.outlines.json`.
         """
         from pipeline.slides.contact_sheet import draw_sheet, write_thumbnail
 
-        grid = self._chosen.grid
+        grid = self._selection.grid
         with (folder / f"{self.name}.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["slide", "x", "y", "level", "microns_per_pixel", "state", "lesion_pixels", "spread"])
-            for tile in self._chosen.index:
+            for tile in self._selection.index:
                 spread = "" if tile.spread != tile.spread else f"{tile.spread:.4f}"  # NaN: not read
                 place = [self.name, *grid.corner(*tile.position), grid.level, f"{grid.microns_per_pixel:.6g}"]
                 writer.writerow([*place, tile.state, tile.lesion_pixels, spread])
-        draw_sheet(folder / f"{self.name}.jpg", self._chosen, self._annotations)
-        write_thumbnail(folder, self.name, self._chosen, self._annotations)
+        draw_sheet(folder / f"{self.name}.jpg", self._selection, self._annotations)
+        write_thumbnail(folder, self.name, self._selection, self._annotations)
 
     def close(self) -> None:
         """Forget what was read; a data set may have hundreds of slides."""
-        for name in ("_chosen", "_annotations", "count"):
+        for name in ("_selection", "_annotations", "count"):
             self.__dict__.pop(name, None)
         if slide := self.__dict__.pop("_slide", None):
             slide.close()

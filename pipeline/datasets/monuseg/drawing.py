@@ -10,20 +10,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.base.params import MonusegSample
-from pipeline.datasets.monuseg.reader import ORGANS
+from pipeline.datasets.monuseg.card import CARD, ORGAN_OF, ORGANS, Sample
 from pipeline.drawing import scenes
 from pipeline.drawing.canvas import Canvas
 from pipeline.drawing.stain import photograph_patient
 
-MICRONS_PER_PIXEL = 0.25
 GLANDULAR = ("Kidney", "Prostate", "Colon", "Stomach")
 BORDER = 1.25  # px by which outlines that reach the border leave the image
 SWOLLEN_EVERY = 4  # outlines, one is drawn too wide, so that it overlaps its neighbours
 OVERSIZE = 1.5  # px by which it is
 
 
-def draw(folder: Path, seed: int, settings: MonusegSample) -> None:
+def draw(folder: Path, seed: int, settings: Sample) -> None:
     """Write `Tissue Images/<name>.tif` (RGB, LZW) and `Annotations/<name>.xml` (ImageScope's outlines).
 
     The names are MoNuSeg's own, an organ after the other, beginning with breast. The first annotation has a region of
@@ -34,11 +32,10 @@ def draw(folder: Path, seed: int, settings: MonusegSample) -> None:
     (folder / "Tissue Images").mkdir(parents=True)
     (folder / "Annotations").mkdir()
     names = [name for name in chain.from_iterable(zip_longest(*ORGANS.values())) if name]
-    organ_of = {name: organ for organ, named in ORGANS.items() for name in named}
     for index, name in enumerate(names[: settings.images]):
-        scene = scenes.crypts if organ_of[name] in GLANDULAR else scenes.BREAST[index % len(scenes.BREAST)]
+        scene = scenes.crypts if ORGAN_OF[name] in GLANDULAR else scenes.BREAST[index % len(scenes.BREAST)]
         canvas, rng = (
-            Canvas.blank(settings.tile_size, settings.tile_size, MICRONS_PER_PIXEL),
+            Canvas.blank(settings.tile_size, settings.tile_size, CARD.microns_per_pixel),
             np.random.default_rng([seed, 102, index, 0]),
         )
         scene(canvas, rng)
@@ -79,7 +76,7 @@ def _hole(instances: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
 
 def imagescope(regions: list[tuple[npt.NDArray[np.float64], bool]]) -> str:
     """Outlines, each with whether it is negative, as the XML of Aperio ImageScope."""
-    lines = [f'<Annotations MicronsPerPixel="{MICRONS_PER_PIXEL:.6f}">', '<Annotation Id="1" Name="" Type="4">']
+    lines = [f'<Annotations MicronsPerPixel="{CARD.microns_per_pixel:.6f}">', '<Annotation Id="1" Name="" Type="4">']
     lines.append("<Regions>")
     for number, (ring, negative) in enumerate(regions, start=1):
         lines.append(f'<Region Id="{number}" Type="0" Zoom="1" NegativeROA="{negative:d}" DisplayId="{number}">')

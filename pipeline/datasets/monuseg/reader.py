@@ -17,59 +17,12 @@ from xml.etree import ElementTree
 import numpy as np
 
 from pipeline.base.errors import Problem
-from pipeline.datasets import RemoteFile
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
+from pipeline.datasets.monuseg.card import CARD, ORGAN_OF
 from pipeline.slides.polygons import Ring, rasterise, window
 
 if TYPE_CHECKING:
     from pipeline.tiles.store import InstanceMap, Tile
-
-TITLE = "MoNuSeg"
-LICENCE = "CC BY-NC-SA 4.0"
-LICENCE_URL = "https://creativecommons.org/licenses/by-nc-sa/4.0/"
-CITATION = (
-    "Kumar N, Verma R, Sharma S, Bhargava S, Vahadane A, Sethi A. A dataset and a technique for generalized nuclear"
-    " segmentation for computational pathology. IEEE Transactions on Medical Imaging 36(7), 2017. Kumar N et al. A"
-    " multi-organ nucleus segmentation challenge. IEEE Transactions on Medical Imaging 39(5), 2020."
-)
-HOMEPAGE = "https://monuseg.grand-challenge.org/Data/"
-CLASSES = ("background", "nucleus")
-# fmt: off
-ORGANS = {  # the 30 training images of the challenge; of the seven that were added later no organ is known here
-    "Breast": (
-        "TCGA-A7-A13E-01Z-00-DX1", "TCGA-A7-A13F-01Z-00-DX1", "TCGA-AR-A1AK-01Z-00-DX1",
-        "TCGA-AR-A1AS-01Z-00-DX1", "TCGA-E2-A1B5-01Z-00-DX1", "TCGA-E2-A14V-01Z-00-DX1",
-    ),
-    "Kidney": (
-        "TCGA-B0-5711-01Z-00-DX1", "TCGA-HE-7128-01Z-00-DX1", "TCGA-HE-7129-01Z-00-DX1",
-        "TCGA-HE-7130-01Z-00-DX1", "TCGA-B0-5710-01Z-00-DX1", "TCGA-B0-5698-01Z-00-DX1",
-    ),
-    "Liver": (
-        "TCGA-18-5592-01Z-00-DX1", "TCGA-38-6178-01Z-00-DX1", "TCGA-49-4488-01Z-00-DX1",
-        "TCGA-50-5931-01Z-00-DX1", "TCGA-21-5784-01Z-00-DX1", "TCGA-21-5786-01Z-00-DX1",
-    ),
-    "Prostate": (
-        "TCGA-G9-6336-01Z-00-DX1", "TCGA-G9-6348-01Z-00-DX1", "TCGA-G9-6356-01Z-00-DX1",
-        "TCGA-G9-6363-01Z-00-DX1", "TCGA-CH-5767-01Z-00-DX1", "TCGA-G9-6362-01Z-00-DX1",
-    ),
-    "Bladder": ("TCGA-DK-A2I6-01A-01-TS1", "TCGA-G2-A2EK-01A-02-TSB"),
-    "Colon": ("TCGA-AY-A8YK-01A-01-TS1", "TCGA-NH-A8F7-01A-01-TS1"),
-    "Stomach": ("TCGA-KB-A93J-01A-01-TS1", "TCGA-RD-A8N9-01A-01-TS1"),
-}
-# fmt: on
-ORGAN_OF = {name: organ for organ, names in ORGANS.items() for name in names}
-TISSUES = (*ORGANS, "")
-OFFICIAL_SPLITS = {1: dict.fromkeys(ORGAN_OF, "train")}
-SPLIT_IS_PARTIAL = True  # later releases hold more images than the challenge's 30
-MICRONS_PER_PIXEL = 0.25
-MAGNIFICATION = 40.0
-FILES = (
-    RemoteFile(
-        "MoNuSeg_2018_Training_Data.zip",
-        "https://drive.usercontent.google.com/download?id=1ZgqFJomqQGNnsx7w7QBzQQMVA16lbVCA&export=download&confirm=t",
-        "25d3d3185bb2970b397cafa72eb664c9b4d24294aee382e7e3df9885affce742",
-    ),
-)
 
 PATIENT = re.compile(r"TCGA-\w{2}-\w{4}")  # beginning of a TCGA barcode: project, institution, patient
 IMAGES, ANNOTATIONS = {".tif", ".tiff"}, {".xml"}
@@ -77,7 +30,7 @@ OUTLINES = {"0", "1"}  # ImageScope's types of a region: drawn freehand, rectang
 LEEWAY = 0.1  # of the image's side that an outline may reach beyond its border; real ones do by 3 px of 1000
 
 
-def find(folder: Path) -> list["Slide"]:
+def find(folder: Path) -> list["OutlinedImage"]:
     """The images that lie in `folder`, unpacked or zipped, by name; unpacked files go before those in a zip.
 
     Raises:
@@ -102,17 +55,18 @@ def find(folder: Path) -> list["Slide"]:
         if name in images:
             raise Problem(f"{images[name]} has no annotation {name}.xml; {CURE}.")
         raise Problem(f"{annotations[name]} is an annotation without an image {name}.tif; {CURE}.")
-    return [Slide(name, images[name], annotations[name]) for name in sorted(images)]
+    return [OutlinedImage(name, images[name], annotations[name]) for name in sorted(images)]
 
 
 @dataclass(frozen=True)
-class Slide:
-    """One image, cut from one slide; see pipeline.datasets for what its members mean."""
+class OutlinedImage:
+    """One image, cut from one slide; a pipeline.datasets.Part."""
 
     name: str
     image: Member
     annotation: Member
     count = 1
+    resolution = (CARD.microns_per_pixel, CARD.magnification)
 
     @property
     def files(self) -> list[Path]:

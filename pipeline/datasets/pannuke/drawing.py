@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.base.params import PanNukeSample, read_params
+from pipeline.base.params import read_params
+from pipeline.datasets.pannuke.card import CARD, Sample
 from pipeline.drawing import scenes
 from pipeline.drawing.canvas import Canvas
 from pipeline.drawing.stain import photograph_patient
@@ -20,12 +21,11 @@ from pipeline.drawing.stain import photograph_patient
 CHANNELS = ("neoplastic", "inflammatory", "connective", "dead", "epithelial", "background")
 FOLDS = (1, 2, 3)
 OTHER_TISSUES = ("Colon", "Esophagus", "Bile-duct")
-MICRONS_PER_PIXEL = 0.25
 TILES_PER_PATIENT = 4
 DEAD_EVERY = 16  # breast tiles, one has a dying cell: far more often than in PanNuke, rare enough to stay hard
 
 
-def draw(folder: Path, seed: int, settings: PanNukeSample) -> None:
+def draw(folder: Path, seed: int, settings: Sample) -> None:
     """Write three folds in PanNuke's layout: `Fold 1/images/fold1/{images,types}.npy`, `Fold 1/masks/fold1/masks.npy`.
 
     images (N, S, S, 3) float64 with whole numbers 0..255; masks (N, S, S, 6) float64, instance ids in channels 0-4 and
@@ -50,7 +50,7 @@ def draw(folder: Path, seed: int, settings: PanNukeSample) -> None:
 
 
 def draw_tile(
-    seed: int, settings: PanNukeSample, fold: int, index: int
+    seed: int, settings: Sample, fold: int, index: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], str]:
     """Image (S, S, 3), masks (S, S, 6) and tissue of one tile."""
     share, size = settings.breast_share, settings.tile_size
@@ -61,7 +61,7 @@ def draw_tile(
 
     patient = np.random.default_rng([seed, fold, rank // TILES_PER_PATIENT, 1 if is_breast else 2])
     rng = np.random.default_rng([seed, fold, index])
-    canvas = Canvas.blank(size, size, MICRONS_PER_PIXEL)
+    canvas = Canvas.blank(size, size, CARD.microns_per_pixel)
     if is_breast:
         scenes.BREAST[rank % len(scenes.BREAST)](canvas, rng)
         if rank % DEAD_EVERY == 1:
@@ -81,7 +81,7 @@ def draw_tile(
 COLOURS = ((230, 30, 30), (30, 170, 30), (30, 60, 230), (240, 210, 0), (255, 130, 0))
 
 
-def draw_sheet(path: Path, seed: int, settings: PanNukeSample, rows: int = 5, columns: int = 4) -> None:
+def draw_sheet(path: Path, seed: int, settings: Sample, rows: int = 5, columns: int = 4) -> None:
     """A picture of the first fold's tiles, each beside a copy with its nuclei outlined in the colour of their class."""
     from PIL import Image
 
@@ -107,4 +107,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Draw a contact sheet of the sample.")
     parser.add_argument("--sheet", type=Path, required=True, metavar="FILE")
     sample = read_params().sample
-    draw_sheet(parser.parse_args().sheet, sample.seed, sample.pannuke)
+    draw_sheet(parser.parse_args().sheet, sample.seed, Sample.model_validate(sample.pannuke.model_dump()))

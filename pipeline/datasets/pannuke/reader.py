@@ -18,44 +18,11 @@ import numpy.typing as npt
 
 from pipeline.base.archives import check_members
 from pipeline.base.errors import Problem
-from pipeline.datasets import RemoteFile
+from pipeline.datasets.pannuke.card import CARD
 from pipeline.datasets.pannuke.npy import CURE, Npy
 
 if TYPE_CHECKING:
     from pipeline.tiles.store import ClassMap, InstanceMap, Tile
-
-TITLE = "PanNuke"
-LICENCE = "CC BY-NC-SA 4.0"
-LICENCE_URL = "https://creativecommons.org/licenses/by-nc-sa/4.0/"
-CITATION = (
-    "Gamper J, Alemi Koohbanani N, Benet K, Khuram A, Rajpoot N. PanNuke: an open pan-cancer histology dataset for"
-    " nuclei instance segmentation and classification. European Congress on Digital Pathology, 2019. Gamper J et al."
-    " PanNuke dataset extension, insights and baselines. arXiv:2003.10778, 2020."
-)
-HOMEPAGE = "https://warwick.ac.uk/fac/cross_fac/tia/data/pannuke"
-CLASSES = ("background", "neoplastic", "inflammatory", "connective", "dead", "epithelial")  # mask channel + 1
-# fmt: off
-TISSUES = (
-    "Adrenal_gland", "Bile-duct", "Bladder", "Breast", "Cervix", "Colon", "Esophagus", "HeadNeck",
-    "Kidney", "Liver", "Lung", "Ovarian", "Pancreatic", "Prostate", "Skin", "Stomach",
-    "Testis", "Thyroid", "Uterus",
-)
-# fmt: on
-OFFICIAL_SPLITS = {
-    1: {"fold1": "train", "fold2": "validation", "fold3": "test"},
-    2: {"fold2": "train", "fold1": "validation", "fold3": "test"},
-    3: {"fold3": "train", "fold2": "validation", "fold1": "test"},
-}
-MICRONS_PER_PIXEL = 0.25
-MAGNIFICATION = 40.0
-FILES = tuple(
-    RemoteFile(f"fold_{fold}.zip", f"{HOMEPAGE}/fold_{fold}.zip", sha256)
-    for fold, sha256 in (
-        (1, "6e19ad380300e8ce9480f9ab6a14cc91fa4b6a511609b40e3d70bdf9c881ed0b"),
-        (2, "5bc540cc509f64b5f5a274d6e5a245527dbd3e6d3155d43555115c5d54709b07"),
-        (3, "c14d372981c42f611ebc80afad01702b89cad8c1b3089daa31931cf5a4b1a39d"),
-    )
-)
 
 BACKGROUND = 5  # its mask channel
 ARRAYS = ("images", "masks", "types")
@@ -112,12 +79,13 @@ def _by_fold(files: list[tuple["Npy", PurePosixPath]]) -> dict[str, dict[str, "N
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold of PanNuke; see pipeline.datasets for what its members mean."""
+    """One fold of PanNuke; a pipeline.datasets.Part."""
 
     name: str
     images: Npy
     masks: Npy
     types: Npy
+    resolution = (CARD.microns_per_pixel, CARD.magnification)
 
     @property
     def files(self) -> list[Path]:
@@ -165,8 +133,8 @@ def tissue_name(value: npt.NDArray[Any], where: str) -> str:
         name = str(value.astype(str).item())
     except ValueError:  # no text at all
         name = repr(value.tobytes())
-    if name not in TISSUES:
-        raise Problem(f"{where} is of the tissue {name!r}, not one of {', '.join(TISSUES)}; {CURE}.")
+    if name not in CARD.groups:
+        raise Problem(f"{where} is of the tissue {name!r}, not one of {', '.join(CARD.groups)}; {CURE}.")
     return name
 
 

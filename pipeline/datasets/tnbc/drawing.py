@@ -8,17 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.base.params import TnbcSample
+from pipeline.datasets.tnbc.card import CARD, Sample
 from pipeline.drawing import scenes
 from pipeline.drawing.canvas import Canvas
 from pipeline.drawing.stain import photograph_patient
 
 IMAGES = (7, 3, 5, 8, 4, 3, 3, 4, 6, 4, 3)  # of each patient
 RGB_PATIENTS = (3, 11)  # whose images have no alpha channel, as a few of TNBC
-MICRONS_PER_PIXEL = 0.25
 
 
-def draw(folder: Path, seed: int, settings: TnbcSample) -> None:
+def draw(folder: Path, seed: int, settings: Sample) -> None:
     """Write `Slide_NN/NN_k.png` (RGBA or RGB) and `GT_NN/NN_k.png` (L, 0 or 255: touching nuclei are merged)."""
     from PIL import Image
 
@@ -27,7 +26,7 @@ def draw(folder: Path, seed: int, settings: TnbcSample) -> None:
             (folder / f"{place}_{patient:02}").mkdir(parents=True)
         for number in range(1, math.ceil(round(settings.share * images, 9)) + 1):
             scene = scenes.BREAST[(patient + number) % len(scenes.BREAST)]
-            canvas = Canvas.blank(settings.tile_size, settings.tile_size, MICRONS_PER_PIXEL)
+            canvas = Canvas.blank(settings.tile_size, settings.tile_size, CARD.microns_per_pixel)
             rng = np.random.default_rng([seed, 101, patient, number])
             scene(canvas, rng)
             picture = Image.fromarray(photograph_patient(canvas, rng, np.random.default_rng([seed, 101, patient])))

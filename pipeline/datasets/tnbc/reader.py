@@ -15,34 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.errors import Problem
-from pipeline.datasets import RemoteFile
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
+from pipeline.datasets.tnbc.card import CARD, PATIENTS
 
 if TYPE_CHECKING:
     from pipeline.tiles.store import InstanceMap, Tile
-
-TITLE = "TNBC"
-LICENCE = "CC BY 4.0"
-LICENCE_URL = "https://creativecommons.org/licenses/by/4.0/"
-CITATION = (
-    "Naylor P, Laé M, Reyal F, Walter T. Segmentation of nuclei in histopathology images by deep regression of the"
-    " distance map. IEEE Transactions on Medical Imaging 38(2), 2019. Data: doi:10.5281/zenodo.1175282."
-)
-HOMEPAGE = "https://zenodo.org/records/1175282"
-CLASSES = ("background", "nucleus")
-TISSUES = ("Breast",)
-PATIENTS = range(1, 12)  # later releases add other patients, with brain tumours
-TRAINING = {1, 4, 9, 10}  # 25 of the 50 images
-OFFICIAL_SPLITS = {1: {f"patient{number:02}": "train" if number in TRAINING else "test" for number in PATIENTS}}
-MICRONS_PER_PIXEL = 0.25
-MAGNIFICATION = 40.0
-FILES = (
-    RemoteFile(
-        "TNBC_NucleiSegmentation.zip",
-        f"{HOMEPAGE}/files/TNBC_NucleiSegmentation.zip",
-        "da708c3a988f4ad4b9bbb9283b387faf703f0bc0e5e689927306bd27ea13a57f",
-    ),
-)
 
 PLACE = re.compile(r"(Slide|GT)_(\d+)", re.IGNORECASE)
 NAME = re.compile(r"(\d+)_(\d+)")
@@ -100,10 +77,11 @@ def _patient(number: int, files: Pairs) -> "Patient":
 
 @dataclass(frozen=True)
 class Patient:
-    """The images of one patient; see pipeline.datasets for what its members mean."""
+    """The images of one patient; a pipeline.datasets.Part."""
 
     patient: str  # "01"
     pairs: tuple[tuple[int, Member, Member], ...]  # number of the image, image, mask
+    resolution = (CARD.microns_per_pixel, CARD.magnification)
 
     @property
     def name(self) -> str:
@@ -139,7 +117,7 @@ class Patient:
                     )
             class_map = (instance_map > 0).astype(np.uint8)
             nuclei = dict.fromkeys(range(1, int(instance_map.max()) + 1), 1)
-            yield Tile(image, class_map, instance_map, nuclei, number, self.patient, self.patient, group=TISSUES[0])
+            yield Tile(image, class_map, instance_map, nuclei, number, self.patient, self.patient, group=CARD.groups[0])
 
 
 def read_instances(mask: Member) -> "InstanceMap":

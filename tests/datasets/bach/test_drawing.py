@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.base.params import BachSample
+from pipeline.datasets.bach.card import Sample
 from pipeline.datasets.bach.drawing import draw
 from pipeline.datasets.bach.reader import TRUTH, find
 
 WIDTH, IMAGES = 160, 3
-SETTINGS = BachSample(width=WIDTH, images=IMAGES)
+SETTINGS = Sample(width=WIDTH, images=IMAGES)
 
 
 @pytest.fixture(scope="module")
@@ -54,5 +54,5 @@ def test_the_four_patterns_differ(drawn: Path) -> None:
 def test_the_same_seed_draws_the_same_bytes(drawn: Path, tmp_path: Path) -> None:
     draw(tmp_path / "again", 7, SETTINGS)
     assert files(tmp_path / "again") == files(drawn)
-    draw(tmp_path / "other", 8, BachSample(width=WIDTH, images=2))
+    draw(tmp_path / "other", 8, Sample(width=WIDTH, images=2))
     assert not set(files(tmp_path / "other").values()) & set(files(drawn).values())

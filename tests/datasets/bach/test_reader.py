@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import datasets
 from pipeline.base.errors import Problem
 from pipeline.base.files import write_json
-from pipeline.datasets.bach import reader as bach
-from pipeline.datasets.bach.reader import CLASSES, FILES, PREFIXES, TRUTH, find
+from pipeline.datasets.bach.card import CARD
+from pipeline.datasets.bach.reader import PREFIXES, TRUTH, find
 from pipeline.stages.convert import convert
 from pipeline.stages.download import source_record
 from pipeline.tiles.store import Shard
@@ -70,7 +69,7 @@ def test_a_class_of_images_is_a_shard_of_tiles_with_its_nuclei(tmp_path: Path) -
             assert tile.instance_map[15, 15] and tile.instance_map[33, 48] and not tile.instance_map[2, 2]
             assert (tile.source_index, tile.slide, tile.patient) == (number, f"{PREFIXES[label]}{number:03}", "")
             assert (tile.class_map.dtype, tile.instance_map.dtype) == (np.uint8, np.int32)
-    assert CLASSES == ("background", "normal", "benign", "in_situ", "invasive")
+    assert CARD.classes == ("background", "normal", "benign", "in_situ", "invasive")
 
 
 def test_the_tile_store_holds_tiles_that_are_not_square(tmp_path: Path) -> None:
@@ -80,7 +79,7 @@ def test_the_tile_store_holds_tiles_that_are_not_square(tmp_path: Path) -> None:
     files = [
         {"name": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": ""} for path in paths
     ]
-    write_json(tmp_path / "SOURCE.json", source_record("bach", "sample", folder, datasets.load("bach"), files))
+    write_json(tmp_path / "SOURCE.json", source_record(CARD, "sample", folder, files))
     convert("bach", tmp_path / "SOURCE.json", tmp_path / "tiles")
     shard = Shard(tmp_path / "tiles" / "invasive.h5")
     assert (shard.image(1).shape, shard.class_map(1).shape, shard.instance_map(1).shape) == ((*SIZE, 3), SIZE, SIZE)
@@ -92,13 +91,13 @@ def test_the_zip_is_read_in_place(tmp_path: Path) -> None:
     raw = write(tmp_path / "raw")
     zipped = tmp_path / "zipped"
     zipped.mkdir()
-    with zipfile.ZipFile(zipped / FILES[0].name, "w") as archive:
+    with zipfile.ZipFile(zipped / CARD.files[0].name, "w") as archive:
         for path in sorted(path for path in raw.rglob("*") if path.is_file()):
             archive.write(path, path.relative_to(raw))
             archive.writestr(f"__MACOSX/{path.relative_to(raw).parent}/._{path.name}", b"rubbish")
         archive.writestr("ICIAR2018_BACH_Challenge/WSI/A01.xml", b"<Annotations/>")
     parts = find(zipped)
-    assert [part.files for part in parts] == [[zipped / FILES[0].name]] * 4
+    assert [part.files for part in parts] == [[zipped / CARD.files[0].name]] * 4
     for part, unpacked in zip(parts, find(raw), strict=True):
         for mine, other in zip(part.tiles(), unpacked.tiles(), strict=True):
             np.testing.assert_array_equal(mine.image, other.image)
@@ -128,12 +127,6 @@ def test_patients_are_read_where_a_table_tells_them(tmp_path: Path, header: str)
 def test_without_a_ground_truth_the_folders_are_believed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [part.count for part in find(write(tmp_path, truth=False))] == [2] * 4
     assert "the folders' names are the labels" in capsys.readouterr().out
-
-
-def test_the_official_file_is_checked_by_its_md5() -> None:
-    assert FILES[0].sha256 == "md5:8ae1801334aa943c44627c1eef3631b2"
-    assert FILES[0].url == "https://zenodo.org/records/3632035/files/ICIAR2018_BACH_Challenge.zip"
-    assert bach.LICENCE == "CC BY-NC-ND 4.0" and not bach.OFFICIAL_SPLITS
 
 
 # -------------------------------------------------------------------------------------------------------- refusing

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.base.params import BcssSample
+from pipeline.datasets.bcss.card import CARD, Sample
 from pipeline.datasets.bcss.drawing import REGIONS, draw
-from pipeline.datasets.bcss.reader import CLASSES, OFFICIAL_SPLITS, OUTSIDE, find
+from pipeline.datasets.bcss.reader import OUTSIDE, find
 
 HEIGHT, COUNT = 256, 9
-SETTINGS = BcssSample(height=HEIGHT, regions=COUNT)
+SETTINGS = Sample(height=HEIGHT, regions=COUNT)
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,8 @@ def test_bcss_has_many_tissues_on_each_side_and_something_outside(drawn: Path) -
     pixels: Counter[tuple[str, str]] = Counter()
     for tile in found:
         codes, counts = np.unique(tile.class_map, return_counts=True)
-        side = OFFICIAL_SPLITS[1][tile.group]
-        pixels.update({(side, CLASSES[c]): n for c, n in zip(codes, counts, strict=True) if c != 255})
+        side = CARD.official_splits[1][tile.group]
+        pixels.update({(side, CARD.classes[c]): n for c, n in zip(codes, counts, strict=True) if c != 255})
     for side in ("train", "validation", "test"):
         assert len([name for s, name in pixels if s == side]) >= 8
     assert {"tumor", "stroma", "exclude", "undetermined", "dcis", "fat"} <= {name for _, name in pixels}
@@ -66,17 +66,17 @@ def test_tissues_look_unlike_each_other(drawn: Path) -> None:
         for code in np.unique(tile.class_map):
             if (tile.class_map == code).sum() > 500:
                 colours.setdefault(int(code), []).append(tile.image[tile.class_map == code].mean(axis=0))
-    mean = {CLASSES[code]: np.mean(found, axis=0) for code, found in colours.items() if code != 255}
+    mean = {CARD.classes[code]: np.mean(found, axis=0) for code, found in colours.items() if code != 255}
     assert mean["fat"].mean() > mean["stroma"].mean() + 20 > mean["tumor"].mean() + 40 > mean["exclude"].mean()
 
 
 def test_more_regions_leave_the_first_ones_as_they_are(drawn: Path, tmp_path: Path) -> None:
-    draw(tmp_path, 7, BcssSample(height=HEIGHT, regions=3))
+    draw(tmp_path, 7, Sample(height=HEIGHT, regions=3))
     assert files(tmp_path).items() <= files(drawn).items()
 
 
 def test_the_same_seed_draws_the_same_bytes(drawn: Path, tmp_path: Path) -> None:
     draw(tmp_path / "again", 7, SETTINGS)
     assert files(tmp_path / "again") == files(drawn)
-    draw(tmp_path / "other", 8, BcssSample(height=HEIGHT, regions=3))
+    draw(tmp_path / "other", 8, Sample(height=HEIGHT, regions=3))
     assert not set(files(tmp_path / "other").values()) & set(files(drawn).values())

@@ -1,9 +1,7 @@
 """BCSS's regions become tiles pixel by pixel, what is outside is ignored, and wrong files are refused in a sentence."""
 
-import csv
 import shutil
 import zipfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline import datasets
 from pipeline.base.errors import Problem
 from pipeline.base.files import write_json
-from pipeline.datasets.bcss import reader as bcss
-from pipeline.datasets.bcss.reader import CLASSES, OFFICIAL_SPLITS, TILE, find
+from pipeline.datasets.bcss.card import CARD
+from pipeline.datasets.bcss.reader import TILE, find
 from pipeline.stages.convert import convert
-from pipeline.stages.download import download, source_record
+from pipeline.stages.download import source_record
 from pipeline.tiles.store import Shard
 
 NAME = "TCGA-A1-A0SK-DX1_xmin45749_ymin25055_MPP-0.2500"
@@ -88,7 +85,7 @@ def test_tiles_wholly_outside_are_left_out(tmp_path: Path) -> None:
     (region,) = find(write(tmp_path, codes))
     tiles = list(region.tiles())
     assert region.count == 2 and [tile.x for tile in tiles] == [TILE, 2 * TILE]
-    assert np.unique(tiles[0].class_map).tolist() == [CLASSES.index("dcis"), 255]
+    assert np.unique(tiles[0].class_map).tolist() == [CARD.classes.index("dcis"), 255]
 
 
 def test_a_tile_does_not_hold_its_region_in_memory(tmp_path: Path) -> None:
@@ -140,25 +137,13 @@ def test_the_tile_store_holds_what_is_read_and_its_pixel_size(tmp_path: Path) ->
         for region in find(folder)
         for path in region.files
     ]
-    write_json(tmp_path / "SOURCE.json", source_record("bcss", "sample", folder, datasets.load("bcss"), files))
+    write_json(tmp_path / "SOURCE.json", source_record(CARD, "sample", folder, files))
     convert("bcss", tmp_path / "SOURCE.json", tmp_path / "tiles")
     shards = [Shard(tmp_path / "tiles" / f"{name}.h5") for name in (fine, coarse)]
     assert [shard.path.stem for shard in shards] == [fine, coarse]
     assert [(len(shard), shard.info.microns_per_pixel) for shard in shards] == [(2, 0.25), (2, 0.5)]
     assert shards[0].table()["group"].tolist() == ["A1", "A1"]
     assert shards[0].info.classes[int(shards[0].class_map(0)[0, 0])] == "exclude"
-
-
-def test_the_split_is_by_institution() -> None:
-    sides = OFFICIAL_SPLITS[1]
-    assert {name for name, side in sides.items() if side == "test"} == {"OL", "LL", "E2", "EW", "GM", "S3"}
-    assert {name for name, side in sides.items() if side == "validation"} == {"BH", "C8", "A8", "A1", "E9"}
-    assert len(CLASSES) == len(set(CLASSES)) == 21 and CLASSES[0] == "tumor" and CLASSES[20] == "other"
-
-
-def test_official_says_how_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match=r"BCSS cannot be downloaded by a program; .*github.com.*datasets\.bcss\.source"):
-        download(bcss, tmp_path / "bcss")
 
 
 # -------------------------------------------------------------------------------------------------------- refusing
@@ -223,23 +208,6 @@ def test_an_absurd_pixel_is_refused(tmp_path: Path, size: str) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------ real
-
-
-@pytest.mark.real
-def test_the_real_code_table_is_ours(real_data: Path) -> None:
-    with (real_data / "bcss" / "gtruth_codes.tsv").open() as file:
-        rows = {int(row["GT_code"]): row["label"] for row in csv.DictReader(file, delimiter="\t")}
-    assert rows.pop(0) == "outside_roi"
-    assert tuple(rows[code] for code in range(1, 22)) == CLASSES
-
-
-@pytest.mark.real
-def test_the_real_regions_fall_on_the_known_sides(real_data: Path) -> None:
-    with (real_data / "bcss" / "roiBounds.csv").open() as file:
-        slides = [row[0] for row in csv.reader(file)][1:]
-    sides = Counter(OFFICIAL_SPLITS[1][slide.split("-")[1]] for slide in slides)
-    assert sides == {"train": 76, "validation": 30, "test": 45}
-    assert {slide.split("-")[1] for slide in slides} == set(bcss.TISSUES)
 
 
 @pytest.mark.real

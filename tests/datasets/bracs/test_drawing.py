@@ -8,14 +8,14 @@ import numpy as np
 import openslide
 import pytest
 
-from pipeline.base.params import BracsSample
+from pipeline.datasets.bracs.card import Sample
 from pipeline.datasets.bracs.drawing import FIRST, draw
 from pipeline.datasets.bracs.reader import CODES, find
 from pipeline.slides.annotations import read_annotations
 from pipeline.slides.slide import Slide, spread
 
 SIZE = 1024
-SETTINGS = BracsSample(size=SIZE)
+SETTINGS = Sample(size=SIZE)
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,12 @@ import shapely
 from pipeline.base.errors import Problem
 from pipeline.base.files import write_json
 from pipeline.base.params import Tiling
-from pipeline.datasets.bracs.reader import CLASSES, CODES, find
+from pipeline.datasets.bracs.card import CARD
+from pipeline.datasets.bracs.reader import CODES, find
 from pipeline.datasets.bracs.table import Row, read_table, side_of, slide_name
 from pipeline.slides.annotations import read_annotations
 from pipeline.slides.slide import Slide
-from pipeline.slides.tiling import choose
+from pipeline.slides.tiling import select_tiles
 from pipeline.stages.convert import convert
 from pipeline.stages.download import source_record
 from pipeline.tiles.store import IGNORE, Shard
@@ -41,9 +42,7 @@ def run(folder: Path, root: Path, settings: Tiling = SETTINGS) -> Path:
     named = [
         {"name": file.relative_to(folder).as_posix(), "bytes": file.stat().st_size, "sha256": ""} for file in files
     ]
-    import pipeline.datasets.bracs.reader as module
-
-    write_json(root / "SOURCE.json", source_record("bracs", str(folder), folder, module, named))
+    write_json(root / "SOURCE.json", source_record(CARD, str(folder), folder, named))
     convert("bracs", root / "SOURCE.json", root / "tiles", settings)
     return root / "tiles"
 
@@ -64,13 +63,13 @@ def test_a_slide_becomes_a_shard(tmp_path: Path) -> None:
     tiles = run(raw, tmp_path)
     shard = Shard(tiles / "BRACS_7.h5")
     table = shard.table()
-    assert len(shard) == 16 and shard.info.classes == CLASSES
+    assert len(shard) == 16 and shard.info.classes == CARD.classes
     assert (shard.info.microns_per_pixel, shard.info.magnification) == pytest.approx((0.25, 40))
     assert (
         set(table["patient"]) == {"31"} and set(table["slide"]) == {"BRACS_7"} and set(table["group"]) == {"validation"}
     )
     pixels, truth = speckled(HEIGHT, WIDTH, 7), np.zeros((HEIGHT, WIDTH), np.uint8)
-    truth[40:90, 40:90] = CLASSES.index("UDH")
+    truth[40:90, 40:90] = CARD.classes.index("UDH")
     for index, row in table.iterrows():
         place = np.s_[row["y"] : row["y"] + 32, row["x"] : row["x"] + 32]
         np.testing.assert_array_equal(shard.image(index), pixels[place])
@@ -269,7 +268,7 @@ def test_a_real_slide_with_a_real_annotation(real_data: Path) -> None:
     with Slide(real_data / "wsi/CMU-1-Small-Region.svs") as slide:
         annotations = read_annotations(real_data / "wsi/CMU-1-Small-Region.geojson", {"tissue": 1})
         annotations.check_place(slide.width, slide.height)
-        chosen = choose(slide, annotations, Tiling(tile_size=256, stride=256, microns_per_pixel=None))
+        chosen = select_tiles(slide, annotations, Tiling(tile_size=256, stride=256, microns_per_pixel=None))
         assert 30 < sum(1 for _ in chosen.tiles()) <= chosen.at_most
     assert len(chosen.index) == 9 * 12
     marked = sum(tile.lesion_pixels for tile in chosen.index)

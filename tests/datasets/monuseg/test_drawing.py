@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.base.params import MonusegSample
 from pipeline.datasets.members import list_members
+from pipeline.datasets.monuseg.card import ORGAN_OF, ORGANS, Sample
 from pipeline.datasets.monuseg.drawing import SWOLLEN_EVERY, draw, imagescope, outlines
-from pipeline.datasets.monuseg.reader import ORGAN_OF, ORGANS, find, read_regions
+from pipeline.datasets.monuseg.reader import find, read_regions
 from pipeline.slides.polygons import rasterise
 
 SIZE, IMAGES = 160, 8
-SETTINGS = MonusegSample(tile_size=SIZE, images=IMAGES)
+SETTINGS = Sample(tile_size=SIZE, images=IMAGES)
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ import pytest
 from matplotlib.path import Path as Outline
 from PIL import Image
 
-from pipeline import datasets
 from pipeline.base.errors import Problem
 from pipeline.base.files import write_json
 from pipeline.datasets.members import Member
-from pipeline.datasets.monuseg.reader import FILES, OFFICIAL_SPLITS, ORGANS, Region, draw_nuclei, find, read_regions
+from pipeline.datasets.monuseg.card import CARD, ORGANS
+from pipeline.datasets.monuseg.reader import Region, draw_nuclei, find, read_regions
 from pipeline.stages.convert import convert
 from pipeline.stages.download import source_record
 from pipeline.tiles.store import Shard
@@ -141,14 +141,14 @@ def test_folder_nested_zip_and_flat_zip_give_the_same(tmp_path: Path) -> None:
     for number, place in enumerate(("MoNuSeg 2018 Training Data/{}/{}", "MoNuSegTestData/{1}")):
         target = tmp_path / str(number)
         target.mkdir()
-        with zipfile.ZipFile(target / FILES[0].name, "w") as archive:
+        with zipfile.ZipFile(target / CARD.files[0].name, "w") as archive:
             for path in sorted(unpacked.glob("*/*")):
                 archive.write(path, place.format(path.parent.name, path.name))
                 archive.writestr(f"__MACOSX/{place.format(path.parent.name, '._' + path.name)}", b"rubbish")
-        assert find(target)[0].files == [target / FILES[0].name]
+        assert find(target)[0].files == [target / CARD.files[0].name]
         for name, value in vars(read(unpacked)).items():
             np.testing.assert_array_equal(getattr(read(target), name), value, err_msg=name)
-    shutil.copy(tmp_path / "0" / FILES[0].name, unpacked)
+    shutil.copy(tmp_path / "0" / CARD.files[0].name, unpacked)
     assert {path.suffix for path in find(unpacked)[0].files} == {".tif", ".xml"}
 
 
@@ -165,20 +165,13 @@ def test_names_tell_patient_and_organ(tmp_path: Path) -> None:
     ]
 
 
-def test_the_split_names_the_thirty_images() -> None:
-    assert [len(names) for names in ORGANS.values()] == [6, 6, 6, 6, 2, 2, 2]
-    assert len(OFFICIAL_SPLITS[1]) == len({name[:12] for name in OFFICIAL_SPLITS[1]}) == 30
-    assert set(OFFICIAL_SPLITS[1].values()) == {"train"}
-    assert len(FILES[0].sha256) == 64 and "id=1ZgqFJomqQGNnsx7w7QBzQQMVA16lbVCA" in FILES[0].url
-
-
 def test_the_tile_store_holds_what_is_read(tmp_path: Path) -> None:
     folder = write(tmp_path / "raw", layers(region(square(2, 3, 4))))
     files = [
         {"name": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": ""}
         for path in find(folder)[0].files
     ]
-    write_json(tmp_path / "SOURCE.json", source_record("monuseg", "sample", folder, datasets.load("monuseg"), files))
+    write_json(tmp_path / "SOURCE.json", source_record(CARD, "sample", folder, files))
     convert("monuseg", tmp_path / "SOURCE.json", tmp_path / "tiles")
     shard = Shard(tmp_path / "tiles" / f"{BREAST}.h5")
     assert (shard.table()["patient"].tolist(), shard.nuclei()["class"].tolist()) == (["TCGA-A7-A13E"], [1])

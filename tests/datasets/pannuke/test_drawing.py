@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.base.params import PanNukeSample
+from pipeline.datasets.pannuke.card import CARD, Sample
 from pipeline.datasets.pannuke.drawing import CHANNELS, draw, draw_sheet, draw_tile
-from pipeline.datasets.pannuke.reader import TISSUES, find
+from pipeline.datasets.pannuke.reader import find
 from pipeline.drawing import stain
 from pipeline.drawing.canvas import Canvas
 
@@ -17,8 +17,8 @@ SEED = 7
 KINDS = CHANNELS[:5]
 
 
-def settings(tiles: int = 4, size: int = 64, share: float = 0.75) -> PanNukeSample:
-    return PanNukeSample(tile_size=size, tiles_per_fold=tiles, breast_share=share)
+def settings(tiles: int = 4, size: int = 64, share: float = 0.75) -> Sample:
+    return Sample(tile_size=size, tiles_per_fold=tiles, breast_share=share)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_patients_differ_in_stain_and_keep_it(monkeypatch: pytest.MonkeyPatch) -
 def test_the_share_of_breast_is_kept(share: float, breasts: int) -> None:
     tissues = [draw_tile(SEED, settings(share=share), 1, index)[2] for index in range(10)]
     assert tissues.count("Breast") == breasts
-    assert set(tissues) <= set(TISSUES)
+    assert set(tissues) <= set(CARD.groups)
 
 
 def test_the_sheet_is_a_picture(tmp_path: Path) -> None:

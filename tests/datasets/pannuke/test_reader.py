@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from pipeline.base.errors import Problem
-from pipeline.datasets import load
-from pipeline.datasets.pannuke.reader import CLASSES, OFFICIAL_SPLITS, count_conflict, find, merge
+from pipeline.datasets.pannuke.card import CARD
+from pipeline.datasets.pannuke.reader import count_conflict, find, merge
 
 SIZE = 16  # px
 Arrays = dict[str, Any]
@@ -128,14 +128,6 @@ def test_other_number_types_give_the_same_tiles(tmp_path: Path, dtype: str) -> N
         read_all(write_fold(tmp_path / "a", **changed, types=made["types"].astype("S"))),
         read_all(write_fold(tmp_path / "b")),
     )
-
-
-def test_the_module_has_what_a_data_set_needs() -> None:
-    module = load("pannuke")
-    assert [(file.name, len(file.sha256)) for file in module.FILES] == [(f"fold_{n}.zip", 64) for n in (1, 2, 3)]
-    assert all(set(sides.values()) == {"train", "validation", "test"} for sides in OFFICIAL_SPLITS.values())
-    with pytest.raises(Problem, match="no data set named pannuky"):
-        load("pannuky")
 
 
 # ------------------------------------------------------------------------------------------------------- merging
@@ -379,12 +371,4 @@ def test_the_real_fold_against_its_masks(real_data: Path) -> None:
         np.testing.assert_array_equal(tile.class_map == 0, mask[..., 5] == 1)
         assert (tile.overlap, tile.conflict) == (0, 0)
     assert groups["Breast"] == groups["Esophagus"] == groups["Testis"] == 3
-    assert len(CLASSES) == masks.shape[-1]
-
-
-@pytest.mark.real
-@pytest.mark.parametrize(("fold", "count", "breast"), [(1, 2656, 827), (3, 2722, 775)])
-def test_the_official_types_are_known_tissues(real_data: Path, fold: int, count: int, breast: int) -> None:
-    types = np.load(real_data / f"pannuke/types/fold{fold}_types.npy")
-    assert (len(types), (types == "Breast").sum()) == (count, breast)
-    assert set(types) == set(load("pannuke").TISSUES)
+    assert len(CARD.classes) == masks.shape[-1]

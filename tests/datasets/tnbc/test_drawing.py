@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.base.params import TnbcSample
+from pipeline.datasets.tnbc.card import Sample
 from pipeline.datasets.tnbc.drawing import draw
 from pipeline.datasets.tnbc.reader import find
 
 SIZE = 96
-SETTINGS = TnbcSample(tile_size=SIZE, share=0.3)
+SETTINGS = Sample(tile_size=SIZE, share=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_tnbc_has_eleven_patients_and_both_kinds_of_image(drawn: Path) -> None:
 
 
 def test_each_patient_has_an_image_however_small_the_share(tmp_path: Path) -> None:
-    draw(tmp_path, 7, TnbcSample(tile_size=64, share=0.01))
+    draw(tmp_path, 7, Sample(tile_size=64, share=0.01))
     assert [patient.count for patient in find(tmp_path)] == [1] * 11
 
 

@@ -13,10 +13,10 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 from scipy import ndimage
 
-from pipeline import datasets
 from pipeline.base.errors import Problem
 from pipeline.base.files import write_json
-from pipeline.datasets.tnbc.reader import CLASSES, FILES, OFFICIAL_SPLITS, find, read_instances
+from pipeline.datasets.tnbc.card import CARD
+from pipeline.datasets.tnbc.reader import find, read_instances
 from pipeline.stages.convert import convert
 from pipeline.stages.download import source_record
 from pipeline.tiles.store import Shard
@@ -45,7 +45,7 @@ def zipped(folder: Path) -> Path:
     """The folder as the official zip lays it out, beside it."""
     target = folder.with_name(f"{folder.name}-zipped")
     target.mkdir()
-    with zipfile.ZipFile(target / FILES[0].name, "w") as archive:
+    with zipfile.ZipFile(target / CARD.files[0].name, "w") as archive:
         for path in sorted(folder.rglob("*")):
             archive.write(path, Path("TNBC_NucleiSegmentation") / path.relative_to(folder))
     return target
@@ -94,7 +94,7 @@ def test_images_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_a_zip_gives_what_its_folder_gives(tmp_path: Path) -> None:
     unpacked = write(tmp_path / "raw", {1: 2, 11: 1})
     archive = zipped(unpacked)
-    assert {path for patient in find(archive) for path in patient.files} == {archive / FILES[0].name}
+    assert {path for patient in find(archive) for path in patient.files} == {archive / CARD.files[0].name}
     for tile, other in zip(read_all(archive), read_all(unpacked), strict=True):
         for name in vars(tile):
             np.testing.assert_array_equal(getattr(tile, name), getattr(other, name), err_msg=name)
@@ -102,7 +102,7 @@ def test_a_zip_gives_what_its_folder_gives(tmp_path: Path) -> None:
 
 def test_unpacked_files_go_before_their_zip(tmp_path: Path) -> None:
     unpacked = write(tmp_path / "raw", {1: 2})
-    shutil.move(zipped(unpacked) / FILES[0].name, unpacked)
+    shutil.move(zipped(unpacked) / CARD.files[0].name, unpacked)
     (patient,) = find(unpacked)
     assert {path.suffix for path in patient.files} == {".png"}
 
@@ -110,12 +110,6 @@ def test_unpacked_files_go_before_their_zip(tmp_path: Path) -> None:
 def test_other_patients_are_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [patient.name for patient in find(write(tmp_path, {11: 1, 12: 1, 14: 2}))] == ["patient11"]
     assert "2 patients that are not TNBC's are left out (12, 14)" in capsys.readouterr().out
-
-
-def test_the_split_names_every_patient_once() -> None:
-    assert list(OFFICIAL_SPLITS[1]) == [f"patient{number:02}" for number in range(1, 12)]
-    assert [name[-2:] for name, side in OFFICIAL_SPLITS[1].items() if side == "train"] == ["01", "04", "09", "10"]
-    assert set(OFFICIAL_SPLITS[1].values()) == {"train", "test"}
 
 
 # -------------------------------------------------------------------------------------------------------- masks
@@ -244,10 +238,10 @@ def test_the_tile_store_holds_what_is_read(tmp_path: Path) -> None:
         for p in find(folder)
         for path in p.files
     ]
-    write_json(tmp_path / "SOURCE.json", source_record("tnbc", "sample", folder, datasets.load("tnbc"), files))
+    write_json(tmp_path / "SOURCE.json", source_record(CARD, "sample", folder, files))
     convert("tnbc", tmp_path / "SOURCE.json", tmp_path / "tiles")
     shard = Shard(tmp_path / "tiles" / "patient01.h5")
-    assert (len(shard), shard.info.classes) == (2, CLASSES)
+    assert (len(shard), shard.info.classes) == (2, CARD.classes)
     assert shard.table()["patient"].tolist() == ["01", "01"]
     np.testing.assert_array_equal(shard.class_map(1), MASK > 0)
 
@@ -257,7 +251,7 @@ def test_all_fifty_images(real_data: Path) -> None:
     folder = real_data / "tnbc"
     patients = find(folder)
     assert [patient.count for patient in patients] == [7, 3, 5, 8, 4, 3, 3, 4, 6, 4, 3]
-    sides = [OFFICIAL_SPLITS[1][patient.name] for patient in patients for _ in range(patient.count)]
+    sides = [CARD.official_splits[1][patient.name] for patient in patients for _ in range(patient.count)]
     assert (sides.count("train"), sides.count("test")) == (25, 25)
     nuclei = 0
     for patient in patients:
