@@ -60,6 +60,9 @@ def convert(name: str, record_path: Path, tiles: Path, tiling: Tiling | None = N
         magnification=card.magnification,
         source=record["source"],
         source_sha256=record["sha256"],
+        licence=record["licence"],
+        licence_url=record["licence_url"],
+        citation=record["citation"],
     )
     problems = []
     with replacing(tiles) as temporary:
