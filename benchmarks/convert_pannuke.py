@@ -42,6 +42,9 @@ def main() -> None:
             "source": str(folder / "fold"),
             "folder": str(folder / "fold"),
             "files": [{"name": str(path.relative_to(folder / "fold")), "bytes": path.stat().st_size} for path in files],
+            "licence": "none: drawn tiles",
+            "licence_url": "",
+            "citation": "",
             "sha256": "0" * 64,
         }
         raw = folder / "data/raw/pannuke"

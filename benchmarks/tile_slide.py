@@ -120,7 +120,8 @@ def write_source(folder: Path, side: int) -> list[Path]:
     ]
     files[1].write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     named = [{"name": path.name, "bytes": path.stat().st_size} for path in files]
-    record = {"source": "sample", "folder": str(folder / "slides"), "files": named, "sha256": "0" * 64}
+    licence = {"licence": "none: drawn tiles", "licence_url": "", "citation": ""}
+    record = {"source": "sample", "folder": str(folder / "slides"), **licence, "files": named, "sha256": "0" * 64}
     (folder / "SOURCE.json").write_text(json.dumps(record))
     return files
 
