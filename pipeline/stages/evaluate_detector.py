@@ -33,10 +33,10 @@ from pipeline.base.params import Study, read_params
 from pipeline.base.paths import AUGMENTATIONS, evaluation_folder, variant_folder
 from pipeline.metrics import average_precision
 from pipeline.metrics.pixel import BACKGROUND, number
-from pipeline.nuclei.objects import Objects, overlaps
+from pipeline.metrics.votes import FloatArray, Found, Labels, Side, table, vote
 from pipeline.tasks.detection.baselines import BASELINES
-from pipeline.tasks.detection.votes import FloatArray, Found, Labels, Side, table, vote
 from pipeline.tiles.examples import Examples
+from pipeline.tiles.objects import Objects, overlaps
 from pipeline.tiles.plan import SPLITS, plan_folder, read_plan
 from pipeline.tiles.store import Image, Shard
 

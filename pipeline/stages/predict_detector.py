@@ -31,9 +31,9 @@ from pipeline.base.params import Detector, read_params
 from pipeline.base.paths import AUGMENTATIONS, variant_folder
 from pipeline.models import weights
 from pipeline.models.mask_rcnn import mask_rcnn
-from pipeline.nuclei.objects import Objects
 from pipeline.tasks.detection.learn import image_of
 from pipeline.tiles.examples import Examples
+from pipeline.tiles.objects import Objects
 from pipeline.tiles.plan import SPLITS, plan_folder, read_plan
 
 INSIDE = 0.5  # probability from which a pixel belongs to a mask

@@ -25,12 +25,12 @@ from pipeline.base.params import Study, read_params
 from pipeline.base.paths import IMAGE_BASELINES, evaluation_folder
 from pipeline.metrics import classification, stats
 from pipeline.metrics.pixel import BACKGROUND
-from pipeline.nuclei.objects import Objects, true_objects
 from pipeline.reporting import band, class_figures, detections, facts, pictures
 from pipeline.reporting.headlines import HEADLINES
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render
 from pipeline.tiles.examples import Examples
+from pipeline.tiles.objects import Objects, true_objects
 from pipeline.tiles.plan import SPLITS, plan_folder, read_plan
 
 REPORTS = Path("reports")

@@ -26,7 +26,7 @@ SHAPE = {
 CODE = (  # shapes the weights
     "training/loop.py",
     "tasks/detection/learn.py",
-    "nuclei/objects.py",
+    "tiles/objects.py",
     "tiles/examples.py",
     "tiles/transforms.py",
     "models/*.py",

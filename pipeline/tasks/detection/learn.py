@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from pipeline.base.params import Train
-from pipeline.nuclei.objects import true_objects
 from pipeline.tiles.examples import Examples
+from pipeline.tiles.objects import true_objects
 from pipeline.training.loop import Learner
 
 LOSSES = {  # name in torchvision -> in the learning curves
