@@ -1,13 +1,15 @@
 """The project's params.yaml: the encoder that joins a comparison, the seed of plans, where data comes from."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from pipeline.base.schema import Block, Positive, Weight, parse, read_yaml
 
 PARAMS = Path("params.yaml")
+FULL = BeforeValidator(lambda value: None if value == "full" else value)  # words, since YAML's null would vanish when
+TAGS = BeforeValidator(lambda value: None if value == "tags" else value)  # DVC writes the file
 
 
 class Tiling(Block):
@@ -15,8 +17,8 @@ class Tiling(Block):
 
     tile_size: int = Field(default=512, ge=32, le=4096)
     stride: Positive = 512
-    microns_per_pixel: float | Literal["full"] = 0.25
-    slide_microns_per_pixel: float | Literal["tags"] = "tags"
+    microns_per_pixel: Annotated[float | None, FULL, Field(gt=0)] = 0.25
+    slide_microns_per_pixel: Annotated[float | None, TAGS, Field(gt=0)] = None
     background: Weight = 12.5
     lesion_free: Weight = 3
     at_least: int = Field(default=0, ge=0)

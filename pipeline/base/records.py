@@ -160,7 +160,8 @@ class Metrics(Record):
     plan: str
     run: int
     seed: int
-    weights: str | None  # what follows is None for a baseline
+    title: str | None = None  # of the training's MLflow run; it and what follows is None for a baseline
+    weights: str | None
     parameters: int | None
     trainable_parameters: int | None
     flops_per_image: int | None

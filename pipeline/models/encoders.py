@@ -13,8 +13,8 @@ ENCODERS = frozenset(Path(__file__).with_name("encoders.txt").read_text(encoding
 PLAIN = frozenset({"unet", "unet-bn"})  # our own U-Nets: no encoder library, no pretrained weights
 
 
-def check_encoder(name: str) -> None:
-    """Refuse an encoder that is not in the list.
+def check_encoder(name: str, where: str = "params.yaml") -> None:
+    """Refuse an encoder that is not in the list; `where` is the file that names it.
 
     Raises:
         Problem: naming the nearest names.
@@ -22,4 +22,4 @@ def check_encoder(name: str) -> None:
     if name not in ENCODERS:
         near = difflib.get_close_matches(name, sorted(ENCODERS), n=3)
         cure = f"did you mean {' or '.join(near)}?" if near else "pipeline/models/encoders.txt lists the names."
-        raise Problem(f"params.yaml: the encoder {name!r} is not known; {cure}")
+        raise Problem(f"{where}: the encoder {name!r} is not known; {cure}")

@@ -80,7 +80,7 @@ def load_encoder(model: nn.Module, tensors: Mapping[str, torch.Tensor], name: st
     if missing:
         raise Problem(
             f"{name} fits only {len(fitting)} of the encoder's {len(wanted)} weights, {missing[0]} is the first that it"
-            " lacks; give a checkpoint of this encoder, or pannuke.model.weights: random."
+            " lacks; give a checkpoint of this encoder, or random as model.weights."
         )
     model.get_submodule("encoder").load_state_dict({**own, **fitting})
 

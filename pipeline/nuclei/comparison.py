@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from pipeline.base.params import Instances
+from pipeline.base.study_blocks import Instances
 from pipeline.metrics import detection, instance
 from pipeline.metrics.pixel import BACKGROUND, number
 from pipeline.nuclei import watershed
@@ -20,8 +20,12 @@ from pipeline.tiles.store import IGNORE, ClassMap
 PUBLISHED_MICRONS = 0.25  # um a pixel at 40x, for which `detection.RADIUS` is given
 
 
-def compare(examples: Examples, predictions: Path, classes: Sequence[str], settings: Instances) -> pd.DataFrame:
-    """Counts of every example, a row each: `binary_*`, `detection_*`, and for each nucleus class `<class>_*`.
+def compare(
+    examples: Examples, predictions: Path, classes: Sequence[str], settings: Instances
+) -> tuple[pd.DataFrame, list[ClassMap]]:
+    """Counts of every example, and its predicted class map (H, W) at native size, in which nuclei were found.
+
+    A row each: `binary_*`, `detection_*`, and for each nucleus class `<class>_*`.
 
     `components_*` are the counts of all nuclei once more, with every connected piece taken for one nucleus: what
     another method of finding them is worth shows beside it.
@@ -34,7 +38,7 @@ def compare(examples: Examples, predictions: Path, classes: Sequence[str], setti
     """
     codes = [code for code, name in enumerate(classes) if name != BACKGROUND]
     names = [classes[code] for code in codes]
-    rows = []
+    rows, native = [], []
     with h5py.File(predictions, "r") as file:
         for position in range(len(examples)):
             truth, truth_map, true_classes = examples.nuclei(position)
@@ -61,7 +65,8 @@ def compare(examples: Examples, predictions: Path, classes: Sequence[str], setti
             for position_of_class, name in enumerate(names):
                 row |= _named(f"{name}_detection", detection.CLASS_COLUMNS, classified[position_of_class])
             rows.append(row)
-    return pd.DataFrame(rows)
+            native.append(found_map)
+    return pd.DataFrame(rows), native
 
 
 def native_class_map(predictions: Any, position: int, shape: tuple[int, ...], classes: int) -> ClassMap:

@@ -1,33 +1,51 @@
-"""Refuse wrong parameters before any work starts.
+"""Refuse wrong parameters before any work starts: `python -m pipeline.stages.check [<study>]`.
 
-In: params.yaml. Out: `data/checked.txt`, whose content never changes, so that a right change of params.yaml
-reruns only the stages that use what changed.
+In: params.yaml, or a study's. Out: `data/checked/project.txt` or `data/checked/<study>.txt`, whose content never
+changes, so that a right change of parameters reruns only the stages that use what changed.
 """
 
+import argparse
 import os
 from pathlib import Path
 
 from pipeline import datasets
 from pipeline.base.errors import Problem, run_stage
 from pipeline.base.files import write_text
-from pipeline.base.params import Study, read_params
+from pipeline.base.params import read_params
+from pipeline.base.schema import parse
+from pipeline.base.study import ENCODER, AnyStudy, Study, read_study, variant
 from pipeline.models.encoders import PLAIN, check_encoder
 
-SEVERAL_RUNS = {"pannuke"}  # the studies of which dvc.yaml trains several runs,
-SEVERAL_SEEDS = {"tnbc"}  # and several seeds
+CHECKED = Path("data/checked")
 DETECTORS = ("resnet50", "resnet101", "resnet152")  # the encoders of which models.mask_rcnn builds a detector
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="Refuse wrong parameters before any work starts.")
+    parser.add_argument("study", nargs="?", help="whose params.yaml is checked; the project's where none is given")
+    name = parser.parse_args().study
+    if name is None:
+        check_project()
+    else:
+        check_study(read_study(name))
+    where = "params.yaml" if name is None else f"studies/{name}/params.yaml"
+    write_text(CHECKED / f"{name or 'project'}.txt", f"{where} was read, and every value in it is allowed.\n")
+
+
+def check_project() -> None:
+    """Refuse an unknown encoder or data set, a source that is not there, and wrong settings of a drawn sample."""
     params = read_params()
     check_encoder(params.encoder)
-    for dataset, settings in params.datasets.items():
-        check_source(dataset, settings.source)
-        if settings.tiling is not None and not hasattr(datasets.load(dataset), "SLIDES"):
-            raise Problem(f"params.yaml: datasets.{dataset}.tiling is for data sets of slides; remove it.")
-    for name, study in params.studies().items():
-        check_study(name, study)
-    write_text(Path("data/checked.txt"), "params.yaml was read, and every value in it is allowed.\n")
+    for name, settings in params.datasets.items():
+        card = datasets.load_card(name)
+        check_source(name, settings.source)
+        if settings.tiling is not None and not card.slides:
+            raise Problem(f"params.yaml: datasets.{name}.tiling is for data sets of slides; remove it.")
+    unknown = [name for name in params.sample if name != "seed" and name not in params.datasets]
+    if unknown:
+        raise Problem(f"params.yaml: sample.{unknown[0]} is of no data set under datasets; remove it or add that.")
+    for name in params.datasets:
+        parse(datasets.load_card(name).sample, params.sample.get(name, {}), f"params.yaml: sample.{name}")
 
 
 def check_source(name: str, source: str) -> None:
@@ -46,59 +64,57 @@ def check_source(name: str, source: str) -> None:
         )
 
 
-def check_study(name: str, study: Study) -> None:
-    """Refuse runs and seeds that nothing trains, classes and groups that the study's data sets do not have."""
-    if name not in SEVERAL_RUNS and study.runs.numbers != [1]:
-        raise Problem(f"params.yaml: {name}.runs has {study.runs.numbers}, but this study has run 1 alone; give that.")
-    if name not in SEVERAL_SEEDS and study.seeds is not None:
-        raise Problem(f"params.yaml: {name}.seeds is given, but this study trains with the seed alone; remove it.")
-    if study.detector is not None and study.plan != "augmented":
+def check_study(study: AnyStudy) -> None:
+    """Refuse classes and groups that the study's data sets do not have, and models that cannot be built."""
+    where = f"studies/{study.study}/params.yaml"
+    if study.task == "detection" and study.plans != ["augmented"]:
+        raise Problem(f"{where}: plans is {study.plans}, but detectors train on the augmented plan; give [augmented].")
+    for name in study.datasets:
+        check_dataset(study, name, where)
+    for name in [*study.compare, *study.started, *study.classifiers, *study.ablation, *study.variants]:
+        if name != ENCODER:
+            check_variant(study, name, where)
+
+
+def check_dataset(study: Study, name: str, where: str) -> None:
+    """Refuse what a data set does not have."""
+    card = datasets.load_card(name)
+    if study.target is not None and study.target not in card.classes[1:]:
         raise Problem(
-            f"params.yaml: {name}.plan is {study.plan}, but detectors train on the augmented plan; remove it."
+            f"{where}: target is {study.target!r}, which {card.title} does not have;"
+            f" give one of {', '.join(card.classes[1:])}."
         )
-    for dataset in study.datasets:
-        module = datasets.load(dataset)
-        if study.target is not None and study.target not in module.CLASSES[1:]:
-            raise Problem(
-                f"params.yaml: {name}.target is {study.target!r}, which {module.TITLE} does not have;"
-                f" give one of {', '.join(module.CLASSES[1:])}."
-            )
-        if study.target is None and tuple(study.classes) != module.CLASSES:
-            raise Problem(
-                f"params.yaml: {name}.classes is {study.classes}, but {module.TITLE} has"
-                f" {list(module.CLASSES)}; give these, in this order."
-            )
-        if study.tissue is not None and study.tissue not in module.TISSUES:
-            raise Problem(
-                f"params.yaml: {name}.tissue is {study.tissue!r}, which {module.TITLE} does not have;"
-                f" give one of {', '.join(module.TISSUES)}."
-            )
-    starting = study.classifier.variants if study.classifier else []
-    if study.classifier:
-        check_encoder(study.classifier.encoder)
-    for variant in [*study.compare, *starting, *study.variants, *([study.ablation] if study.ablation else [])]:
-        encoder, changed = study.of(variant)
-        check_encoder(encoder)
-        if changed.detector is not None and encoder not in DETECTORS:
-            raise Problem(
-                f"params.yaml: {name} names the encoder {encoder!r} for {variant}, of which no detector can be built;"
-                f" give one of {', '.join(DETECTORS)}."
-            )
-        check_weights(name, changed.model.weights)
-        if encoder in PLAIN and changed.model.freeze_encoder:
-            raise Problem(
-                f"params.yaml: {name} freezes the encoder of {variant}, which has none; remove freeze_encoder."
-            )
-    check_weights(name, study.model.weights)
+    if study.target is None and tuple(study.classes) != card.classes:
+        raise Problem(
+            f"{where}: classes is {study.classes}, but {card.title} has {list(card.classes)};"
+            " give these, in this order."
+        )
+    if study.group != "all" and study.group not in card.groups:
+        raise Problem(
+            f"{where}: group is {study.group!r}, which {card.title} does not have;"
+            f" give all or one of {', '.join(filter(None, card.groups))}."
+        )
 
 
-def check_weights(study: str, weights: str) -> None:
-    """Refuse first weights that are neither a known word nor a file; what a stage writes may not be there yet."""
+def check_variant(study: Study, name: str, where: str) -> None:
+    """Refuse an encoder or first weights of which the model cannot be built."""
+    encoder, changed = variant(study, name)
+    check_encoder(encoder, where)
+    if changed.task == "detection" and encoder not in DETECTORS:
+        raise Problem(
+            f"{where}: {name} has the encoder {encoder!r}, of which no detector can be built;"
+            f" give one of {', '.join(DETECTORS)}."
+        )
+    if name in study.classifiers and changed.task != "tiles":
+        raise Problem(f"{where}: {name} stands under classifiers, but its task is {changed.task}; give it task: tiles.")
+    if changed.task != "detection" and encoder in PLAIN and changed.model.freeze_encoder:
+        raise Problem(f"{where}: {name} freezes its encoder and has none; remove freeze_encoder.")
+    weights = changed.model.weights
     if weights in {"random", "imagenet"} or weights.startswith("models/"):
-        return
+        return  # what a stage writes may not be there yet
     if not _expand(weights).is_file():
         raise Problem(
-            f"params.yaml: {study}.model.weights is {weights!r}, which is no file;"
+            f"{where}: the model.weights of {name} is {weights!r}, which is no file;"
             " give random, imagenet or the path of a checkpoint."
         )
 

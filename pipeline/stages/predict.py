@@ -1,181 +1,20 @@
-"""Predict the test tiles of a study: `python -m pipeline.stages.predict <study> <run> <encoder> <augmentation>`.
+"""Predict with one variant: `python -m pipeline.stages.predict <study> <run> <seed> <variant> <plan>`.
 
-In:  the variant's weights/, the study's split.csv (its test rows), the tile store.
-Out: the variant's predictions/predictions.h5, in the order of the test rows:
-         class_map      (N, H, W) uint8       the most probable class
-         probabilities  (N, C, H, W) float16  where `predict.probabilities` asks for them
-     predictions/train.h5, the same of the train rows, where `predict.splits` asks for them;
-     and predictions/speed.json: FLOPs, parameters, images per second, all on this machine.
+In:  the variant's weights/, the study's split.csv, the tile store.
+Out: the variant's predictions/, which its task fills (pipeline/tasks/<task>/predict.py).
 """
 
-import argparse
-import json
-import statistics
-import time
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
-from typing import Any
-
-import h5py
-import numpy as np
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
-from pipeline.base.errors import Problem, run_stage
-from pipeline.base.files import read_json, replacing, write_json
-from pipeline.base.params import Predict, read_params
-from pipeline.base.paths import AUGMENTATIONS, variant_folder
-from pipeline.models import build, to_input, weights
-from pipeline.tiles.examples import Examples
-from pipeline.tiles.plan import plan_folder, read_plan
-
-WARM_UPS = 2  # runs before the clock starts
-SPEED_SECONDS = 1.0  # of measuring, for each batch size
-SPEED_RUNS = (3, 50)  # at least and at most, within that time
+from pipeline import tasks
+from pipeline.base.errors import run_stage
+from pipeline.base.files import replacing
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Predict the test tiles of a study with one variant.")
-    parser.add_argument("study")
-    parser.add_argument("run", type=int)
-    parser.add_argument("encoder", help="an encoder, or a name among the study's variants")
-    parser.add_argument("augmentation", choices=AUGMENTATIONS)
-    parser.add_argument("--seed", type=int, help="of the training; the top-level seed of params.yaml where not given")
-    arguments = parser.parse_args()
-    params = read_params()
-    _, study = params.study(arguments.study).of(arguments.encoder)
-    seed = params.seed if arguments.seed is None else arguments.seed
-    path = plan_folder(arguments.study, arguments.run, params.seed) / "split.csv"
-    plan = read_plan(path)
-    parts = {split: Examples.of(plan[plan["split"] == split], study) for split in {"test", *study.predict.splits}}
-    examples = parts["test"]
-    if not len(examples):
-        raise Problem(f"{path} has no test rows; change {arguments.study}.split in params.yaml.")
-    folder = variant_folder(arguments.study, arguments.run, seed, arguments.encoder, arguments.augmentation)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, classes = load_model(folder / "weights", device, study.predict.flips)
-
-    with replacing(folder / "predictions") as temporary:
+    job = tasks.read_job("Predict with one variant of a study.")
+    part = tasks.load(job.task, "predict")
+    with replacing(job.folder / "predictions") as temporary:
         temporary.mkdir()
-        started = time.perf_counter()
-        predict(model, examples, temporary / "predictions.h5", classes, study.predict, device)
-        seconds = time.perf_counter() - started
-        if "train" in parts:
-            predict(model, parts["train"], temporary / "train.h5", classes, study.predict, device)
-        speed = measure_speed(model, images_of(examples, range(min(len(examples), 16))).to(device), study.predict)
-        write_json(temporary / "speed.json", {**speed, "images": len(examples), "seconds": round(seconds, 2)})
-
-
-def load_model(folder: Path, device: torch.device, flips: bool = False) -> tuple[torch.nn.Module, list[str]]:
-    """The model of a weights folder, from uint8 images (B, H, W, 3) to logits (B, C, H, W), and its classes."""
-    description = read_json(folder / "model.json")
-    classes: list[str] = description["classes"]
-    shape = (description[key] for key in ("width", "decoder_channels", "head"))
-    network = build(description["encoder"], len(classes), *shape)
-    weights.load(network, folder / "model.safetensors")
-    model: torch.nn.Module = Predictor(network, description["mean"], description["std"])
-    if flips:
-        model = Flipped(model)
-    return model.to(device, memory_format=torch.channels_last).eval(), classes  # type: ignore[call-overload]
-
-
-class Predictor(torch.nn.Module):
-    """A network behind its normalisation: uint8 images (B, H, W, 3) -> logits (B, C, H, W)."""
-
-    def __init__(self, network: torch.nn.Module, mean: list[float], std: list[float]) -> None:
-        super().__init__()
-        self.network = network
-        self.mean = mean
-        self.std = std
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network(to_input(images, self.mean, self.std))
-        return logits
-
-
-class Flipped(torch.nn.Module):
-    """A model's mean over the eight turned and mirrored versions of an image, turned back: square images alone.
-
-    Gives log probabilities, which are logits of the mean probabilities.
-    """
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        total: torch.Tensor | float = 0.0
-        for turn in range(8):
-            version = torch.rot90(images, turn % 4, (1, 2))
-            logits = self.model(version.flip(2) if turn >= 4 else version).float()
-            total = total + torch.rot90(logits.flip(3) if turn >= 4 else logits, -(turn % 4), (2, 3)).softmax(1)
-        return torch.as_tensor(total).clamp(min=torch.finfo(torch.float32).tiny).div(8).log()
-
-
-@torch.inference_mode()
-def predict(
-    model: torch.nn.Module, examples: Examples, path: Path, classes: list[str], options: Predict, device: torch.device
-) -> None:
-    """Write predictions.h5, a batch at a time; the same predictions give the same bytes."""
-    shape = (len(examples), *examples.size)
-    with h5py.File(path, "w") as file:
-        file.attrs["classes"] = json.dumps(classes)
-        class_map = file.create_dataset("class_map", shape, "u1")
-        if options.probabilities:
-            probabilities = file.create_dataset("probabilities", (shape[0], len(classes), *shape[1:]), "f2")
-        for start in range(0, len(examples), options.batch):
-            rows = slice(start, min(start + options.batch, len(examples)))
-            logits = model(images_of(examples, range(rows.start, rows.stop)).to(device)).float()
-            class_map[rows] = logits.argmax(1).to(torch.uint8).cpu().numpy()
-            if options.probabilities:
-                probabilities[rows] = logits.softmax(1).half().cpu().numpy()
-
-
-def images_of(examples: Examples, positions: range) -> torch.Tensor:
-    """Images (B, H, W, 3) uint8."""
-    return torch.from_numpy(np.stack([examples.image(position) for position in positions]))
-
-
-@torch.inference_mode()
-def measure_speed(model: torch.nn.Module, images: torch.Tensor, options: Predict) -> dict[str, Any]:
-    """FLOPs of one image (a multiplication and an addition are two) and images per second, normalisation included.
-
-    Args:
-        model: on the device that is measured.
-        images: real ones (B, H, W, 3) uint8 on that device, repeated to fill a batch.
-        options: the batch sizes.
-    """
-    with FlopCounterMode(display=False) as counter:
-        model(images[:1])
-    rates = {}
-    for size in sorted(set(options.speed_batches)):
-        batch = images[torch.arange(size, device=images.device) % len(images)]
-        rates[str(size)] = round(size / median_seconds(partial(model, batch), images.device), 2)
-    return {
-        "device": torch.cuda.get_device_name() if images.is_cuda else f"cpu, {torch.get_num_threads()} threads",
-        "flops_per_image": counter.get_total_flops(),
-        "parameters": sum(value.numel() for value in model.parameters()),
-        "images_per_second": rates,
-        "best_batch": max(rates, key=lambda size: rates[size]),
-    }
-
-
-def median_seconds(run: Callable[[], object], device: torch.device) -> float:
-    """Median time of a run once warm, the device's queue emptied before each look at the clock."""
-    times: list[float] = []
-    for turn in range(WARM_UPS + SPEED_RUNS[1]):
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        started = time.perf_counter()
-        run()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        if turn >= WARM_UPS:
-            times.append(time.perf_counter() - started)
-        if len(times) >= SPEED_RUNS[0] and sum(times) > SPEED_SECONDS:
-            break
-    return statistics.median(times)
+        part.predict(job, temporary)
 
 
 if __name__ == "__main__":

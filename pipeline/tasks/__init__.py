@@ -54,7 +54,7 @@ class Job:
 
     @property
     def is_baseline(self) -> bool:
-        """Whether it is a row that a model must beat: nothing is trained, its predictions are made when it is scored."""
+        """Whether it is what a model must beat: nothing is trained, it is predicted when it is scored."""
         return self.variant in self.settings.baselines
 
     @property

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image as PillowImage
 
-from pipeline.base.params import Study
+from pipeline.base.study import Study
 from pipeline.tiles.store import IGNORE, ClassMap, Image, InstanceMap, Shard
 from pipeline.tiles.transforms import transform
 

@@ -30,11 +30,6 @@ TCGA = r"(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})"  # what a barcode of The Cancer Genome 
 TILE = ["dataset", "shard", "index"]  # the columns that name a tile
 
 
-def plan_folder(study: str, run: int, seed: int) -> Path:
-    """Where the plans of a study lie."""
-    return Path("data/plans") / study / f"run{run}" / f"seed{seed}"
-
-
 def write_plan(plan: pd.DataFrame, path: Path, leaky: bool = False) -> None:
     """Check a plan and write it as CSV, the same bytes for the same rows; `leaky` ones may part slides and patients."""
     check_plan(plan, leaky)

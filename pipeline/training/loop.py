@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Sampler
 from tqdm import tqdm
 
 from pipeline.base.errors import Problem
-from pipeline.base.params import Train
+from pipeline.base.study_blocks import Train
 
 RESUME_SECONDS = 30.0  # between two writings of the resume file, so that short epochs don't wait for the disk
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from pipeline.base.params import Loss
+from pipeline.base.study_blocks import Loss
 from pipeline.tiles.store import IGNORE
 
 GAMMA = 2.0  # of the focal loss, the value its paper recommends

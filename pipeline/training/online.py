@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 
-from pipeline.base.params import Online
+from pipeline.base.study_blocks import Online
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import ClassMap, Image
 

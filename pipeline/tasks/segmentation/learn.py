@@ -1,15 +1,31 @@
-"""What a U-Net learns from: class maps, pixel by pixel."""
+"""How a U-Net learns: from class maps, pixel by pixel."""
 
 from typing import Any
 
 import numpy as np
 import torch
 
-from pipeline.base.params import Train
-from pipeline.models import to_input
+from pipeline.base.records import Model
+from pipeline.base.study import PixelStudy
+from pipeline.base.study_blocks import PixelTrain
+from pipeline.models import build, to_input, weights
+from pipeline.tasks import Job
+from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import IGNORE
+from pipeline.training.job import Lesson, describe, plan_rows
 from pipeline.training.loop import Learner
-from pipeline.training.losses import segmentation_loss
+from pipeline.training.losses import balanced_weights, segmentation_loss
+from pipeline.training.online import OnlineExamples
+
+CODE = (  # shapes the weights
+    "training/loop.py",
+    "training/losses.py",
+    "training/online.py",
+    "tasks/segmentation/learn.py",
+    "tiles/examples.py",
+    "tiles/transforms.py",
+    "models/*.py",
+)
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # images (B, H, W, 3), class maps (B, H, W), weights (B,)
 
@@ -18,6 +34,49 @@ def stack(examples: list[tuple[Any, ...]]) -> Batch:
     """A batch of examples (see pipeline.tiles.examples)."""
     images, class_maps, weights = (torch.from_numpy(np.stack(values)) for values in zip(*examples, strict=True))
     return images, class_maps, weights
+
+
+def prepare(job: Job) -> Lesson:
+    """The U-Net of a job with its first weights, and the rows of its plan."""
+    study = job.settings
+    assert isinstance(study, PixelStudy)
+    model = study.model
+    training, validation = (Examples.of(plan_rows(job, side), study) for side in ("train", "validation"))
+    online = study.augment.online if job.plan == "augmented" else None
+
+    torch.manual_seed(job.seed)
+    network = build(job.encoder, len(study.classes), model.width, model.decoder_channels, model.head)
+    first_weights = weights.initialise(network, job.encoder, job.first_weights)
+    if model.freeze_encoder:
+        network.get_submodule("encoder").requires_grad_(False)
+    record = describe(
+        job,
+        first_weights,
+        *weights.normalisation(job.encoder, first_weights),
+        width=model.width,
+        decoder_channels=model.decoder_channels,
+        head=model.head,
+    )
+    settings: dict[str, Any] = {
+        "train": study.train.model_dump(exclude={"workers"}),
+        "online": online and online.model_dump(),
+        "freeze_encoder": model.freeze_encoder,
+        "ignore": study.ignore,
+    }
+    learner = Segmentation(network, record, study.train, class_weights(study, training), job.seed)
+    shown = OnlineExamples(training, online, job.seed) if online else training
+    return Lesson(learner, record, settings, shown, validation, CODE)
+
+
+def class_weights(study: PixelStudy, training: Examples) -> list[float]:
+    """What `train.class_weights` of the study means, one number a class."""
+    match study.train.class_weights:
+        case "none":
+            return [1.0] * len(study.classes)
+        case "balanced":
+            return balanced_weights((training.class_map(i) for i in range(len(training))), len(study.classes))
+        case listed:
+            return [float(value) for value in listed]
 
 
 class Segmentation(Learner):
@@ -29,14 +88,15 @@ class Segmentation(Learner):
     def __init__(
         self,
         network: torch.nn.Module,
-        description: dict[str, Any],
-        train: Train,
+        model: Model,
+        train: PixelTrain,
         class_weights: list[float],
         seed: int,
     ) -> None:
         super().__init__(network, train, seed)
-        self.classes = len(description["classes"])
-        self.mean, self.std = description["mean"], description["std"]
+        self.loss = train.loss
+        self.classes = len(model.classes)
+        self.mean, self.std = model.mean, model.std
         self.register_buffer("class_weights", torch.tensor(class_weights), persistent=False)
 
     def start_counting(self) -> None:
@@ -59,7 +119,7 @@ class Segmentation(Learner):
     def step(self, batch: Batch) -> torch.Tensor:
         images, truth, weight = batch
         logits = self.network(to_input(images, self.mean, self.std))
-        loss = segmentation_loss(logits, truth, weight, self.class_weights, self.train_params.loss)
+        loss = segmentation_loss(logits, truth, weight, self.class_weights, self.loss)
         with torch.no_grad():
             self.loss_sum += loss.detach() * len(images)
             self.images += len(images)

@@ -1,0 +1,71 @@
+"""Class maps without a model: what one must beat.
+
+`background` predicts background everywhere, `commonest` the class with the most training pixels. `otsu` calls nucleus
+what is dark in haematoxylin, by Otsu's threshold of each tile, and gives every nucleus the class that the training
+tiles hold most of.
+"""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from pipeline.base.study import PixelStudy
+from pipeline.metrics.pixel import BACKGROUND
+from pipeline.plans.census import count_nuclei
+from pipeline.tasks import Job
+from pipeline.tiles.examples import Examples
+from pipeline.tiles.store import ClassMap, Image
+
+NAMES = ("background", "otsu", "commonest")
+
+
+def predict(job: Job, study: PixelStudy, side: str, path: Path) -> None:
+    """Write the predictions of a baseline for one side of the split, in the format of a model's."""
+    training = job.rows("train")
+    everywhere = study.classes.index(BACKGROUND) if BACKGROUND in study.classes else commonest_class(training, study)
+    nuclei = count_nuclei(training, len(study.classes)).sum(axis=0)
+    nuclei[everywhere] = -1
+    examples = Examples.of(job.rows(side), study)
+    class_map = np.full((len(examples), *examples.size), everywhere, np.uint8)
+    if job.variant == "otsu":
+        for position in range(len(examples)):
+            class_map[position][dark_in_haematoxylin(examples.image(position))] = nuclei.argmax()
+    write_predictions(path, class_map, study)
+
+
+def commonest_class(training: pd.DataFrame, study: PixelStudy) -> int:
+    """The class that most pixels of the training rows have."""
+    examples = Examples.of(training, study)
+    pixels = np.zeros(256, np.int64)
+    for position in range(len(examples)):
+        pixels += np.bincount(examples.class_map(position).ravel(), minlength=256)
+    return int(pixels[: len(study.classes)].argmax())
+
+
+def dark_in_haematoxylin(image: Image) -> np.ndarray:
+    """Mark the pixels of an RGB image (H, W, 3) with more haematoxylin than Otsu's threshold, (H, W) bool.
+
+    Stains are parted as by Ruifrok and Johnston 2001; the threshold is that of Otsu 1979. An image of one colour has
+    no threshold and no nucleus.
+    """
+    from skimage.color import rgb2hed
+    from skimage.filters import threshold_otsu
+
+    haematoxylin = rgb2hed(image)[..., 0]
+    return np.asarray(haematoxylin > threshold_otsu(haematoxylin))
+
+
+def write_predictions(path: Path, class_map: ClassMap, study: PixelStudy) -> None:
+    """Write class maps (N, H, W) and, where `predict.probabilities` asks for them, 0 and 1 as probabilities."""
+    with h5py.File(path, "w") as file:
+        file.attrs["classes"] = json.dumps(study.classes)
+        file["class_map"] = class_map
+        if study.predict.probabilities:
+            codes = np.arange(len(study.classes))[:, None, None]
+            shape = (len(class_map), len(codes), *class_map.shape[1:])
+            probabilities = file.create_dataset("probabilities", shape, "f2")
+            for position, codes_of_tile in enumerate(class_map):
+                probabilities[position] = codes_of_tile == codes

@@ -1,0 +1,187 @@
+"""How a U-Net's predictions are scored: pixels and nuclei, image by image."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.base.errors import Problem
+from pipeline.base.paths import TILES
+from pipeline.base.records import Machine, Metrics, Scores, Speed, Training
+from pipeline.base.study import PixelStudy
+from pipeline.metrics import curve, pixel
+from pipeline.nuclei import comparison
+from pipeline.plans.census import count_nuclei
+from pipeline.tasks import Job
+from pipeline.tasks.segmentation import baselines
+from pipeline.tiles.examples import Examples
+from pipeline.tiles.store import Shard
+
+ROW = ["dataset", "shard", "index", "patient", "slide"]  # what names a test image, beside run and seed
+HEAT = 8  # cells on a side of a tile, in which class_maps.h5 keeps the mean probability of the target
+Target = tuple[curve.Counts, npt.NDArray[np.uint8]]  # histograms (N, 2, STEPS); heat (N, HEAT, HEAT)
+
+
+def score(job: Job, folder: Path) -> None:
+    """Write what was measured of a variant, or of a baseline, whose predictions are made here.
+
+    counts.csv      pixels of each truth and predicted class, a row a test image, at the study's size
+    instances.csv   matched, invented and missed nuclei, a row a test image, at the tiles' native size (where the
+                    study asks for `instances`)
+    train.csv       as counts.csv, of the train rows (where `predict.splits` asks for them)
+    histograms.csv  pixels of each truth by probability of the target, a row a test image (where the study has one)
+    metrics.json    every score, from those counts; nothing in it depends on the machine
+    curves.csv, machine.json, class_maps.h5   what reports show of training, speed and predictions
+    """
+    study = job.settings
+    assert isinstance(study, PixelStudy)
+    tests = Examples.of(job.rows("test"), study)
+    named = {"run": job.run, "seed": job.seed}
+    images = named_rows(tests, named)
+    with predictions(job, study) as found:
+        class_maps = read_predictions(found["test"], study.classes, tests)
+        counts = count_pixels(study, tests, found["test"])
+        nuclei = None
+        if study.instances:
+            nuclei, native = comparison.compare(tests, found["test"], study.classes, study.instances)
+        target = measure_target(tests, found["test"]) if study.target else None
+        train = None
+        if "train" in study.predict.splits:
+            rows = Examples.of(job.rows("train"), study)
+            train = count_table(named_rows(rows, named), count_pixels(study, rows, found["train"]))
+    scores = pixel.score(counts, study.classes)
+    annotated = count_nuclei(tests.plan, len(study.classes)).sum(axis=0)
+    for code, name in enumerate(study.classes):
+        scores["per_class"][name]["nuclei"] = None if name == pixel.BACKGROUND else int(annotated[code])
+    tables = {"counts": count_table(images, counts)}
+    if nuclei is not None:
+        scores["instances"] = comparison.score(nuclei, images["group"].tolist(), study.classes)
+        tables["instances"] = images.join(nuclei)
+    if train is not None:
+        tables["train"] = train
+    if target is not None:
+        scores["average_precision"] = pixel.number(curve.average_precision(target[0].sum(axis=0)))
+        tables["histograms"] = images.join(pd.DataFrame(target[0].reshape(len(images), -1), columns=curve.COLUMNS))
+    training, speed = (None, None) if job.is_baseline else read_training(job)
+    if training:
+        curves = pd.read_csv(job.folder / "training" / "curves.csv")
+        tables["curves"] = pd.concat([pd.DataFrame(named, index=curves.index), curves], axis=1)
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+    describe(job, training, speed, scores).write(folder / "metrics.json")
+    Machine(training=training and training.machine, speed=speed).write(folder / "machine.json")
+    with h5py.File(folder / "class_maps.h5", "w") as file:
+        file.create_dataset("class_map", data=class_maps, compression="gzip")
+        if target is not None:
+            file.create_dataset("heat", data=target[1], compression="gzip")
+        if nuclei is not None:
+            for position, class_map in enumerate(native):
+                file.create_dataset(f"native/{position}", data=class_map, compression="gzip")
+
+
+@contextmanager
+def predictions(job: Job, study: PixelStudy) -> Iterator[dict[str, Path]]:
+    """The files of predictions by side of the split; those of a baseline are made in a folder that goes afterwards."""
+    names = {"test": "predictions.h5", "train": "train.h5"}
+    if not job.is_baseline:
+        yield {side: job.folder / "predictions" / name for side, name in names.items()}
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        for side in dict.fromkeys(["test", *study.predict.splits]):
+            baselines.predict(job, study, side, Path(temporary) / names[side])
+        yield {side: Path(temporary) / name for side, name in names.items()}
+
+
+def named_rows(examples: Examples, named: dict[str, int]) -> pd.DataFrame:
+    """A row an example: run, seed, what names the tile, its group."""
+    rows = examples.plan[ROW].assign(group=groups(examples.plan))
+    rows.insert(0, "run", named["run"])
+    rows.insert(1, "seed", named["seed"])
+    return rows
+
+
+def count_pixels(study: PixelStudy, examples: Examples, path: Path) -> pixel.Counts:
+    """Pixels of each truth and predicted class of each example, (N, C, C), from a file of predictions."""
+    predicted = read_predictions(path, study.classes, examples)
+    size = len(study.classes)
+    return np.stack([pixel.confusion(examples.class_map(i), predicted[i], size) for i in range(len(examples))])
+
+
+def count_table(rows: pd.DataFrame, counts: pixel.Counts) -> pd.DataFrame:
+    """Counts (N, C, C) beside the rows that they are of."""
+    size = counts.shape[-1]
+    return rows.join(pd.DataFrame(counts.reshape(-1, size**2), columns=pixel.columns(size)))
+
+
+def measure_target(examples: Examples, path: Path) -> Target:
+    """Probability of the target (class 1): histograms (N, 2, STEPS), mean percentages in cells (N, HEAT, HEAT)."""
+    histograms, heat = [], []
+    with h5py.File(path, "r") as file:
+        for position in range(len(examples)):
+            probability = file["probabilities"][position, 1].astype(np.float64)
+            histograms.append(curve.histogram(examples.class_map(position), probability))
+            cells = probability.reshape(HEAT, probability.shape[0] // HEAT, HEAT, -1).mean(axis=(1, 3))
+            heat.append((100 * cells).round().astype(np.uint8))
+    return np.stack(histograms), np.stack(heat)
+
+
+def read_predictions(path: Path, classes: Sequence[str], examples: Examples) -> npt.NDArray[np.uint8]:
+    """Predicted class maps (N, H, W) of the examples, refused where they belong to another plan or parameters."""
+    try:
+        with h5py.File(path, "r") as file:
+            found = json.loads(file.attrs["classes"])
+            maps: npt.NDArray[np.uint8] = file["class_map"][:]
+    except (OSError, KeyError) as error:
+        raise Problem(f"{path} holds no readable predictions ({error}); run `dvc repro` again.") from None
+    if found != list(classes):
+        raise Problem(
+            f"{path} predicts the classes {', '.join(found)} but the study names {', '.join(classes)}; "
+            "run `dvc repro` so that the variant is trained again."
+        )
+    expected = (len(examples), *examples.size)
+    if maps.shape != expected:
+        raise Problem(
+            f"{path} holds class maps of shape {maps.shape} but split.csv and the study ask for {expected}; "
+            "run `dvc repro` so that the variant predicts again."
+        )
+    return maps
+
+
+def groups(plan: pd.DataFrame, root: Path = TILES) -> list[str]:
+    """The group of every row's tile, such as its tissue."""
+    shards = set(zip(plan["dataset"], plan["shard"], strict=True))
+    tables = {(dataset, shard): Shard(root / dataset / f"{shard}.h5").table()["group"] for dataset, shard in shards}
+    rows = zip(plan["dataset"], plan["shard"], plan["index"], strict=True)
+    return [str(tables[dataset, shard][index]) for dataset, shard, index in rows]
+
+
+def read_training(job: Job) -> tuple[Training, Speed]:
+    """What training and prediction told of themselves."""
+    return Training.read(job.folder / "training" / "training.json"), Speed.read(
+        job.folder / "predictions" / "speed.json"
+    )
+
+
+def describe(job: Job, training: Training | None, speed: Speed | None, scores: Scores) -> Metrics:
+    """The content of metrics.json; what a baseline has not is None."""
+    return Metrics(
+        variant=job.variant,
+        plan=job.plan,
+        run=job.run,
+        seed=job.seed,
+        title=training and training.title,
+        weights=training and training.weights,
+        parameters=training and training.parameters,
+        trainable_parameters=training and training.trainable_parameters,
+        flops_per_image=speed and speed.flops_per_image,
+        epochs_run=training and training.epochs_run,
+        best_epoch=training and training.best_epoch,
+        weights_sha256=training and training.weights_sha256,
+        scores=scores,
+    )

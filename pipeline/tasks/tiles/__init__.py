@@ -1,0 +1,1 @@
+"""Classification of tiles: is the target anywhere in a tile?"""

@@ -1,0 +1,62 @@
+"""How a classifier of tiles is scored."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.base.records import Machine, Metrics, Scores, Training
+from pipeline.metrics import curve, pixel
+from pipeline.plans.census import has_lesion
+from pipeline.tasks import Job
+
+SIDES = ("train", "test")
+
+
+def score(job: Job, folder: Path) -> None:
+    """Write tiles.csv, truth and probability of every tile; metrics.json, the scores of the train and test tiles;
+    curves.csv and machine.json of the training."""
+    study = job.settings
+    assert study.target is not None  # the study was checked
+    found = pd.read_csv(job.folder / "predictions" / "predictions.csv", keep_default_na=False)
+    tiles = found.assign(truth=has_lesion(found, study.target).astype(int))
+    training = Training.read(job.folder / "training" / "training.json")
+    tiles.to_csv(folder / "tiles.csv", index=False, lineterminator="\n")
+    scores = {side: tile_scores(tiles[tiles["split"] == side], study.classes) for side in SIDES}
+    Metrics(
+        variant=job.variant,
+        plan=job.plan,
+        run=job.run,
+        seed=job.seed,
+        title=training.title,
+        weights=training.weights,
+        parameters=training.parameters,
+        trainable_parameters=training.trainable_parameters,
+        flops_per_image=None,
+        epochs_run=training.epochs_run,
+        best_epoch=training.best_epoch,
+        weights_sha256=training.weights_sha256,
+        scores=scores,
+    ).write(folder / "metrics.json")
+    Machine(training=training.machine, speed=None).write(folder / "machine.json")
+    curves = pd.read_csv(job.folder / "training" / "curves.csv")
+    named = pd.DataFrame({"run": job.run, "seed": job.seed}, index=curves.index)
+    pd.concat([named, curves], axis=1).to_csv(folder / "curves.csv", index=False, lineterminator="\n")
+
+
+def tile_scores(tiles: pd.DataFrame, classes: list[str]) -> Scores:
+    """Scores of tiles with `truth` and `probability`: of each class, their mean ("macro"), average precision."""
+    truth, probability = tiles["truth"].to_numpy(), tiles["probability"].to_numpy()
+    counts = pixel.confusion(truth, (probability > 0.5).astype(np.int64), len(classes))
+    of_class = {name: getattr(pixel, name)(counts) for name in ("precision", "recall", "f1")}
+    return {
+        "tiles": len(tiles),
+        "counts": counts.tolist(),
+        "accuracy": pixel.number(pixel.pixel_accuracy(counts)),
+        "average_precision": pixel.number(curve.average_precision(curve.histogram(truth, probability))),
+        "macro": {name: pixel.number(pixel.mean(values)) for name, values in of_class.items()},
+        "per_class": {
+            label: {name: pixel.number(values[code]) for name, values in of_class.items()}
+            for code, label in enumerate(classes)
+        },
+    }
