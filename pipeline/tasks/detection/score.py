@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.base import tracking
 from pipeline.base.errors import Problem
 from pipeline.base.paths import TILES
 from pipeline.base.records import Machine, Metrics, Scores, Speed, Training
@@ -79,8 +78,6 @@ def score(job: Job, folder: Path) -> None:
         curves.to_csv(folder / "curves.csv", index=False, lineterminator="\n", float_format="%.6g")
     describe(job, training, scores).write(folder / "metrics.json")
     Machine(training=training and training.machine, speed=speed).write(folder / "machine.json")
-    if training:
-        track(job, training, scores)
 
 
 def true_classes(examples: Examples, classes: list[str]) -> Labels:
@@ -194,6 +191,7 @@ def describe(job: Job, training: Training | None, scores: Scores) -> Metrics:
         plan=job.plan,
         run=job.run,
         seed=job.seed,
+        title=training and training.title,
         weights=training and training.weights,
         parameters=training and training.parameters,
         trainable_parameters=training and training.trainable_parameters,
@@ -203,10 +201,3 @@ def describe(job: Job, training: Training | None, scores: Scores) -> Metrics:
         weights_sha256=training and training.weights_sha256,
         scores=scores,
     )
-
-
-def track(job: Job, training: Training, scores: Scores) -> None:
-    """Add the scores to the run of this training in MLflow."""
-    key = job.folder.relative_to("models").as_posix()
-    with tracking.variant_run(job.study, training.title, key, weights_sha256=training.weights_sha256) as log:
-        log.metrics({side: found["scores"] for side, found in scores.items()})
