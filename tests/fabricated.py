@@ -68,7 +68,7 @@ def run(main: Callable[[], None], *arguments: str) -> None:
 def make_tiles(source: str) -> None:
     """Three shards, the plans that put one on each side of the split, and SOURCE.json."""
     random = np.random.default_rng(0)
-    info = ShardInfo(STUDY, tuple(CLASSES), 0.25, 40.0, source, "c0ffee")
+    info = ShardInfo(STUDY, tuple(CLASSES), 0.25, 40.0, source, "c0ffee", "none: drawn tiles", "", "")
     rows = []
     for shard, split in SPLIT_OF.items():
         with ShardWriter(Path(f"data/tiles/{STUDY}/{shard}.h5"), TILES, NATIVE, info) as writer:

@@ -36,7 +36,7 @@ def make_tiny_study(folder: Path, tiles: int = 8, **changes: Any) -> None:
     set_params(folder, **changes)
     write_json(folder / "data/raw/pannuke/SOURCE.json", {"source": "sample", "licence": "none: drawn tiles"})
     rng = np.random.default_rng(0)
-    info = ShardInfo("pannuke", CLASSES, 0.25, 40.0, "sample", "a" * 64)
+    info = ShardInfo("pannuke", CLASSES, 0.25, 40.0, "sample", "a" * 64, "none: drawn tiles", "", "")
     rows = []
     for number, side in enumerate(("train", "validation", "test"), start=1):
         path = folder / f"data/tiles/pannuke/fold{number}.h5"

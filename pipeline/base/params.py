@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 from pipeline.base.schema import Block, Positive, Weight, parse, read_yaml
 
 PARAMS = Path("params.yaml")
+Above0 = Annotated[float, Field(gt=0)]
 FULL = BeforeValidator(lambda value: None if value == "full" else value)  # words, since YAML's null would vanish when
 TAGS = BeforeValidator(lambda value: None if value == "tags" else value)  # DVC writes the file
 
@@ -17,8 +18,8 @@ class Tiling(Block):
 
     tile_size: int = Field(default=512, ge=32, le=4096)
     stride: Positive = 512
-    microns_per_pixel: Annotated[float | None, FULL, Field(gt=0)] = 0.25
-    slide_microns_per_pixel: Annotated[float | None, TAGS, Field(gt=0)] = None
+    microns_per_pixel: Annotated[Above0 | None, FULL] = 0.25
+    slide_microns_per_pixel: Annotated[Above0 | None, TAGS] = None
     background: Weight = 12.5
     lesion_free: Weight = 3
     at_least: int = Field(default=0, ge=0)

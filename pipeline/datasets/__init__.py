@@ -1,36 +1,24 @@
-"""The public data sets, one module each: where it comes from, its licence, how to read it.
+"""The public data sets, a folder each: its card, its reader, and the drawing of its sample.
 
-A module is cheap to import and has
+    card.py      CARD: Card, what is known of the data set before a file of it is there; cheap to import
+    reader.py    a Reader, or a SlideReader: the parts that lie in a folder, and their tiles
+    drawing.py   a Drawing: a small synthetic stand-in, in the data set's own format
 
-    TITLE, LICENCE, LICENCE_URL, CITATION, HOMEPAGE: str
-    CLASSES: tuple[str, ...]                    class names by class code
-    TISSUES: tuple[str, ...]                    what the group of a tile can be
-    OFFICIAL_SPLITS: dict[int, dict[str, str]]  run -> shard, or group of a tile -> side of the split
-    SPLIT_IS_PARTIAL: bool                      True where the official split leaves out what it does not name (else
-                                                that is refused); may be missing
-    MICRONS_PER_PIXEL, MAGNIFICATION: float
-    FILES: tuple[RemoteFile, ...]               what `source: official` downloads; none where a program cannot
-    SLIDES: set[str]                            suffixes of whole slides, where it is made of them; `find` then also
-                                                takes how they are cut (pipeline.base.params.Tiling)
-    find(folder: Path) -> list[Source]          the parts that lie in a folder, or a Problem where there is none
-
-and a part, which becomes one shard of the tile store, has
-
-    name: str                                   of the shard
-    files: list[Path]                           that it reads
-    count: int                                  of tiles; of a slide's at most, as background is found when it is read
-    tile_size: int | tuple[int, int]            px a side, or height and width
-    resolution: tuple[float, float]             µm per px, magnification; only where parts differ in it
-    tiles() -> Iterator[Tile]                   in order, streamed; a Problem names file and tile
-
-There is no list of modules: adding a data set touches no file that another one depends on.
+There is no list of data sets: adding one touches no file that another one depends on.
 """
 
 import importlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from pipeline.base.errors import Problem
+
+if TYPE_CHECKING:
+    from pipeline.base.params import Tiling
+    from pipeline.base.schema import Block
+    from pipeline.tiles.store import Tile
 
 
 @dataclass(frozen=True)
@@ -43,11 +31,112 @@ class RemoteFile:
     bytes: int | None = None  # where it is known
 
 
-def load(name: str) -> Any:
-    """Import the module of a data set."""
-    try:
-        return importlib.import_module(f"pipeline.datasets.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"pipeline.datasets.{name}":
-            raise
-        raise Problem(f"there is no data set named {name}; give the name of a module in pipeline/datasets.") from None
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What is known of a data set before a file of it is there."""
+
+    name: str  # of its folder in pipeline/datasets
+    title: str
+    licence: str
+    licence_url: str
+    citation: str
+    homepage: str
+    classes: tuple[str, ...]  # names by class code
+    groups: tuple[str, ...]  # what the group of a tile can be; empty where it is not known
+    official_splits: Mapping[int, Mapping[str, str]]  # run -> shard, or group of a tile -> side of the split
+    split_is_partial: bool = False  # whether what the official split does not name is left out, else it is refused
+    microns_per_pixel: float
+    magnification: float
+    files: tuple[RemoteFile, ...]  # what `source: official` downloads; none where a program cannot
+    sample: "type[Block]"  # the settings of its drawing
+    slides: frozenset[str] = frozenset()  # suffixes of whole slides, where it is made of them
+
+
+class Part(Protocol):
+    """A part of a data set, which becomes one shard of the tile store; a whole slide is a SlidePart, too."""
+
+    @property
+    def name(self) -> str:
+        """Name of the shard."""
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that it reads."""
+
+    @property
+    def count(self) -> int:
+        """Number of tiles; of a slide's the most that there can be, as background is found when it is read."""
+
+    @property
+    def tile_size(self) -> int | tuple[int, int]:
+        """Pixels a side, or height and width."""
+
+    @property
+    def resolution(self) -> tuple[float, float]:
+        """Microns per pixel and magnification of the tiles."""
+
+    def tiles(self) -> "Iterator[Tile]":
+        """The tiles in order, streamed; a Problem names file and tile."""
+
+
+@runtime_checkable
+class SlidePart(Protocol):
+    """What a part has beside Part where it is a whole slide: its tiles have `bits`, and it holds files open."""
+
+    def write_index(self, folder: Path) -> None:
+        """Write the index of all tiles, kept or not, and the slide's pictures into a folder; after `tiles`."""
+
+    def close(self) -> None:
+        """Close the slide and forget what was read."""
+
+
+class Reader(Protocol):
+    """The module `reader` of a data set."""
+
+    def find(self, folder: Path) -> Sequence[Part]:
+        """The parts that lie in a folder, or a Problem where there is none or one is wrong."""
+
+
+class SlideReader(Protocol):
+    """The module `reader` of a data set of whole slides, which is a Reader, too."""
+
+    def find(self, folder: Path, tiling: "Tiling | None" = None) -> Sequence[Part]:
+        """The parts that lie in a folder; `tiling` says how their slides are cut."""
+
+
+class Drawing(Protocol):
+    """The module `drawing` of a data set."""
+
+    def draw(self, folder: Path, seed: int, settings: Any) -> None:
+        """Draw the sample into a folder; `settings` are of the card's `sample`. Same seed, same bytes."""
+
+
+def names() -> list[str]:
+    """The names of all data sets, sorted."""
+    return sorted(path.parent.name for path in Path(__file__).parent.glob("*/card.py"))
+
+
+def load_card(name: str) -> Card:
+    """The card of a data set; a Problem where there is no such data set."""
+    return cast(Card, _load(name, "card").CARD)
+
+
+def load_reader(name: str) -> Reader:
+    """The reader of a data set; a Problem where there is no such data set."""
+    return cast(Reader, _load(name, "reader"))
+
+
+def load_slide_reader(name: str) -> SlideReader:
+    """The reader of a data set whose card names suffixes of slides; a Problem where there is no such data set."""
+    return cast(SlideReader, _load(name, "reader"))
+
+
+def load_drawing(name: str) -> Drawing:
+    """The drawing of a data set's sample; a Problem where there is no such data set."""
+    return cast(Drawing, _load(name, "drawing"))
+
+
+def _load(name: str, module: str) -> Any:
+    if name not in names():
+        raise Problem(f"there is no data set named {name}; give one of {', '.join(names())}.")
+    return importlib.import_module(f"pipeline.datasets.{name}.{module}")

@@ -44,6 +44,20 @@ def photograph(canvas: Canvas, rng: Rng, stain: Stain, blur: float) -> npt.NDArr
     return np.clip(np.floor(light + 0.5), 0, 255).astype(np.uint8)
 
 
+def photograph_patient(
+    canvas: Canvas, rng: Rng, patient: Rng, blur: tuple[float, float] = (0.3, 1.0), unevenness: float = 1.0
+) -> npt.NDArray[np.uint8]:
+    """The canvas, (H, W, 3) uint8, in the stain and about the focus that a patient's own stream of numbers gives.
+
+    Args:
+        patient: a new generator with the patient's seed.
+        blur: limits of the patient's focus, px.
+        unevenness: px by which the focus of one image may be worse than that, at most.
+    """
+    stain, focus = Stain.random(patient), between(patient, blur)
+    return photograph(canvas, rng, stain, focus + between(rng, (0, unevenness)))
+
+
 def _soften(light: Field) -> Field:
     """Average each row with its neighbours by 1, 2, 1; the rows at the border stand in for those outside."""
     padded = np.concatenate([light[:1], light, light[-1:]])

@@ -62,7 +62,7 @@ def split_official(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd
                 " group in the study's params.yaml."
             )
         found.append(side)
-    plan = tiles.assign(split=found)
+    plan = tiles.assign(split=pd.Series(found, index=tiles.index))
     return plan[plan["split"].notna()]
 
 

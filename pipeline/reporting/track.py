@@ -7,6 +7,8 @@ from pipeline.base.paths import evaluation_folder, variant_folder
 from pipeline.base.records import Machine, Metrics
 from pipeline.base.study import Study
 
+SPEED = {"images_per_second", "flops_per_image", "parameters"}  # what of it MLflow shows
+
 
 def track(study: Study, encoder: str, pictures: dict[tuple[str, str], list[Path]]) -> None:
     """Add scores and speed to the run of every training; `pictures` go to that of a variant's first run and seed.
@@ -23,9 +25,7 @@ def track(study: Study, encoder: str, pictures: dict[tuple[str, str], list[Path]
             with tracking.variant_run(study.study, title, key, weights_sha256=metrics.weights_sha256) as log:
                 log.metrics(metrics.scores)
                 if machine.speed:
-                    log.metrics(
-                        machine.speed.model_dump(include={"images_per_second", "flops_per_image", "parameters"})
-                    )
+                    log.metrics(machine.speed.model_dump(include=SPEED))
                 if not number:
                     for picture in pictures.get((variant, plan), []):
                         log.artifact(picture, "pictures")

@@ -63,10 +63,10 @@ class Annotations:
         size = grid.tile_size * grid.downsample
         boxes = shapely.box(*corners.T, *(corners + size).T)
         shape, tile = shapely.STRtree(boxes).query(np.array(self.shapes, object), predicate="intersects")
-        met: dict[Position, list[int]] = {}
+        shapes: dict[Position, list[int]] = {}
         for index in np.lexsort((shape, tile)):
-            met.setdefault(positions[tile[index]], []).append(int(shape[index]))
-        return met
+            shapes.setdefault(positions[tile[index]], []).append(int(shape[index]))
+        return shapes
 
     def draw(self, grid: Grid, position: Position, shapes: list[int]) -> tuple[Map, Map, int]:
         """Class map and bit map of a tile, each (S, S), and the number of pixels that several classes claim.
@@ -86,14 +86,14 @@ class Annotations:
         bits[height:], bits[:, width:] = 0, 0
         return classes, bits, int(np.count_nonzero(bits & (bits - np.uint8(1)))) if shapes else 0
 
-    def told(self) -> list[str]:
-        """One clause a thing that a person should know about the file."""
-        clauses = [f"{count:,} {what} left out" for what, count in sorted(self.left_out.items())]
+    def notes(self) -> list[str]:
+        """What was left out, repaired or clipped, and how much of it; a clause each."""
+        notes = [f"{count:,} {what} left out" for what, count in sorted(self.left_out.items())]
         if self.repaired:
-            clauses.append(f"{self.repaired:,} self-crossing outlines repaired")
+            notes.append(f"{self.repaired:,} self-crossing outlines repaired")
         if self.clipped:
-            clauses.append(f"{self.clipped:,} outlines clipped at the slide's border")
-        return clauses
+            notes.append(f"{self.clipped:,} outlines clipped at the slide's border")
+        return notes
 
 
 def read_annotations(path: Path, codes: Mapping[str, int]) -> Annotations:

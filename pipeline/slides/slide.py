@@ -174,8 +174,8 @@ class Slide:
         except (openslide.OpenSlideError, OSError) as error:
             raise Problem(f"{self.path} cannot be read at x {corner[0]}, y {corner[1]} ({error}); {CURE}.") from None
         if part.getchannel("A").getextrema()[0] < 255:
-            part, seen = Image.new("RGB", size, WHITE), part
-            part.paste(seen, mask=seen)
+            part, scanned = Image.new("RGB", size, WHITE), part
+            part.paste(scanned, mask=scanned)
         return np.asarray(part.convert("RGB"))
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Choose the tiles of a slide: all with a lesion, and some without, drawn at random.
+"""Select the tiles of a slide: all with a lesion, and some without, drawn at random.
 
 A slide has tens of thousands of tiles, few of them worth reading. Tiles with a lesion are known from the outlines.
 They are kept whatever they look like, since somebody outlined them. Tiles without are drawn in random order from those
@@ -24,21 +24,21 @@ from pipeline.slides.annotations import Annotations, Map, Position
 from pipeline.slides.slide import Grid, Pixels, Slide, spread
 
 T = TypeVar("T")
-Worth = npt.NDArray[np.bool_]  # (rows, columns) of a grid
+TileMask = npt.NDArray[np.bool_]  # (rows, columns) of a grid
 
 PATCH = 16  # px of the overview on a side of a tile, at least
 SHARP = 1024  # px of the overview's longer side, at least
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 READERS = min(8, CORES)  # threads: OpenSlide decodes without holding Python's lock; one writer keeps pace with so many
 AHEAD = 4  # tiles for each of them that are read before they are asked for
-GLASS = 0.25  # of the background threshold: what an overview must show for a tile to be worth reading
+GLASS = 0.25  # of the background threshold: what an overview must show of a tile with tissue
 
 LESION, FREE, BACKGROUND, GLASSY, UNDRAWN = "lesion", "lesion-free", "background", "glass", "not drawn"
 
 
 @dataclass
-class Considered:
-    """A tile of the index: where it is, whether it is kept, and why not."""
+class Candidate:
+    """A tile of the grid: where it is, whether it is kept, and why not."""
 
     position: Position
     state: str  # LESION and FREE are kept, the others not
@@ -46,7 +46,7 @@ class Considered:
     spread: float = math.nan  # RGB standard deviation; unknown where the tile was not read
 
 
-class Seen(NamedTuple):
+class ReadTile(NamedTuple):
     """What a tile has, beyond the slide's border white, IGNORE and no lesion."""
 
     pixels: Pixels  # (S, S, 3)
@@ -57,111 +57,111 @@ class Seen(NamedTuple):
 
 
 @dataclass
-class Chosen:
+class Selection:
     """The tiles of a slide, row after row. All are UNDRAWN or GLASSY until `tiles` has read some."""
 
     slide: Slide
     annotations: Annotations
     settings: Tiling
     grid: Grid
-    index: list[Considered]
+    index: list[Candidate]
     overview: Pixels
     overview_downsample: int
-    met: dict[Position, list[int]]  # outlines that tiles meet
+    outlines: dict[Position, list[int]]  # numbers of those that a tile meets
     at_most: int  # tiles that can be kept; fewer are where many turn out to be background
 
-    def tiles(self) -> Iterator[tuple[Considered, Seen]]:
+    def tiles(self) -> Iterator[tuple[Candidate, ReadTile]]:
         """The kept tiles, those with a lesion first, read by as many threads as there are cores; once."""
         lesions = 0
         with ThreadPoolExecutor(READERS) as pool:
-            candidates = [tile for tile in self.index if tile.position in self.met]
-            for tile, seen in _ahead(pool, self._see_lesion, candidates):
-                if seen:
-                    tile.state, tile.spread, tile.lesion_pixels = LESION, seen.spread, int(np.count_nonzero(seen.bits))
+            candidates = [tile for tile in self.index if tile.position in self.outlines]
+            for tile, read in _ahead(pool, self._read_lesion, candidates):
+                if read:
+                    tile.state, tile.spread, tile.lesion_pixels = LESION, read.spread, int(np.count_nonzero(read.bits))
                     lesions += 1
-                    yield tile, seen
-            wanted = wanted_free(lesions, self.settings)
-            for tile, seen in _ahead(pool, self._see, self._drawn() if wanted else []):
-                tile.state = BACKGROUND if seen.spread < self.settings.background else FREE
-                tile.spread = seen.spread
+                    yield tile, read
+            wanted = lesion_free_wanted(lesions, self.settings)
+            for tile, read in _ahead(pool, self._read_free, self._shuffled() if wanted else []):
+                tile.state = BACKGROUND if read.spread < self.settings.background else FREE
+                tile.spread = read.spread
                 if tile.state == FREE:
-                    yield tile, seen
+                    yield tile, read
                     wanted -= 1
                 if not wanted:
                     break
 
-    def _drawn(self) -> list[Considered]:
-        """Lesion-free tiles that are worth reading, in random order that depends on seed and slide alone."""
+    def _shuffled(self) -> list[Candidate]:
+        """Lesion-free tiles that show tissue, in random order that depends on seed and slide alone."""
         tiles = [tile for tile in self.index if tile.state == UNDRAWN]
         rng = np.random.default_rng([self.settings.seed, zlib.crc32(self.slide.path.stem.encode())])
         return [tiles[number] for number in rng.permutation(len(tiles))]
 
-    def _see_lesion(self, tile: Considered) -> Seen | None:
+    def _read_lesion(self, tile: Candidate) -> ReadTile | None:
         """A tile that an outline meets; nothing if the outline holds no pixel's centre."""
-        drawn = self.annotations.draw(self.grid, tile.position, self.met[tile.position])
-        return self._seen(tile, drawn) if drawn[1].any() else None
+        drawn = self.annotations.draw(self.grid, tile.position, self.outlines[tile.position])
+        return self._read(tile, drawn) if drawn[1].any() else None
 
-    def _see(self, tile: Considered) -> Seen:
+    def _read_free(self, tile: Candidate) -> ReadTile:
         """A tile without a lesion."""
-        return self._seen(tile, self.annotations.draw(self.grid, tile.position, []))
+        return self._read(tile, self.annotations.draw(self.grid, tile.position, []))
 
-    def _seen(self, tile: Considered, drawn: tuple[Map, Map, int]) -> Seen:
+    def _read(self, tile: Candidate, drawn: tuple[Map, Map, int]) -> ReadTile:
         size = self.grid.tile_size
         pixels = self.slide.read(self.grid, *tile.position)
         deviation = spread(pixels)
         if pixels.shape != (size, size, 3):
             rest = [(0, size - length) for length in pixels.shape[:2]]
             pixels = np.pad(pixels, (*rest, (0, 0)), constant_values=255)
-        return Seen(pixels, deviation, *drawn)
+        return ReadTile(pixels, deviation, *drawn)
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, see: Callable[[Considered], T], tiles: list[Considered]
-) -> Iterator[tuple[Considered, T]]:
-    """What `see` makes of tiles, in their order; some are seen ahead of the one that is asked for."""
+    pool: ThreadPoolExecutor, read: Callable[[Candidate], T], tiles: list[Candidate]
+) -> Iterator[tuple[Candidate, T]]:
+    """What `read` makes of tiles, in their order; some are read ahead of the one that is asked for."""
     rest = iter(tiles)
-    waiting = deque((tile, pool.submit(see, tile)) for tile in itertools.islice(rest, READERS * AHEAD))
+    waiting = deque((tile, pool.submit(read, tile)) for tile in itertools.islice(rest, READERS * AHEAD))
     try:
         while waiting:
             tile, future = waiting.popleft()
-            waiting.extend((tile, pool.submit(see, tile)) for tile in itertools.islice(rest, 1))
+            waiting.extend((tile, pool.submit(read, tile)) for tile in itertools.islice(rest, 1))
             yield tile, future.result()
     finally:
         for _, future in waiting:
             future.cancel()
 
 
-def choose(slide: Slide, annotations: Annotations, settings: Tiling) -> Chosen:
-    """Prepare the choice of a slide's tiles; the same ones are kept each time, whatever the number of threads."""
+def select_tiles(slide: Slide, annotations: Annotations, settings: Tiling) -> Selection:
+    """Prepare the selection of a slide's tiles; the same ones are kept each time, whatever the number of threads."""
     grid = slide.grid(settings.tile_size, settings.stride, settings.microns_per_pixel)
     finest = max(slide.width, slide.height) // SHARP
     downsample = max(1, min(int(grid.tile_size * grid.downsample / PATCH), finest))
     overview = slide.overview(downsample)
-    worth = worth_reading(grid, overview, grid.downsample / downsample, GLASS * settings.background)
+    tissue = shows_tissue(grid, overview, grid.downsample / downsample, GLASS * settings.background)
     index = [
-        Considered((column, row), UNDRAWN if worth[row, column] else GLASSY) for row, column in np.ndindex(worth.shape)
+        Candidate((column, row), UNDRAWN if tissue[row, column] else GLASSY) for row, column in np.ndindex(tissue.shape)
     ]
-    met = annotations.tiles(grid)
-    free = sum(tile.state == UNDRAWN and tile.position not in met for tile in index)
-    at_most = len(met) + min(free, wanted_free(len(met), settings))
-    return Chosen(slide, annotations, settings, grid, index, overview, downsample, met, at_most)
+    outlines = annotations.tiles(grid)
+    free = sum(tile.state == UNDRAWN and tile.position not in outlines for tile in index)
+    at_most = len(outlines) + min(free, lesion_free_wanted(len(outlines), settings))
+    return Selection(slide, annotations, settings, grid, index, overview, downsample, outlines, at_most)
 
 
-def wanted_free(lesions: int, settings: Tiling) -> int:
+def lesion_free_wanted(lesions: int, settings: Tiling) -> int:
     """How many lesion-free tiles to keep, if the slide has so many."""
     return max(settings.at_least, math.floor(lesions * settings.lesion_free))
 
 
-def worth_reading(grid: Grid, overview: Pixels, scale: float, threshold: float) -> Worth:
+def shows_tissue(grid: Grid, overview: Pixels, scale: float, threshold: float) -> TileMask:
     """Which tiles (rows, columns) an overview does not show as plain glass; `scale` is px of it on one px of a tile.
 
     An overview smooths, so its standard deviation is compared with a part of the threshold; stain alone, without any
     texture, is well above it, since its channels differ.
     """
-    worth = np.zeros((grid.rows, grid.columns), np.bool_)
-    for row, column in np.ndindex(worth.shape):
+    tissue = np.zeros((grid.rows, grid.columns), np.bool_)
+    for row, column in np.ndindex(tissue.shape):
         x, y = column * grid.stride * scale, row * grid.stride * scale
         right, bottom = x + grid.tile_size * scale, y + grid.tile_size * scale
         patch = overview[round(y) : round(bottom), round(x) : round(right)]
-        worth[row, column] = patch.size > 0 and patch.std() >= threshold
-    return worth
+        tissue[row, column] = patch.size > 0 and patch.std() >= threshold
+    return tissue

@@ -8,14 +8,15 @@ slides an index of all tiles and a contact sheet. Tiles are streamed, so memory 
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from pipeline import datasets
 from pipeline.base.errors import Problem, run_stage
-from pipeline.base.files import read_json, replacing
+from pipeline.base.files import replacing
 from pipeline.base.params import Tiling, read_params
+from pipeline.base.records import Source
+from pipeline.datasets import Part, SlidePart
 from pipeline.tiles.store import ShardInfo, ShardWriter
 
 
@@ -38,38 +39,44 @@ def convert(name: str, record_path: Path, tiles: Path, tiling: Tiling | None = N
     Raises:
         Problem: a part cannot be used. The others are tried before, so that all problems are told at once.
     """
-    module = datasets.load(name)
+    card = datasets.load_card(name)
     if not record_path.is_file():
         raise Problem(f"{record_path} is not there; run `dvc repro download@{name}`.")
-    record = read_json(record_path)
-    folder = Path(record["folder"])
-    recorded = {folder / file["name"]: file["bytes"] for file in record["files"]}
+    record = Source.read(record_path)
+    folder = Path(record.folder)
+    recorded = {folder / file.name: file.bytes for file in record.files}
     cure = f"run `dvc repro -f download@{name}`"
     check_unchanged(recorded, cure)
-    sources = module.find(folder) if tiling is None else module.find(folder, tiling)
-    for path in (path for source in sources for path in source.files):
+    if tiling is None:
+        parts = datasets.load_reader(name).find(folder)
+    else:
+        parts = datasets.load_slide_reader(name).find(folder, tiling)
+    for path in (path for part in parts for path in part.files):
         if path not in recorded:
             raise Problem(f"{path} is new since the data set was recorded; {cure}.")
     info = ShardInfo(
         dataset=name,
-        classes=module.CLASSES,
-        microns_per_pixel=module.MICRONS_PER_PIXEL,
-        magnification=module.MAGNIFICATION,
-        source=record["source"],
-        source_sha256=record["sha256"],
+        classes=card.classes,
+        microns_per_pixel=card.microns_per_pixel,
+        magnification=card.magnification,
+        source=record.source,
+        source_sha256=record.sha256,
+        licence=record.licence,
+        licence_url=record.licence_url,
+        citation=record.citation,
     )
     problems = []
     with replacing(tiles) as temporary:
-        for source in sources:
+        for part in parts:
             try:
-                write_shard(source, temporary / f"{source.name}.h5", info)
+                write_shard(part, temporary / f"{part.name}.h5", info)
             except Problem as problem:
-                print(f"{source.name}: {problem}")
+                print(f"{part.name}: {problem}")
                 problems.append(str(problem))
         if problems:
             listed = "\n        ".join(problems)
             raise Problem(
-                listed if len(sources) == 1 else f"{len(problems)} of {len(sources)} parts failed:\n        {listed}"
+                listed if len(parts) == 1 else f"{len(problems)} of {len(parts)} parts failed:\n        {listed}"
             )
 
 
@@ -84,19 +91,19 @@ def check_unchanged(recorded: dict[Path, int], cure: str) -> None:
             )
 
 
-def write_shard(source: Any, path: Path, info: ShardInfo) -> None:
-    """Write one part of the data set, and say what was in it.
+def write_shard(part: Part, path: Path, info: ShardInfo) -> None:
+    """Write one part of the data set at its own resolution, and print what was in it.
 
-    A part may tell its own resolution. A slide also has `bits`, and writes an index and a picture beside the shard.
+    Beside the shard of a slide its index and pictures are written.
     """
     count = nuclei = overlap = conflict = 0
-    is_slide = hasattr(source, "write_beside")
+    slide = part if isinstance(part, SlidePart) else None
     try:
-        pixel, magnification = getattr(source, "resolution", (info.microns_per_pixel, info.magnification))
+        pixel, magnification = part.resolution
         own = replace(info, microns_per_pixel=pixel, magnification=magnification)
         with (
-            ShardWriter(path, source.count, source.tile_size, own, bits=is_slide) as shard,
-            tqdm(source.tiles(), desc=source.name, total=source.count, unit="tile", disable=None) as progress,
+            ShardWriter(path, part.count, part.tile_size, own, bits=slide is not None) as shard,
+            tqdm(part.tiles(), desc=part.name, total=part.count, unit="tile", disable=None) as progress,
         ):
             for tile in progress:
                 shard.add(tile)
@@ -104,16 +111,16 @@ def write_shard(source: Any, path: Path, info: ShardInfo) -> None:
                 nuclei += len(tile.nuclei)
                 overlap += tile.overlap
                 conflict += tile.conflict
-            if is_slide:
+            if slide:
                 shard.cut()
-        if is_slide:
-            source.write_beside(path.parent)
+        if slide:
+            slide.write_index(path.parent)
     finally:
-        if is_slide:
-            source.close()
+        if slide:
+            slide.close()
     print(
-        f"{source.name}: {count:,} tiles, {nuclei:,} nuclei;"
-        f" {overlap:,} px claimed by several {'lesions' if is_slide else 'nuclei'},"
+        f"{part.name}: {count:,} tiles, {nuclei:,} nuclei;"
+        f" {overlap:,} px claimed by several {'lesions' if slide else 'nuclei'},"
         f" {conflict:,} px where the source contradicts itself"
     )
 

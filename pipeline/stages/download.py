@@ -12,14 +12,15 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 from pipeline import datasets
 from pipeline.base.errors import Problem, run_stage
 from pipeline.base.fetch import fetch, sha256_of
-from pipeline.base.files import replacing, write_json, write_text
+from pipeline.base.files import replacing, write_text
 from pipeline.base.params import Params, read_params
+from pipeline.base.records import Source, SourceFile
+from pipeline.base.schema import parse
+from pipeline.datasets import Card
 
 INCOMING = Path("data/incoming")
 RAW = Path("data/raw")
@@ -32,46 +33,44 @@ def main() -> None:
     params = read_params()
     if name not in params.datasets:
         raise Problem(f"params.yaml has no data set named {name!r} under datasets; add it, or give another name.")
-    get(name, params.datasets[name].source, datasets.load(name), params)
+    get(name, params.datasets[name].source, params)
 
 
-def get(name: str, source: str, module: ModuleType, params: Params) -> None:
+def get(name: str, source: str, params: Params) -> None:
     """Fill `data/raw/<name>` from a source: sample, official, or a folder.
 
     Raises:
         Problem: the folder is missing or lacks a part of the data set, or the download failed.
     """
-    raw = RAW / name
-    notice = licence_notice(module, source)
+    raw, card = RAW / name, datasets.load_card(name)
+    notice = licence_notice(card, source)
     print(notice, end="", flush=True)  # before a download that may take hours
     folder = raw if source in {"sample", "official"} else own_folder(name, source)
     if source == "official":
-        download(module, INCOMING / name)
+        download(card, INCOMING)
     with replacing(raw) as temporary:
         temporary.mkdir()
         if source == "sample":
-            datasets.load("sample").draw(name, params, temporary)
+            settings = parse(card.sample, params.sample[name], f"params.yaml: sample.{name}")
+            datasets.load_drawing(name).draw(temporary, params.sample["seed"], settings)
         elif source == "official":
-            for file in module.FILES:
+            for file in card.files:
                 link(INCOMING / name / file.name, temporary / file.name)
         lies_in = temporary if folder == raw else folder
-        paths = sorted({path for part in module.find(lies_in) for path in part.files})
+        paths = sorted({path for part in datasets.load_reader(name).find(lies_in) for path in part.files})
         files = [
-            {"name": path.relative_to(lies_in).as_posix(), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+            SourceFile(name=path.relative_to(lies_in).as_posix(), bytes=path.stat().st_size, sha256=sha256_of(path))
             for path in paths
         ]
         write_text(temporary / "LICENCE.txt", notice)
-        write_json(temporary / "SOURCE.json", source_record(name, source, folder, module, files))
+        source_record(card, source, folder, files).write(temporary / "SOURCE.json")
 
 
-def licence_notice(module: ModuleType, source: str) -> str:
+def licence_notice(card: Card, source: str) -> str:
     """What is printed and kept beside the data."""
     if source == "sample":
-        return f"Tiles drawn by Lobule in the format of {module.TITLE}: none of them is real, no licence binds them.\n"
-    return (
-        f"{module.TITLE}, {module.HOMEPAGE}\nLicence: {module.LICENCE}, {module.LICENCE_URL}\n"
-        f"Please cite: {module.CITATION}\n"
-    )
+        return f"Tiles drawn by Lobule in the format of {card.title}: none of them is real, no licence binds them.\n"
+    return f"{card.title}, {card.homepage}\nLicence: {card.licence}, {card.licence_url}\nPlease cite: {card.citation}\n"
 
 
 def own_folder(name: str, source: str) -> Path:
@@ -85,15 +84,15 @@ def own_folder(name: str, source: str) -> Path:
     return folder
 
 
-def download(module: ModuleType, incoming: Path) -> None:
-    """Download what is missing of the data set's files, and check all of them."""
-    if not module.FILES:
+def download(card: Card, incoming: Path) -> None:
+    """Download what is missing of the data set's files to its folder in `incoming`, and check all of them."""
+    if not card.files:
         raise Problem(
-            f"{module.TITLE} cannot be downloaded by a program; get it with a browser ({module.HOMEPAGE} says how) and"
-            f" give its folder as datasets.{incoming.name}.source in params.yaml."
+            f"{card.title} cannot be downloaded by a program; get it with a browser ({card.homepage} says how) and"
+            f" give its folder as datasets.{card.name}.source in params.yaml."
         )
-    for file in module.FILES:
-        fetch(file.url, incoming / file.name, file.sha256, file.bytes)
+    for file in card.files:
+        fetch(file.url, incoming / card.name / file.name, file.sha256, file.bytes)
 
 
 def link(file: Path, target: Path) -> None:
@@ -105,22 +104,20 @@ def link(file: Path, target: Path) -> None:
         shutil.copyfile(file, target)
 
 
-def source_record(
-    name: str, source: str, folder: Path, module: ModuleType, files: list[dict[str, Any]]
-) -> dict[str, Any]:
+def source_record(card: Card, source: str, folder: Path, files: list[SourceFile]) -> Source:
     """The content of SOURCE.json. Its `sha256` changes whenever a file of the data set is added, lost or changed."""
-    lines = "".join(f"{file['name']} {file['sha256']}\n" for file in sorted(files, key=lambda file: file["name"]))
+    lines = "".join(f"{file.name} {file.sha256}\n" for file in sorted(files, key=lambda file: file.name))
     real = source != "sample"
-    return {
-        "dataset": name,
-        "source": source,
-        "folder": folder.as_posix(),
-        "licence": module.LICENCE if real else "none: drawn tiles",
-        "licence_url": module.LICENCE_URL if real else "",
-        "citation": module.CITATION if real else "",
-        "files": files,
-        "sha256": hashlib.sha256(lines.encode()).hexdigest(),
-    }
+    return Source(
+        dataset=card.name,
+        source=source,
+        folder=folder.as_posix(),
+        licence=card.licence if real else "none: drawn tiles",
+        licence_url=card.licence_url if real else "",
+        citation=card.citation if real else "",
+        files=files,
+        sha256=hashlib.sha256(lines.encode()).hexdigest(),
+    )
 
 
 if __name__ == "__main__":

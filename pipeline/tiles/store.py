@@ -11,8 +11,8 @@
 
 The arrays are contiguous and uncompressed, so that a tile is read at memory-map speed (compressed
 one-tile chunks are 25 times slower). Attributes: dataset, class names, microns per pixel, magnification,
-source and its checksum. A shard with `bits` holds areas and no nuclei: its `instances` are 0. Maps that are 0
-everywhere are not written and take no room.
+source and its checksum, licence and citation of what is in it. A shard with `bits` holds areas and no nuclei:
+its `instances` are 0. Maps that are 0 everywhere are not written and take no room.
 """
 
 import json
@@ -31,7 +31,7 @@ import pandas as pd
 from pipeline.base.errors import Problem
 
 IGNORE = 255  # class code of pixels that count in no loss and no metric
-FORMAT = 1  # raised when a reader of the old layout would misread the new one
+FORMAT = 2  # raised when a reader of the old layout would misread the new one
 
 Image = npt.NDArray[np.uint8]  # (H, W, 3), RGB
 ClassMap = npt.NDArray[np.uint8]  # (H, W)
@@ -76,6 +76,9 @@ class ShardInfo:
     magnification: float
     source: str  # sample, official or the folder it was read from
     source_sha256: str  # of the source files' checksums; changes whenever the source does
+    licence: str  # of what is in it; "none: drawn tiles" of a sample
+    licence_url: str  # empty where there is no licence
+    citation: str  # empty where nothing is to be cited
 
 
 class ShardWriter:
@@ -198,6 +201,9 @@ class Shard:
             magnification=float(attributes["magnification"]),
             source=str(attributes["source"]),
             source_sha256=str(attributes["source_sha256"]),
+            licence=str(attributes["licence"]),
+            licence_url=str(attributes["licence_url"]),
+            citation=str(attributes["citation"]),
         )
 
     def image(self, index: int) -> Image:

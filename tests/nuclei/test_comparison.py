@@ -26,7 +26,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     class_map = np.select([instances == 5, instances > 0], [3, 1], 0).astype(np.uint8)
     class_map[48:, 48:] = IGNORE
     image = np.zeros((NATIVE, NATIVE, 3), np.uint8)
-    info = ShardInfo("pannuke", tuple(study.classes), 0.25, 40, "sample", "0" * 64)
+    info = ShardInfo("pannuke", tuple(study.classes), 0.25, 40, "sample", "0" * 64, "none: drawn tiles", "", "")
     with ShardWriter(Path("data/tiles/pannuke/fold1.h5"), 1, NATIVE, info) as writer:
         writer.add(Tile(image, class_map, instances, {1: 1, 2: 1, 5: 3}, 0))
     return study

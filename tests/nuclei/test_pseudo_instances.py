@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.datasets import monuseg, tnbc
+from pipeline.datasets.monuseg import reader as monuseg
+from pipeline.datasets.tnbc import reader as tnbc
 from pipeline.drawing import lesions
 from pipeline.drawing.canvas import Canvas, Vector
 from pipeline.drawing.nuclei import paint_nucleus

@@ -157,7 +157,7 @@ def test_other_classes_are_counted(tmp_path: Path) -> None:
     some = [feature("Polygon", [box(0, 0, 4, 4)], name) for name in ("Tissue", "Tissue", None, " udh ", "DCIS: x")]
     found = read(tmp_path, *some)
     assert found.codes == [3, 6]
-    assert found.told() == ["2 features of class 'Tissue' left out", "1 features without a class left out"]
+    assert found.notes() == ["2 features of class 'Tissue' left out", "1 features without a class left out"]
 
 
 def test_self_crossing_outlines_are_repaired_and_reported(tmp_path: Path) -> None:
@@ -171,14 +171,14 @@ def test_self_crossing_outlines_are_repaired_and_reported(tmp_path: Path) -> Non
     assert [shape.area for shape in found.shapes] == [50, 150, 100]
     assert all(shape.is_valid for shape in found.shapes)
     assert found.repaired == 4 and found.left_out["features without an area"] == 3
-    assert "4 self-crossing outlines repaired" in found.told()
+    assert "4 self-crossing outlines repaired" in found.notes()
 
 
 def test_outlines_partly_off_the_slide_are_clipped_and_reported(tmp_path: Path) -> None:
     found = read(tmp_path, feature("Polygon", [box(-50, -50, 10, 10)]), feature("Polygon", [box(90, 90, 900, 900)]))
     found.check_place(96, 96)
     classes, _ = drawn(found, grid())
-    assert (classes == 3).sum() == 100 + 36 and found.told() == ["2 outlines clipped at the slide's border"]
+    assert (classes == 3).sum() == 100 + 36 and found.notes() == ["2 outlines clipped at the slide's border"]
 
 
 def test_an_outline_off_the_slide_is_refused(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_corners_that_are_no_numbers_are_refused(corners: Any, tmp_path: Path) -
 
 def test_no_annotation_at_all(tmp_path: Path) -> None:
     found = read(tmp_path)
-    assert found.shapes == [] and found.tiles(grid()) == {} and found.told() == []
+    assert found.shapes == [] and found.tiles(grid()) == {} and found.notes() == []
 
 
 # ------------------------------------------------------------------------------------------------------- real files

@@ -67,7 +67,15 @@ def test_a_study_with_a_target_is_balanced_by_its_lesion(tmp_path: Path, monkeyp
     set_params(tmp_path, bracs__balance__lesion_free=1)
     blank = np.zeros((4, 4), np.uint8)
     info = ShardInfo(
-        "bracs", ("background", "N", "PB", "UDH", "FEA", "ADH", "DCIS", "IC"), 0.25, 40, "sample", "0" * 64
+        "bracs",
+        ("background", "N", "PB", "UDH", "FEA", "ADH", "DCIS", "IC"),
+        0.25,
+        40,
+        "sample",
+        "0" * 64,
+        "none: drawn tiles",
+        "",
+        "",
     )
     with ShardWriter(Path("data/tiles/bracs/BRACS_1.h5"), 30, 4, info, bits=True) as writer:
         for index in range(30):

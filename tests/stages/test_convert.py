@@ -10,10 +10,11 @@ import pytest
 
 from pipeline.base.errors import Problem
 from pipeline.base.files import read_json, write_json
-from pipeline.datasets.pannuke import CLASSES, find
+from pipeline.datasets.pannuke.card import CARD
+from pipeline.datasets.pannuke.reader import find
 from pipeline.stages.convert import convert
 from pipeline.tiles.store import Shard, shards
-from tests.datasets.test_pannuke import make_arrays, write_fold, zip_fold
+from tests.datasets.pannuke.test_reader import make_arrays, write_fold, zip_fold
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +23,8 @@ def record(folder: Path, path: Path, source: str = "sample") -> Path:
     """What `download` leaves beside the data: every file of `folder` with its size."""
     files = [file for fold in find(folder) for file in fold.files]
     named = [{"name": file.relative_to(folder).as_posix(), "bytes": file.stat().st_size} for file in files]
-    write_json(path, {"source": source, "folder": str(folder), "files": named, "sha256": "5" * 64})
+    licence = {"licence": CARD.licence, "licence_url": CARD.licence_url, "citation": CARD.citation}
+    write_json(path, {"source": source, "folder": str(folder), **licence, "files": named, "sha256": "5" * 64})
     return path
 
 
@@ -49,8 +51,14 @@ def test_a_shard_holds_all_of_its_fold(tmp_path: Path) -> None:
     assert table["conflict"].tolist() == [0, 0, 1]
     assert set(table["patient"]) == set(table["slide"]) == {""}
     info = shard.info
-    assert (info.dataset, info.classes, info.source, info.source_sha256) == ("pannuke", CLASSES, "sample", "5" * 64)
+    assert (info.dataset, info.classes, info.source, info.source_sha256) == (
+        "pannuke",
+        CARD.classes,
+        "sample",
+        "5" * 64,
+    )
     assert (info.microns_per_pixel, info.magnification) == (0.25, 40.0)
+    assert (info.licence, info.licence_url, info.citation) == (CARD.licence, CARD.licence_url, CARD.citation)
 
 
 def test_it_says_what_it_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,8 @@ import pytest
 from pipeline import datasets
 from pipeline.base.errors import Problem
 from pipeline.base.files import read_json
-from pipeline.datasets import RemoteFile, pannuke
+from pipeline.base.params import Block
+from pipeline.datasets import Card, RemoteFile
 from pipeline.stages import download
 from tests.loopback import FileServer
 
@@ -29,6 +30,10 @@ def zipped(name: str, content: bytes = b"tiles" * 1000) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(name, content)
     return buffer.getvalue()
+
+
+class ToySample(Block):
+    text: str
 
 
 def find(folder: Path) -> list[SimpleNamespace]:
@@ -52,21 +57,30 @@ def toy(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     project = tmp_path / "project"
     project.mkdir()
     monkeypatch.chdir(project)
-    sample = SimpleNamespace(draw=lambda dataset, params, folder: (folder / "fold_1.npy").write_text(dataset))
-    monkeypatch.setattr(datasets, "load", lambda name: {"sample": sample}[name])
-    return SimpleNamespace(
-        TITLE="Toy",
-        LICENCE="CC BY-NC-SA 4.0",
-        LICENCE_URL="https://licence.example",
-        CITATION="Toy et al., 2020.",
-        HOMEPAGE="https://toy.example",
-        FILES=(RemoteFile("fold_1.zip", server.url, hashlib.sha256(server.content).hexdigest()),),
-        find=find,
+    card = Card(
+        name="toy",
+        title="Toy",
+        licence="CC BY-NC-SA 4.0",
+        licence_url="https://licence.example",
+        citation="Toy et al., 2020.",
+        homepage="https://toy.example",
+        classes=("background", "nucleus"),
+        groups=("",),
+        official_splits={},
+        microns_per_pixel=0.25,
+        magnification=40.0,
+        files=(RemoteFile("fold_1.zip", server.url, hashlib.sha256(server.content).hexdigest()),),
+        sample=ToySample,
     )
+    drawing = SimpleNamespace(draw=lambda folder, seed, settings: (folder / "fold_1.npy").write_text(settings.text))
+    for kind, found in (("card", card), ("reader", SimpleNamespace(find=find)), ("drawing", drawing)):
+        monkeypatch.setattr(datasets, f"load_{kind}", lambda name, found=found: {"toy": found}[name])
+    return card
 
 
-def get(module: Any, source: str, name: str = "toy") -> dict[str, Any]:
-    download.get(name, source, module, params=None)  # type: ignore[arg-type] - only the sample reads them
+def get(source: str, name: str = "toy") -> dict[str, Any]:
+    params: Any = SimpleNamespace(sample=SimpleNamespace(seed=7, toy=ToySample(text="toy")))
+    download.get(name, source, params)
     record: dict[str, Any] = read_json(Path("data/raw") / name / "SOURCE.json")
     return record
 
@@ -76,7 +90,7 @@ def names(folder: Path) -> set[str]:
 
 
 def test_a_sample_is_drawn_and_says_so(toy: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    record = get(toy, "sample")
+    record = get("sample")
     assert names(RAW) == {"fold_1.npy", "LICENCE.txt", "SOURCE.json"}
     assert (record["source"], record["folder"], record["licence"]) == ("sample", "data/raw/toy", "none: drawn tiles")
     assert record["files"] == [{"name": "fold_1.npy", "bytes": 3, "sha256": hashlib.sha256(b"toy").hexdigest()}]
@@ -87,7 +101,7 @@ def test_a_sample_is_drawn_and_says_so(toy: Any, capsys: pytest.CaptureFixture[s
 def test_the_official_files_come_with_licence_and_checksum(
     toy: Any, server: FileServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    record = get(toy, "official")
+    record = get("official")
     assert (RAW / "fold_1.zip").read_bytes() == server.content
     assert record == {
         "dataset": "toy",
@@ -96,8 +110,8 @@ def test_the_official_files_come_with_licence_and_checksum(
         "licence": "CC BY-NC-SA 4.0",
         "licence_url": "https://licence.example",
         "citation": "Toy et al., 2020.",
-        "files": [{"name": "fold_1.zip", "bytes": len(server.content), "sha256": toy.FILES[0].sha256}],
-        "sha256": hashlib.sha256(f"fold_1.zip {toy.FILES[0].sha256}\n".encode()).hexdigest(),
+        "files": [{"name": "fold_1.zip", "bytes": len(server.content), "sha256": toy.files[0].sha256}],
+        "sha256": hashlib.sha256(f"fold_1.zip {toy.files[0].sha256}\n".encode()).hexdigest(),
     }
     for text in (capsys.readouterr().out, (RAW / "LICENCE.txt").read_text()):
         assert "CC BY-NC-SA 4.0, https://licence.example" in text
@@ -105,16 +119,16 @@ def test_the_official_files_come_with_licence_and_checksum(
 
 
 def test_what_dvc_deletes_is_not_downloaded_again(toy: Any, server: FileServer) -> None:
-    first = get(toy, "official")
+    first = get("official")
     before = (RAW / "SOURCE.json").read_bytes()
     shutil.rmtree(RAW)
-    assert get(toy, "official") == first
+    assert get("official") == first
     assert (RAW / "SOURCE.json").read_bytes() == before
     assert len(server.requests) == 1
 
 
 def test_the_official_files_are_on_the_disk_once(toy: Any) -> None:
-    get(toy, "official")
+    get("official")
     assert (RAW / "fold_1.zip").samefile("data/incoming/toy/fold_1.zip")
 
 
@@ -123,7 +137,7 @@ def test_without_hard_links_the_files_are_copied(toy: Any, server: FileServer, m
         raise OSError("Invalid cross-device link")
 
     monkeypatch.setattr(Path, "hardlink_to", refused)
-    get(toy, "official")
+    get("official")
     assert (RAW / "fold_1.zip").read_bytes() == server.content
 
 
@@ -132,16 +146,16 @@ def test_a_link_in_incoming_is_followed(toy: Any, server: FileServer, tmp_path: 
     elsewhere.write_bytes(server.content)
     Path("data/incoming/toy").mkdir(parents=True)
     Path("data/incoming/toy/fold_1.zip").symlink_to(elsewhere)
-    get(toy, "official")
+    get("official")
     assert not (RAW / "fold_1.zip").is_symlink()
     assert not server.requests
 
 
 def test_a_download_that_fails_leaves_what_was_there(toy: Any, server: FileServer) -> None:
-    get(toy, "sample")
+    get("sample")
     server.statuses = [404]
     with pytest.raises(Problem, match="answers 404"):
-        get(toy, "official")
+        get("official")
     assert names(RAW) == {"fold_1.npy", "LICENCE.txt", "SOURCE.json"}
     assert names(RAW.parent) == {"toy"}
 
@@ -155,7 +169,7 @@ def test_an_own_folder_is_used_in_place(
     outside.mkdir()
     (outside / "fold_1.zip").write_bytes(zipped("images.npy"))
     (outside / "notes.txt").write_text("no part of the data set")
-    record = get(toy, source.format(outside=outside))
+    record = get(source.format(outside=outside))
     assert record["folder"] == str(outside)
     assert [file["name"] for file in record["files"]] == ["fold_1.zip"]
     assert names(RAW) == {"LICENCE.txt", "SOURCE.json"}
@@ -170,7 +184,7 @@ def test_the_checksum_follows_every_file(toy: Any, tmp_path: Path) -> None:
         folder.mkdir()
         for name, content in files.items():
             (folder / name).write_bytes(content)
-        value: str = get(toy, str(folder))["sha256"]
+        value: str = get(str(folder))["sha256"]
         return value
 
     same = checksum(fold_1=b"a", fold_2=b"b")
@@ -182,20 +196,20 @@ def test_the_checksum_follows_every_file(toy: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", ["/no/such/folder", "offical", "~no-such-user/data"])
 def test_a_missing_folder_is_one_sentence(toy: Any, source: str) -> None:
     with pytest.raises(Problem, match=rf"datasets\.toy\.source in params\.yaml is '{source}', but .* give sample, off"):
-        get(toy, source)
+        get(source)
     assert not RAW.exists()
 
 
 def test_a_folder_without_the_data_set_is_refused(toy: Any, tmp_path: Path) -> None:
     with pytest.raises(Problem, match="holds no fold"):
-        get(toy, str(tmp_path))
+        get(str(tmp_path))
     assert not RAW.exists()
 
 
 def test_a_folder_that_dvc_empties_is_refused_before_that(toy: Any) -> None:
-    get(toy, "sample")
+    get("sample")
     with pytest.raises(Problem, match=r"which DVC empties .* move the files out of data/raw first"):
-        get(toy, "data/raw/toy")
+        get("data/raw/toy")
     assert (RAW / "fold_1.npy").exists()
 
 
@@ -223,7 +237,7 @@ def test_pannuke_in_an_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         for number in (1, 2, 3):
             shutil.make_archive(str(own / f"fold_{number}"), "zip", own, f"Fold {number}")
             shutil.rmtree(own / f"Fold {number}")
-    record = get(pannuke, str(own), "pannuke")
+    record = get(str(own), "pannuke")
     expected = (
         [f"fold_{number}.zip" for number in (1, 2, 3)]
         if is_zipped

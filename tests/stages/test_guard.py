@@ -33,7 +33,7 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
 def check(images: list[np.ndarray], **columns: object) -> None:
     """Run the guard on a split of these tiles."""
     blank = np.zeros((SIZE, SIZE), np.uint8)
-    info = ShardInfo("pannuke", ("background", "nucleus"), 0.25, 40, "sample", "0" * 64)
+    info = ShardInfo("pannuke", ("background", "nucleus"), 0.25, 40, "sample", "0" * 64, "none: drawn tiles", "", "")
     with ShardWriter(Path("data/tiles/pannuke/fold1.h5"), len(images), SIZE, info) as writer:
         for index, image in enumerate(images):
             writer.add(Tile(image, blank, blank.astype(np.int32), {}, index))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.datasets import bcss
+from pipeline.datasets.bcss.card import CARD
 from pipeline.reporting import scoring
 from pipeline.stages import baseline, evaluate, report
 from tests import fabricated
@@ -22,7 +22,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(fabricated, "STUDY", "bcss")
-        patch.setattr(fabricated, "CLASSES", list(bcss.CLASSES))
+        patch.setattr(fabricated, "CLASSES", list(CARD.classes))
         patch.setattr(evaluate, "track", lambda *arguments: None)
         for name in ("REPEATS", "PAIRED", "RANKED"):
             patch.setattr(scoring, name, 200)
@@ -70,7 +70,7 @@ def test_ignored_classes_have_no_row_and_rare_ones_no_score(project: Path, page:
     table = page.split("## Every tissue")[1]
     assert "| exclude |" not in table and "| undetermined |" not in table
     counts = pd.read_csv(project / "reports/bcss/counts.csv")
-    code = bcss.CLASSES.index("exclude")
+    code = CARD.classes.index("exclude")
     assert not counts[[f"c{code}_{other}" for other in range(21)]].to_numpy().any()
     absent = next(line for line in table.splitlines() if line.startswith("| nerve |"))
     assert absent.split(" | ")[1:3] == ["0", "0"] and "n/a" in absent
@@ -79,6 +79,6 @@ def test_ignored_classes_have_no_row_and_rare_ones_no_score(project: Path, page:
 def test_the_floor_is_the_commonest_class(project: Path, page: str) -> None:
     scores = pd.read_csv(project / "reports/bcss/scores.csv").set_index("encoder")
     assert 0.2 < scores.loc["commonest", "pixel_accuracy"] < scores.loc["resnet34-frozen", "pixel_accuracy"]
-    expected = 1 - 2 * (1 - scores["pixel_accuracy"]) / len(bcss.CLASSES)
+    expected = 1 - 2 * (1 - scores["pixel_accuracy"]) / len(CARD.classes)
     pd.testing.assert_series_equal(scores["accuracy_one_vs_rest"], expected, check_names=False)
     assert "*the commonest class everywhere*" in page

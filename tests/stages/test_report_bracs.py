@@ -18,8 +18,8 @@ from pipeline.tiles.examples import Examples
 from pipeline.tiles.plan import COLUMNS, plan_folder, read_plan, write_plan
 from pipeline.tiles.store import Shard
 from tests import fabricated
-from tests.datasets.test_bracs import run as convert_slides
-from tests.datasets.test_bracs import write as write_slide
+from tests.datasets.bracs.test_reader import run as convert_slides
+from tests.datasets.bracs.test_reader import write as write_slide
 
 SIDES = {1: "train", 2: "validation", 3: "test", 4: "test"}  # of the slides, each of another patient
 VARIANTS = {"unet": 0.1, "resnet50": 0.3, "unet-paper": 1.0, "unet-densenet121": 0.2}  # share that is wrong

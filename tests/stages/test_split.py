@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import Split, Study, read_params
-from pipeline.datasets import monuseg
+from pipeline.datasets.monuseg.card import ORGAN_OF
 from pipeline.stages.split import list_tiles, split_group, split_image, split_official, split_random, split_stratified
 from pipeline.tiles.plan import check_plan, parted
 from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
@@ -72,7 +72,7 @@ def test_the_official_split_of_slides_is_their_tiles_group() -> None:
 def nuclei_tiles() -> pd.DataFrame:
     """Four images of each patient of TNBC, two of MoNuSeg's 30 and one that came later."""
     patients = [f"{number:02}" for number in range(1, 12) for _ in range(4)]
-    slides = [*sorted(monuseg.ORGAN_OF)[:2], "TCGA-ZZ-0000-01Z-00-DX1"]
+    slides = [*sorted(ORGAN_OF)[:2], "TCGA-ZZ-0000-01Z-00-DX1"]
     return make_plan(
         len(patients) + 3,
         dataset=["tnbc"] * len(patients) + ["monuseg"] * 3,
@@ -145,7 +145,7 @@ def test_seed_and_run_decide(splitter: Splitter) -> None:
 
 
 def write_shard(folder: Path, tissues: list[str], classes: list[str]) -> None:
-    info = ShardInfo("pannuke", tuple(classes), 0.25, 40, "sample", "0" * 64)
+    info = ShardInfo("pannuke", tuple(classes), 0.25, 40, "sample", "0" * 64, "none: drawn tiles", "", "")
     blank = np.zeros((32, 32), np.uint8)
     with ShardWriter(folder / "data/tiles/pannuke/fold1.h5", len(tissues), 32, info) as writer:
         for index, tissue in enumerate(tissues):

@@ -24,7 +24,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     classifier = {"encoder": "mobilenet_v2", "variants": [], "epochs": 2, "batch": 4, "learning_rate": 0.001}
     set_params(tmp_path, bracs__tile_size=32, bracs__classifier=classifier)
     write_json(tmp_path / "data/raw/bracs/SOURCE.json", {"source": "sample", "licence": "none: drawn tiles"})
-    info = ShardInfo("bracs", ("background", "N", "PB", "UDH"), 0.25, 40.0, "sample", "a" * 64)
+    info = ShardInfo(
+        "bracs", ("background", "N", "PB", "UDH"), 0.25, 40.0, "sample", "a" * 64, "none: drawn tiles", "", ""
+    )
     rows = []
     for side, count in SIDES.items():
         with ShardWriter(tmp_path / f"data/tiles/bracs/{side}.h5", count, 32, info, bits=True) as writer:

@@ -16,7 +16,7 @@ from tests.tiles.test_plan import make_plan
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     random = np.random.default_rng(0)
-    info = ShardInfo("pannuke", ("background", "nucleus"), 0.25, 40, "sample", "0" * 64)
+    info = ShardInfo("pannuke", ("background", "nucleus"), 0.25, 40, "sample", "0" * 64, "none: drawn tiles", "", "")
     with ShardWriter(tmp_path / "pannuke/fold1.h5", 6, 8, info) as writer:
         for index in range(6):
             image = random.integers(0, 256, (8, 8, 3), np.uint8)
@@ -48,7 +48,9 @@ def test_a_reader_crosses_into_a_worker_without_its_open_file(store: Path) -> No
 
 
 def test_a_target_is_told_from_all_else_by_its_bit(tmp_path: Path) -> None:
-    info = ShardInfo("pannuke", ("background", "N", "UDH", "DCIS"), 0.25, 40, "sample", "0" * 64)
+    info = ShardInfo(
+        "pannuke", ("background", "N", "UDH", "DCIS"), 0.25, 40, "sample", "0" * 64, "none: drawn tiles", "", ""
+    )
     classes = np.array([[0, 1], [3, IGNORE]], np.uint8).repeat(4, 0).repeat(4, 1)  # DCIS, drawn later, hides UDH
     bits = np.array([[0, 1], [2 + 4, 0]], np.uint8).repeat(4, 0).repeat(4, 1)
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
@@ -84,7 +86,7 @@ def test_resizing_a_map_invents_no_class() -> None:
 
 
 def test_a_tile_that_is_not_square_keeps_its_shape(tmp_path: Path) -> None:
-    info = ShardInfo("bach", ("background", "normal"), 0.42, 20, "sample", "0" * 64)
+    info = ShardInfo("bach", ("background", "normal"), 0.42, 20, "sample", "0" * 64, "none: drawn tiles", "", "")
     instances = np.zeros((12, 16), np.int32)
     instances[:6, :8], instances[6:, 8:] = 1, 70_000
     with ShardWriter(tmp_path / "bach/normal.h5", 1, (12, 16), info) as writer:

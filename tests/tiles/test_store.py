@@ -15,7 +15,7 @@ from pipeline.base.errors import Problem
 from pipeline.tiles.store import TABLE_COLUMNS, Shard, ShardInfo, ShardWriter, Tile, shards
 
 SIZE = 4  # px
-INFO = ShardInfo("drawn", ("background", "nucleus"), 0.25, 40.0, "sample", "0" * 64)
+INFO = ShardInfo("drawn", ("background", "nucleus"), 0.25, 40.0, "sample", "0" * 64, "none: drawn tiles", "", "")
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
 WHOLE = st.integers(0, 2**40)
 TILES = st.builds(

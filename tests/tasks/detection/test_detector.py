@@ -63,7 +63,7 @@ def make_project(folder: Path, **train: Any) -> None:
     rng = np.random.default_rng(0)
     rows = []
     for kind, name in enumerate(("normal", "benign", "insitu", "invasive")):
-        info = ShardInfo("bach", CLASSES, 0.42, 20.0, "sample", "b" * 64)
+        info = ShardInfo("bach", CLASSES, 0.42, 20.0, "sample", "b" * 64, "none: drawn tiles", "", "")
         with ShardWriter(folder / f"data/tiles/bach/{name}.h5", IMAGES, SIZE, info) as shard:
             for index in range(IMAGES):
                 shard.add(draw(rng, kind, index))

@@ -1,0 +1,1 @@
+"""MoNuSeg: card, reader and the drawing of its sample (docs/datasets/monuseg.md)."""

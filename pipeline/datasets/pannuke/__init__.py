@@ -1,0 +1,1 @@
+"""PanNuke: card, reader and the drawing of its sample (docs/datasets/pannuke.md)."""

@@ -1,0 +1,156 @@
+"""TNBC: 50 images of triple-negative breast cancer from 11 patients, every nucleus outlined (docs/datasets/tnbc.md).
+
+`Slide_NN/NN_k.png` is image k of patient NN, `GT_NN/NN_k.png` its mask, in a folder or inside the official zip. A mask
+is binary, and then nuclei are its connected pieces, or it holds a value for each nucleus.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.base.errors import Problem
+from pipeline.datasets.members import CURE, Member, list_members, read_rgb
+from pipeline.datasets.tnbc.card import CARD, PATIENTS
+
+if TYPE_CHECKING:
+    from pipeline.tiles.store import InstanceMap, Tile
+
+PLACE = re.compile(r"(Slide|GT)_(\d+)", re.IGNORECASE)
+NAME = re.compile(r"(\d+)_(\d+)")
+SCATTERED = 4  # pieces a nucleus, on average, above which values cannot stand for nuclei
+Pairs = dict[str, dict[int, Member]]  # "slide" or "gt" -> number of the image -> its file
+
+
+def find(folder: Path) -> list["Patient"]:
+    """The patients that lie in `folder`, unpacked or zipped, in order; unpacked files go before those in a zip.
+
+    Raises:
+        Problem: there is none, a folder is empty, an image lacks its mask or a mask its image, or one is there twice.
+    """
+    for place in sorted(folder.rglob("*_*")):
+        empty = place.is_dir() and not any(path.suffix.lower() == ".png" for path in place.iterdir())
+        if PLACE.fullmatch(place.name) and empty:
+            raise Problem(f"{place} holds no PNG; {CURE}.")
+    found: dict[int, Pairs] = {}
+    for member in list_members(folder, {".png"}):
+        _sort_in(member, found)
+    others = sorted(set(found) - set(PATIENTS))
+    if others:
+        print(f"{folder}: {len(others)} patients that are not TNBC's are left out ({', '.join(map(str, others))})")
+    patients = [_patient(number, found[number]) for number in sorted(found) if number in PATIENTS]
+    if not patients:
+        raise Problem(
+            f"{folder} holds no image of TNBC: neither Slide_01/01_1.png with GT_01/01_1.png (02, ...) nor a zip with"
+            " them; give the folder in which they lie."
+        )
+    return patients
+
+
+def _sort_in(member: Member, found: dict[int, Pairs]) -> None:
+    """Put a file where its folder and its name say; files that are neither image nor mask are passed over."""
+    place, name = PLACE.fullmatch(member.name.parent.name), NAME.fullmatch(member.name.stem)
+    if not place or not name:
+        return
+    if int(place[2]) != int(name[1]):
+        raise Problem(f"{member} is named after patient {int(name[1])} and lies among those of {place[0]}; {CURE}.")
+    files = found.setdefault(int(place[2]), {"slide": {}, "gt": {}})[place[1].lower()]
+    other = files.setdefault(int(name[2]), member)
+    if other is not member and other.zipped == member.zipped:
+        raise Problem(f"{other} and {member} are the same file of TNBC; move one of them away.")
+
+
+def _patient(number: int, files: Pairs) -> "Patient":
+    """A patient whose images all have a mask, and the other way round."""
+    images, masks = files["slide"], files["gt"]
+    for index in sorted(images.keys() ^ masks.keys()):
+        if index in images:
+            raise Problem(f"{images[index]} has no mask in GT_{number:02}; {CURE}.")
+        raise Problem(f"{masks[index]} is a mask without an image in Slide_{number:02}; {CURE}.")
+    return Patient(f"{number:02}", tuple((index, images[index], masks[index]) for index in sorted(images)))
+
+
+@dataclass(frozen=True)
+class Patient:
+    """The images of one patient; a pipeline.datasets.Part."""
+
+    patient: str  # "01"
+    pairs: tuple[tuple[int, Member, Member], ...]  # number of the image, image, mask
+    resolution = (CARD.microns_per_pixel, CARD.magnification)
+
+    @property
+    def name(self) -> str:
+        return f"patient{self.patient}"
+
+    @property
+    def files(self) -> list[Path]:
+        return sorted({member.path for _, image, mask in self.pairs for member in (image, mask)})
+
+    @property
+    def count(self) -> int:
+        return len(self.pairs)
+
+    @cached_property
+    def tile_size(self) -> int:
+        _, first, _ = self.pairs[0]
+        width, height = first.picture().size
+        if width != height:
+            raise Problem(f"{first} has {width} x {height} px and is not square; {CURE}.")
+        return int(width)
+
+    def tiles(self) -> Iterator["Tile"]:
+        """The images in the order of their numbers, each with its nuclei."""
+        from pipeline.tiles.store import Tile  # not on top: check and download read this module too, and need no HDF5
+
+        for number, image_file, mask_file in self.pairs:
+            image, instance_map = read_rgb(image_file), read_instances(mask_file)
+            for file, shape in ((image_file, image.shape), (mask_file, instance_map.shape)):
+                if shape[:2] != (self.tile_size, self.tile_size):
+                    raise Problem(
+                        f"{file} has {shape[1]} x {shape[0]} px, where {self.pairs[0][1]} has {self.tile_size} x"
+                        f" {self.tile_size}; {CURE}."
+                    )
+            class_map = (instance_map > 0).astype(np.uint8)
+            nuclei = dict.fromkeys(range(1, int(instance_map.max()) + 1), 1)
+            yield Tile(image, class_map, instance_map, nuclei, number, self.patient, self.patient, group=CARD.groups[0])
+
+
+def read_instances(mask: Member) -> "InstanceMap":
+    """The nuclei of a mask, numbered from 1; 0 or black is background.
+
+    A mask with one other value is binary: pixels that touch, corners included, are one nucleus. (So counted the 50
+    masks hold 4,028 nuclei, of the 4,022 that are published; by touching sides alone it would be 4,056.) In a
+    mask with several values or colours each is a nucleus.
+
+    Raises:
+        Problem: it is no picture, or its values lie scattered as no nuclei do (smoothed, or codes of cell types).
+    """
+    from skimage.measure import label
+
+    values = _values(mask)
+    pieces = label(values, background=0, connectivity=2)
+    known = np.unique(values[values > 0])
+    if len(known) <= 1:
+        return pieces.astype(np.int32)
+    if pieces.max() > SCATTERED * len(known):
+        raise Problem(
+            f"{mask} is neither binary nor has it a value for each nucleus: its {len(known)} values lie in"
+            f" {pieces.max():,} pieces; {CURE}."
+        )
+    numbers = np.searchsorted(known, values) + 1
+    instance_map: InstanceMap = np.where(values > 0, numbers, 0).astype(np.int32)
+    return instance_map
+
+
+def _values(mask: Member) -> npt.NDArray[np.int64]:
+    """A number for each pixel of a mask, (H, W): its grey value, or its colour as one number."""
+    picture = mask.picture()
+    if picture.mode in {"L", "I", "I;16"}:
+        return np.asarray(picture).astype(np.int64)
+    red, green, blue = np.moveaxis(np.asarray(picture.convert("RGB")).astype(np.int64), -1, 0)
+    return red << 16 | green << 8 | blue
