@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.tasks.detection.votes import NO_CALL, Found, Side, call, share, table, vote
+from pipeline.metrics.votes import NO_CALL, Found, Side, call, share, table, vote
 
 CLASSES = ["normal", "benign", "invasive"]
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.nuclei.objects import boxes_of, overlaps
+from pipeline.tiles.objects import boxes_of, overlaps
 
 
 def test_a_box_is_the_smallest_around_its_mask() -> None:
