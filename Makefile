@@ -21,10 +21,10 @@ test: .venv/ready ## all tests, offline
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
 verify: .venv/ready ## trains VARIANT (of STUDY) again and says whether its scores are identical, within the band, or outside
-	OMP_NUM_THREADS=$(HALF) python -m pipeline.commands.verify $(VARIANT) $(if $(STUDY),--study $(STUDY))
+	OMP_NUM_THREADS=$(HALF) lobule verify $(VARIANT) $(if $(STUDY),--study $(STUDY))
 
 paper: .venv/ready ## the papers' budgets, sources and weights into params.yaml
-	python -m pipeline.commands.paper
+	lobule paper
 
 lint: .venv/ready ## style and types
 	ruff check && ruff format --check && mypy
@@ -41,11 +41,13 @@ lock: .venv/ready ## newest versions that fit pyproject.toml, with hashes
 	echo uv | uv pip compile --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
 	    --python-version 3.11 --output-file requirements-uv.lock -
 
-# Made anew when a lock file changes, so that it never holds more or less than the lock says.
-.venv/ready: requirements.lock requirements-uv.lock
+# Made anew when a lock file changes, so that it never holds more or less than the lock says. Lobule itself is installed
+# as it lies here, which gives the command.
+.venv/ready: pyproject.toml requirements.lock requirements-uv.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lobule needs Python 3.11 or newer, not " + sys.version.split()[0] + "; set PYTHON=")'
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --require-hashes -r requirements-uv.lock
 	.venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --require-hashes -r requirements.lock
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	touch $@

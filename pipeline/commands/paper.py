@@ -1,14 +1,14 @@
 """Put the papers' budgets, sources and weights into params.yaml; every comment stays where it is.
 
-`make paper` runs this once; afterwards `dvc repro` on a machine with a GPU rebuilds the papers' tables.
+`make paper` or `lobule paper`, once; afterwards `dvc repro` on a machine with a GPU rebuilds the papers' tables.
 """
 
+import argparse
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.base.errors import run_stage
 from pipeline.base.files import replacing
 from pipeline.base.params import parse_params
 
@@ -88,7 +88,11 @@ PAPER: dict[str, Any] = {
 }
 
 
-def main() -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """It has none."""
+
+
+def run(arguments: argparse.Namespace) -> None:
     path = Path("params.yaml")
     changed = apply(path, PAPER)
     print("\n".join(changed) if changed else "params.yaml holds the papers' values already.")
@@ -126,7 +130,3 @@ def apply(path: Path, values: dict[str, Any]) -> list[str]:
 
 def _flow(value: Any) -> str:
     return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
-
-
-if __name__ == "__main__":
-    run_stage(main)

@@ -1,4 +1,4 @@
-"""Train a variant again and compare: `make verify VARIANT=unet-augmented`, or `python -m pipeline.commands.verify`.
+"""Train a variant again and compare: `make verify VARIANT=unet-augmented`, or `lobule verify unet-augmented`.
 
 In:  the project as it stands: its code, params.yaml, data/, and the report's scores.csv and band.csv.
 Out: nothing but what it prints: each score of each run, then and now, and whether they are identical, within the band
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.base.errors import Problem, run_stage
+from pipeline.base.errors import Problem
 from pipeline.base.files import read_json
 from pipeline.base.params import read_params
 from pipeline.base.paths import BASELINES, IMAGE_BASELINES, evaluation_folder
@@ -53,11 +53,12 @@ class Check:
         return "within the band" if self.band.holds(self.now) else "outside the band"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Train a variant again and compare its scores with the report's.")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("variant", nargs="?", default=DEFAULT, help="encoder-augmentation, such as %(default)s")
-    parser.add_argument("--study", default="pannuke")
-    arguments = parser.parse_args()
+    parser.add_argument("--study", default="pannuke", help="(default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> None:
     study, variant = arguments.study, arguments.variant
     before = reported(study, variant)
     print(f"Training {variant} of {study} again, {len(before)} run(s), in a copy of the project ...")
@@ -161,7 +162,3 @@ def as_text(checks: Sequence[Check]) -> str:
         lines.append(f"{names}{check.before:>9.4f}{check.now:>9.4f}  {ends:<18}{check.verdict}")
     worst = max((check.verdict for check in checks), key=VERDICTS.index)
     return "\n".join([*lines, f"In all: {worst}."])
-
-
-if __name__ == "__main__":
-    run_stage(main)

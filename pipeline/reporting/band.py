@@ -1,4 +1,4 @@
-"""How far a training may land from another: the band that benchmarks/seed_band.py measured, and when it holds."""
+"""How far a training may land from another: the band that `lobule band` measured, and when it holds."""
 
 import hashlib
 import json

@@ -160,7 +160,7 @@ def test_printed_figures_follow_from_the_saved_votes(project: Path) -> None:
     assert checks[0].before == printed["resnet18", "accuracy"]
     page = Path("reports/bach.md").read_text()
     assert "0.965" not in page  # the paper has no resnet18
-    assert "`python -m benchmarks.seed_band resnet18-augmented --study bach` does it" in page
+    assert "`lobule band resnet18-augmented --study bach` does it" in page
     assert "| normal, n = 4 | benign, n = 4 |" in page  # nuclei, too few for a score
     assert "| n/a | n/a | n/a | n/a |" in page and "| *nothing found* | 0.000 |" in page
     assert "always the commonest class" in page and "Synthetic tiles" in page

@@ -1,8 +1,8 @@
 """How far apart trainings with different seeds land: the band that reports and `make verify` use.
 
-    python -m benchmarks.seed_band                             # unet-augmented, seeds 1 to 5, some minutes
-    python -m benchmarks.seed_band resnet50-augmented --seeds 1 2 3
-    python -m benchmarks.seed_band unet-bn-augmented --study tnbc
+    lobule band                                   # unet-augmented, seeds 1 to 5, some minutes
+    lobule band resnet50-augmented --seeds 1 2 3
+    lobule band unet-bn-augmented --study tnbc
 
 For each seed the variant is trained on the plans of the study's first run, predicted and evaluated in a copy of the
 project. Writes pipeline/reporting/band.csv, which holds for these parameters and data alone, and a page in
@@ -18,25 +18,26 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.base.errors import run_stage
+from pipeline.base.errors import Problem
 from pipeline.base.files import read_json, write_text
 from pipeline.base.params import Study, read_params
 from pipeline.commands.paper import apply
-from pipeline.commands.verify import checksums, copy_project, rerun, scores_of
+from pipeline.commands.verify import DEFAULT, checksums, copy_project, rerun, scores_of
 from pipeline.reporting import band
 from pipeline.tiles.plan import plan_folder
 
 PAGES = Path("docs/results")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure how far trainings with different seeds land apart.")
-    parser.add_argument("variant", nargs="?", default="unet-augmented")
-    parser.add_argument("--study", default="pannuke")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
-    arguments = parser.parse_args()
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("variant", nargs="?", default=DEFAULT, help="encoder-augmentation, such as %(default)s")
+    parser.add_argument("--study", default="pannuke", help="(default: %(default)s)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5], help="at least three")
+
+
+def run(arguments: argparse.Namespace) -> None:
     if len(set(arguments.seeds)) < 3:
-        parser.error("a band needs at least three seeds")
+        raise Problem(f"--seeds names {len(set(arguments.seeds))} and a band needs at least three; name more.")
     name, variant = arguments.study, arguments.variant
     params = read_params()
     started = time.monotonic()
@@ -104,13 +105,9 @@ trained {len(scores)} times on the same plans. The seed changes the first weight
 The band is the 95 % prediction interval of one more training, mean ± t · sd · √(1 + 1/n), for normal scores.
 
 ```sh
-python -m benchmarks.seed_band {variant} --study {name} --seeds {" ".join(str(seed) for seed in scores["seed"])}
+lobule band {variant} --study {name} --seeds {" ".join(str(seed) for seed in scores["seed"])}
 ```
 
 It took {seconds:.0f} s on {os.cpu_count()} cores ({platform.machine()}). The band holds for
 these parameters and data alone; other ones have their own, measured by the same command.
 """
-
-
-if __name__ == "__main__":
-    run_stage(main)
