@@ -1,83 +1,63 @@
-"""How far apart trainings with different seeds land: the band that reports and `make verify` use.
+"""How far apart trainings with different seeds land: the band that reports and `lobule verify` use.
 
-    lobule band                                   # unet-augmented, seeds 1 to 5, some minutes
-    lobule band resnet50-augmented --seeds 1 2 3
-    lobule band unet-bn-augmented --study tnbc
+    lobule band pannuke/unet-augmented            # seeds 1 to 5, some minutes
+    lobule band bach/resnet50-augmented --seeds 1 2 3
 
 For each seed the variant is trained on the plans of the study's first run, predicted and evaluated in a copy of the
-project. Writes pipeline/reporting/band.csv, which holds for these parameters and data alone, and a page in
+project. Writes studies/<name>/paper/band.csv, which holds for these parameters and data alone, and a page in
 docs/results. Run it from a project whose data stages have run (`dvc repro`).
 """
 
 import argparse
 import os
 import platform
-import tempfile
 import time
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.base.errors import Problem
-from pipeline.base.files import read_json, write_text
-from pipeline.base.params import Study, read_params
-from pipeline.commands.paper import apply
-from pipeline.commands.verify import DEFAULT, checksums, copy_project, rerun, scores_of
+from pipeline.base.files import write_text
+from pipeline.base.params import read_params
+from pipeline.base.study import AnyStudy
+from pipeline.base.study import variant as settings_of
+from pipeline.commands.verify import checksums, named_variant, train_again
 from pipeline.reporting import band
-from pipeline.tiles.plan import plan_folder
+from pipeline.reporting.paper import headline
+from pipeline.tiles.store import shards
 
 PAGES = Path("docs/results")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("variant", nargs="?", default=DEFAULT, help="encoder-augmentation, such as %(default)s")
-    parser.add_argument("--study", default="pannuke", help="(default: %(default)s)")
+    parser.add_argument("variant", metavar="STUDY/VARIANT-PLAN", help="such as tnbc/unet-bn-augmented")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5], help="at least three")
 
 
 def run(arguments: argparse.Namespace) -> None:
     if len(set(arguments.seeds)) < 3:
         raise Problem(f"--seeds names {len(set(arguments.seeds))} and a band needs at least three; name more.")
-    name, variant = arguments.study, arguments.variant
-    params = read_params()
     started = time.monotonic()
-    scores = pd.concat([train(name, variant, seed) for seed in arguments.seeds], ignore_index=True)
-    found = [band.measure(score, scores[score].tolist()) for score in band.SCORES[name]]
-    band.write_bands(name, variant, band.basis(params, name, variant, checksums(name)), found)
-    took = time.monotonic() - started
-    _, study = params.study(name).of(variant.rpartition("-")[0])
-    source = read_json(Path("data/raw") / study.datasets[0] / "SOURCE.json")["source"]
-    write_text(PAGES / f"seed_band_{name}.md", page(name, variant, study, source, scores, found, took))
-
-
-def train(study: str, variant: str, seed: int) -> pd.DataFrame:
-    """The scores of one training with a seed on the project's own plans, in a copy of the project.
-
-    There the seed is the top-level one, and the plans lie under its name.
-    """
-    with tempfile.TemporaryDirectory(prefix="lobule-band-") as temporary:
-        folder = Path(temporary)
-        copy_project(folder)
-        params = read_params()
-        run = params.study(study).runs.first
-        plans = folder / plan_folder(study, run, seed)
-        (folder / "data/plans").unlink()  # a link to all of the project's own
-        plans.parent.mkdir(parents=True)
-        plans.symlink_to(plan_folder(study, run, params.seed).resolve())
-        changes = {"seed": seed, f"{study}.runs.second": run, f"{study}.runs.third": run}
-        if params.study(study).seeds:
-            changes |= {f"{study}.seeds.{place}": seed for place in ("first", "second", "third")}
-        apply(folder / "params.yaml", changes)
-        rerun(folder, study, variant, [(run, seed)])
-        scores = scores_of(folder, study, variant)
-    print(f"seed {seed}: " + ", ".join(f"{name} {scores[name][0]:.3f}" for name in band.SCORES[study]), flush=True)
-    return scores
+    study, name = named_variant(arguments.variant)
+    labels = headline(study).bands
+    parts = []
+    for seed in arguments.seeds:
+        scores = train_again(study, name, study.runs[:1], [seed])
+        print(f"seed {seed}: " + ", ".join(f"{score} {scores[score][0]:.3f}" for score in labels), flush=True)
+        parts.append(scores)
+    scores = pd.concat(parts, ignore_index=True)
+    found = [band.measure(score, scores[score].tolist()) for score in labels]
+    band.write_bands(study.study, name, band.basis(read_params(), study, name, checksums(study)), found)
+    source = shards(study.datasets[0])[0].info.source
+    _, settings = settings_of(study, name.rpartition("-")[0])
+    text = page(study.study, name, settings, source, scores, found, time.monotonic() - started)
+    write_text(PAGES / f"seed_band_{study.study}.md", text)
 
 
 def page(
     name: str,
     variant: str,
-    study: Study,
+    study: AnyStudy,
     source: str,
     scores: pd.DataFrame,
     found: list[band.Band],
@@ -105,7 +85,7 @@ trained {len(scores)} times on the same plans. The seed changes the first weight
 The band is the 95 % prediction interval of one more training, mean ± t · sd · √(1 + 1/n), for normal scores.
 
 ```sh
-lobule band {variant} --study {name} --seeds {" ".join(str(seed) for seed in scores["seed"])}
+lobule band {name}/{variant} --seeds {" ".join(str(seed) for seed in scores["seed"])}
 ```
 
 It took {seconds:.0f} s on {os.cpu_count()} cores ({platform.machine()}). The band holds for
