@@ -1,7 +1,7 @@
 """Put the papers' budgets, sources and weights into the parameters; every comment stays where it is.
 
-`lobule paper`, or `lobule paper STUDY ...` for some; afterwards `dvc repro` on a machine with a GPU rebuilds the papers'
-tables. What is set stands in studies/<name>/paper/paper.yaml.
+`lobule paper`, or `lobule paper STUDY ...` for some; afterwards `dvc repro` on a machine with a GPU rebuilds the
+papers' tables. What is set stands in studies/<name>/paper/paper.yaml.
 """
 
 import argparse
