@@ -83,7 +83,7 @@ def _load(study: Study, name: str, plan: str, model: str, seeds: Sequence[int], 
 def _read(path: Path, empty: bool = True) -> pd.DataFrame:
     """A table of an evaluation, numbers with all their digits; an empty field is no number where `empty`, else text."""
     try:
-        return pd.read_csv(path, dtype={"patient": str}, keep_default_na=empty, float_precision="round_trip")
+        return pd.read_csv(path, dtype={"patient": str}, keep_default_na=empty)
     except FileNotFoundError:
         raise Problem(f"{path} is missing; run `dvc repro` so that the variant is evaluated first.") from None
 

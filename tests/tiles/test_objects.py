@@ -1,8 +1,23 @@
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipeline.tiles.objects import boxes_of, overlaps
+from pipeline.tiles.objects import boxes_of, true_objects
+
+
+class OneExample:
+    """An example with two nuclei and one that was lost."""
+
+    def instances(self, position: int) -> tuple[np.ndarray, dict[int, int]]:
+        instance_map = np.zeros((4, 6), np.int32)
+        instance_map[1:3, 1:3], instance_map[0, 5] = 7, 4
+        return instance_map, {4: 2, 7: 1, 9: 1}
+
+
+def test_a_nucleus_has_its_class_mask_and_box() -> None:
+    found = true_objects(OneExample(), 0)  # type: ignore[arg-type]
+    assert found.labels.tolist() == [2, 1]
+    assert found.boxes.tolist() == [[5, 0, 6, 1], [1, 1, 3, 3]]
+    assert found.masks.sum(axis=(1, 2)).tolist() == [1, 4]
+    assert found.scores.tolist() == [1, 1]
 
 
 def test_a_box_is_the_smallest_around_its_mask() -> None:
@@ -11,17 +26,3 @@ def test_a_box_is_the_smallest_around_its_mask() -> None:
     masks[1, 4, 0] = True
     assert boxes_of(masks).tolist() == [[2, 1, 6, 3], [0, 4, 1, 5]]
     assert boxes_of(masks[:0]).shape == (0, 4)
-
-
-@given(st.integers(0, 4), st.integers(0, 1000))
-def test_overlaps_are_the_iou_of_masks(count: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    instance_map = rng.integers(0, 4, (6, 7)).astype(np.int32)
-    masks = rng.random((count, 6, 7)) < 0.5
-    ids = np.unique(instance_map[instance_map > 0])
-    found = overlaps(masks, instance_map, ids)
-    assert found.shape == (count, len(ids))
-    for row, mask in zip(found, masks, strict=True):
-        for value, number in zip(row, ids, strict=True):
-            truth = instance_map == number
-            assert value == (mask & truth).sum() / (mask | truth).sum()
