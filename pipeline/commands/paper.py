@@ -6,6 +6,7 @@ papers' tables. What is set stands in studies/<name>/paper/paper.yaml.
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,8 @@ def run(arguments: argparse.Namespace) -> None:
     for name, paper in papers.items():
         if paper is not None:
             path = STUDIES / name / "params.yaml"
-            changed += apply(path, paper.sets, lambda raw, path=path: parse_study(raw, path))
-            changed += apply(PARAMS, paper.project, lambda raw: parse(Params, raw, str(PARAMS)))
+            changed += apply(path, paper.sets, partial(parse_study, path=path))
+            changed += apply(PARAMS, paper.project, partial(parse, Params, name=str(PARAMS)))
     print("\n".join(changed) if changed else "The parameters hold the papers' values already.")
     drawn = still_drawn([name for name, paper in papers.items() if paper is not None])
     if drawn:

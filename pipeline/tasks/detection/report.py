@@ -16,9 +16,9 @@ from pipeline.base.study import variant as settings
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.reporting import band, class_figures, detections, facts, pictures
 from pipeline.reporting.image_variants import Variant, against_best, load
-from pipeline.reporting.paper import read_paper
+from pipeline.reporting.paper import headline
 from pipeline.reporting.published import Published
-from pipeline.reporting.rendering import render
+from pipeline.reporting.rendering import render_report
 from pipeline.reporting.track import track
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.objects import Objects, true_objects
@@ -31,7 +31,7 @@ def write(study: AnyStudy, params: Params) -> None:
 
     Pictures of images go to reports/private/<study>/ where the data's licence does not let them be published.
     """
-    name, paper = study.study, read_paper(study.study)
+    name, paper = study.study, headline(study)
     classes = [each for each in study.classes if each != BACKGROUND]
     variants = load(study, params.encoder, paper.names, params.seed)
     trained = [variant for variant in variants if not variant.baseline]
@@ -51,9 +51,8 @@ def write(study: AnyStudy, params: Params) -> None:
         write_tables(folder, name, info.source, variants)
         draw_figures(folder, trained, classes)
         pictures.save(draw_detections(study, best, classes), (folder if public else private) / "detections.png")
-        page = render(
-            name,
-            study=study,
+        page = render_report(
+            study,
             params=params,
             parameters=facts.as_yaml(params, study),
             source=info,
@@ -72,7 +71,7 @@ def write(study: AnyStudy, params: Params) -> None:
             names=paper.names,
             published=Published.of(name),
             tests=against_best(variants, best, classes, params.seed),
-            bands=band.beside(params, study, [info.source_sha256], here),
+            bands=band.measured(params, study, [info.source_sha256], here),
             machine=facts.machine(),
         )
     write_text(REPORTS / f"{name}.md", page)
