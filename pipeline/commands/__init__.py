@@ -13,7 +13,9 @@ from pipeline.base.errors import run_stage
 
 COMMANDS = {
     "band": "train a variant with several seeds and measure how far apart they land",
-    "paper": "put the papers' budgets, sources and weights into params.yaml",
+    "paper": "put the papers' budgets, sources and weights into the parameters",
+    "prune": "take the stages that have left the pipeline out of the lock files",
+    "repro": "bring everything up to date, the studies side by side",
     "verify": "train a variant again and compare its scores with the report's",
 }
 

@@ -30,7 +30,7 @@ PAGES = Path("docs/results")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("variant", metavar="STUDY/VARIANT-PLAN", help="such as tnbc/unet-bn-augmented")
+    parser.add_argument("variant", metavar="STUDY/VARIANT-PLAN", help="as in reports/STUDY/scores.csv")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5], help="at least three")
 
 

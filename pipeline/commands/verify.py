@@ -58,7 +58,7 @@ class Check:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("variant", metavar="STUDY/VARIANT-PLAN", help="such as tnbc/unet-bn-augmented")
+    parser.add_argument("variant", metavar="STUDY/VARIANT-PLAN", help="as in reports/STUDY/scores.csv")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -77,7 +77,7 @@ def named_variant(text: str) -> tuple[AnyStudy, str]:
     """The study and the variant with its plan ("unet-augmented") that a person names as STUDY/VARIANT-PLAN."""
     study, _, name = text.partition("/")
     if not name:
-        raise Problem(f"{text!r} names no variant; give STUDY/VARIANT-PLAN, such as tnbc/unet-bn-augmented.")
+        raise Problem(f"{text!r} names no variant; give STUDY/VARIANT-PLAN, as in reports/STUDY/scores.csv.")
     return read_study(study), name
 
 
