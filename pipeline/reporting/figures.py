@@ -71,7 +71,7 @@ def ranks(rows: Sequence[dict[str, Any]], average: FloatArray, tests: Sequence[s
     """
     order = np.argsort(average, kind="stable")
     height_of = {int(variant): -height for height, variant in enumerate(order)}
-    groups = sorted(stats.alike(len(rows), tests), key=lambda group: min(average[group]))
+    groups = sorted(stats.alike(tests), key=lambda group: min(average[group]))
     last = float(np.ceil(average.max()))
     with figure(path, figsize=(8, 1.6 + 0.32 * len(rows))) as (_, axes):
         axis = axes[0, 0]
