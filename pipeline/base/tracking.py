@@ -55,13 +55,13 @@ class VariantRun:
         self._attempt(log)
 
     def metrics(self, values: Mapping[str, Any], step: int | None = None) -> None:
-        """Log numbers, nested names joined by slashes, all at `step` (an epoch, from 1); None is left out."""
+        """Log numbers, nested names joined by slashes, all at `step` (an epoch, from 1); what is no number is left out."""
 
         def log() -> None:
             from mlflow.entities import Metric
 
             now = int(time.time() * 1000)
-            numbers = [(name, value) for name, value in _flat(values, "/") if value is not None]
+            numbers = [(name, value) for name, value in _flat(values, "/") if isinstance(value, int | float)]
             self._log("metrics", [Metric(name, float(value), now, step or 0) for name, value in numbers])
 
         self._attempt(log)

@@ -40,8 +40,10 @@ def ranking(
             *(Line2D([], [], color=colour, marker="o", label=plan) for plan, colour in _colours(rows).items()),
         ]
         if any(value is not None for row in rows for value in row["published"].values()):
-            hollow = {"marker": "D", "linestyle": "", "markerfacecolor": "none"}
-            handles.append(Line2D([], [], color=NEUTRAL, label=published_label, **hollow))
+            diamond = Line2D(
+                [], [], color=NEUTRAL, marker="D", linestyle="", markerfacecolor="none", label=published_label
+            )
+            handles.append(diamond)
         for row in rows:
             if row["baseline"]:
                 style, value = FLOORS[row["variant"]], row["figures"][score].value
@@ -204,7 +206,7 @@ def _curves(
                 for column, line in lines.items():
                     axis.plot(curves.index, curves[column], line, color=colour, linewidth=1.5)
                 best = run.best_epoch
-                axis.plot(best, curves.loc[best, column], "o", color=colour)  # on the last line drawn, validation
+                axis.plot(best, curves[column].loc[best], "o", color=colour)  # on the last line drawn, validation
             axis.set(title=named["model"], xlabel="epoch", yscale="log" if log else "linear")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             if log:

@@ -116,7 +116,7 @@ def shared_encoders(studies: list[Reported]) -> dict[str, dict[str, Any]]:
     An encoder's row has in a cell a study its best variant's headline figure, where the study compares it. Encoders of
     different tasks are never joined: a name is shared by networks that have nothing else in common.
     """
-    result = {}
+    result: dict[str, dict[str, Any]] = {}
     for task in dict.fromkeys(report.study.task for report in studies):
         mine = [report for report in studies if report.study.task == task]
         best: dict[str, dict[str, Any]] = {}
