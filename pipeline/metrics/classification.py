@@ -14,6 +14,11 @@ def accuracy(counts: FloatArray) -> FloatArray:
     return _ratio(_right(counts).sum(axis=-1), counts.sum(axis=(-2, -1)))
 
 
+def no_call(counts: FloatArray) -> FloatArray:
+    """Share of the images without a call (...)."""
+    return _ratio(counts[..., -1].sum(axis=-1), counts.sum(axis=(-2, -1)))
+
+
 def precision(counts: FloatArray) -> FloatArray:
     """Of the images that were called a class, the share that are (..., C); 0 where none was called so."""
     called = counts[..., :-1].sum(axis=-2)

@@ -1,13 +1,13 @@
-"""Mask R-CNN (He et al. 2017) of torchvision, with a ResNet and a feature pyramid, in the sizes that params.yaml names.
+"""Mask R-CNN (He et al. 2017) of torchvision, with a ResNet and a feature pyramid, in the sizes that a study names.
 
 A model takes a list of images (3, H, W) float from 0 to 1. While training it also takes a list of targets and gives
 losses by name; else it gives for each image boxes (n, 4) as x0, y0, x1, y1 in px, labels (n,), scores (n,) falling,
 and masks (n, 1, H, W) from 0 to 1. Nothing is resized: images come with their shorter side at the study's tile size.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
+import numpy as np
+import numpy.typing as npt
+import torch
 from torch import nn
 from torchvision.models import resnet
 from torchvision.models.detection import MaskRCNN
@@ -17,6 +17,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.ops import FrozenBatchNorm2d
 
+from pipeline.base.records import Model
 from pipeline.models import weights
 
 COCO = ([0.471, 0.448, 0.408], [0.234, 0.239, 0.242])  # mean and standard deviation of COCO's pixels, RGB, 0 to 1
@@ -27,50 +28,55 @@ GROUPS = 32  # of channels that are normalised together
 MASK_LAYERS = 4  # convolutions of the mask head
 
 
-def mask_rcnn(description: Mapping[str, Any]) -> MaskRCNN:
+def mask_rcnn(record: Model) -> MaskRCNN:
     """The model that a model.json describes, with random weights from torch's global generator.
 
     Batches of a few images are too small for batch normalisation. That of published weights is frozen; random weights
     get group normalisation instead (He, Girshick and Dollár 2019, Rethinking ImageNet Pre-training).
     """
-    detector = description["detector"]
-    channels, classes = detector["channels"], len(description["classes"])
-    scratch = description["weights"] == "random"
-    body = getattr(resnet, description["encoder"])(
+    shape = record.shape
+    channels, classes = shape["channels"], len(record.classes)
+    scratch = record.weights == "random"
+    body = getattr(resnet, record.encoder)(
         weights=None,
-        width_per_group=description["width"],
+        width_per_group=shape["width"],
         zero_init_residual=scratch,  # starts as a shallow network, which learns at once
         norm_layer=group_norm if scratch else FrozenBatchNorm2d,
     )
     stages = {f"layer{number}": str(number - 1) for number in (1, 2, 3, 4)}
     widths = [body.inplanes // 8 * 2**level for level in range(len(stages))]
-    background, nucleus = detector["anchor_iou"]
+    background, nucleus = shape["anchor_iou"]
     return MaskRCNN(
         BackboneWithFPN(body, stages, widths, channels),
-        min_size=description["tile_size"],  # what the images have already
+        min_size=record.tile_size,  # what the images have already
         max_size=1_000_000,
-        image_mean=description["mean"],
-        image_std=description["std"],
+        image_mean=record.mean,
+        image_std=record.std,
         rpn_anchor_generator=AnchorGenerator(
-            tuple((side,) for side in detector["anchors"]), (RATIOS,) * len(detector["anchors"])
+            tuple((side,) for side in shape["anchors"]), (RATIOS,) * len(shape["anchors"])
         ),
         rpn_fg_iou_thresh=nucleus,
         rpn_bg_iou_thresh=background,
-        rpn_nms_thresh=detector["nms"],
+        rpn_nms_thresh=shape["nms"],
         **{
-            f"rpn_{when}_nms_top_n_{phase}": detector["proposals"]
+            f"rpn_{when}_nms_top_n_{phase}": shape["proposals"]
             for when in ("pre", "post")
             for phase in ("train", "test")
         },
         box_head=TwoMLPHead(channels * POOLED**2, WIDER * channels),
         box_predictor=FastRCNNPredictor(WIDER * channels, classes),
-        box_batch_size_per_image=detector["sampled"],
-        box_positive_fraction=detector["nuclei"],
-        box_nms_thresh=detector["nms"],
+        box_batch_size_per_image=shape["sampled"],
+        box_positive_fraction=shape["nuclei"],
+        box_nms_thresh=shape["nms"],
         mask_head=MaskRCNNHeads(channels, (channels,) * MASK_LAYERS, 1),
         mask_predictor=MaskRCNNPredictor(channels, channels, classes),
         _skip_resize=True,
     )
+
+
+def to_input(image: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """An image (H, W, 3) uint8 as the model takes it, (3, H, W) float32 from 0 to 1."""
+    return torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255
 
 
 def group_norm(channels: int) -> nn.GroupNorm:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.nuclei.objects import Objects
 from pipeline.reporting.pictures import CLASS_COLOURS, GAP, LINE
+from pipeline.tiles.objects import Objects
 
 PANELS = ("image", "pseudo-instances", "detections")
 SIDE = 320  # px at least, of a panel's shorter side

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -6,16 +7,20 @@ from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from pipeline.base.errors import Problem
+from pipeline.base.records import Model
 from pipeline.models import weights
 from pipeline.models.mask_rcnn import COCO, initialise, mask_rcnn
 from pipeline.stages.check import DETECTORS
 
 
-def description(**changes: object) -> dict[str, object]:
-    detector = {"channels": 32, "anchors": [8, 16, 32, 64, 128], "anchor_iou": [0.3, 0.7], "proposals": 20}
-    detector |= {"sampled": 16, "nuclei": 0.5, "nms": 0.5}
-    given = {"encoder": "resnet18", "classes": ["background", "normal", "invasive"], "tile_size": 64, "width": 64}
-    return {**given, "weights": "random", "mean": COCO[0], "std": COCO[1], "detector": detector, **changes}
+def description(**changes: Any) -> Model:
+    """What model.json says of a small detector."""
+    shape = {"width": 64, "channels": 32, "anchors": [8, 16, 32, 64, 128], "anchor_iou": [0.3, 0.7], "proposals": 20}
+    shape |= {"sampled": 16, "nuclei": 0.5, "nms": 0.5}
+    given = {"task": "detection", "encoder": "resnet18", "classes": ["background", "normal", "invasive"]}
+    given |= {"tile_size": 64, "microns_per_pixel": 0.42, "greyscale": False, "target": None, "shape": shape}
+    given |= {"weights": "random", "mean": COCO[0], "std": COCO[1], "licence": "", "datasets": [], "sample": True}
+    return Model(**given | changes)
 
 
 def test_it_gives_losses_while_training_and_nuclei_afterwards() -> None:
@@ -35,10 +40,10 @@ def test_it_gives_losses_while_training_and_nuclei_afterwards() -> None:
 
 
 def test_the_papers_model_has_the_parameters_of_torchvision() -> None:
-    detector = {"channels": 256, "anchors": [32, 64, 128, 256, 512], "anchor_iou": [0.3, 0.7], "proposals": 1000}
-    detector |= {"sampled": 512, "nuclei": 0.25, "nms": 0.5}
+    shape = {"width": 64, "channels": 256, "anchors": [32, 64, 128, 256, 512], "anchor_iou": [0.3, 0.7]}
+    shape |= {"proposals": 1000, "sampled": 512, "nuclei": 0.25, "nms": 0.5}
     with torch.device("meta"):
-        model = mask_rcnn(description(encoder="resnet50", classes=["a"] * 91, weights="imagenet", detector=detector))
+        model = mask_rcnn(description(encoder="resnet50", classes=["a"] * 91, weights="imagenet", shape=shape))
     # as torchvision says of maskrcnn_resnet50_fpn
     assert sum(value.numel() for value in model.parameters()) == 44_401_393
 
@@ -47,7 +52,8 @@ def test_the_papers_model_has_the_parameters_of_torchvision() -> None:
 @pytest.mark.parametrize("width", [16, 64])
 def test_every_encoder_that_the_check_lets_pass_can_be_built(encoder: str, width: int) -> None:
     with torch.device("meta"):
-        assert mask_rcnn(description(encoder=encoder, width=width)).backbone.out_channels == 32
+        shape = description().shape | {"width": width}
+        assert mask_rcnn(description(encoder=encoder, shape=shape)).backbone.out_channels == 32
 
 
 def test_random_weights_get_group_normalisation_and_published_ones_keep_theirs() -> None:

@@ -1,14 +1,27 @@
-"""What a Mask R-CNN learns from: the nuclei of an image, each with box, class and mask."""
+"""How a Mask R-CNN learns: from the nuclei of an image, each with box, class and mask."""
 
 from typing import Any
 
 import torch
 from torch import nn
 
-from pipeline.base.params import Train
-from pipeline.nuclei.objects import true_objects
+from pipeline.base.study import DetectionStudy
+from pipeline.base.study_blocks import Train
+from pipeline.models.mask_rcnn import COCO, initialise, mask_rcnn, to_input
+from pipeline.tasks import Job
 from pipeline.tiles.examples import Examples
+from pipeline.tiles.objects import true_objects
+from pipeline.training.job import Lesson, describe, plan_rows
 from pipeline.training.loop import Learner
+
+CODE = (  # shapes the weights
+    "training/loop.py",
+    "tasks/detection/learn.py",
+    "tiles/examples.py",
+    "tiles/objects.py",
+    "tiles/transforms.py",
+    "models/*.py",
+)
 
 LOSSES = {  # name in torchvision -> in the learning curves
     "loss_classifier": "class",
@@ -19,6 +32,19 @@ LOSSES = {  # name in torchvision -> in the learning curves
 }
 Target = dict[str, torch.Tensor]
 Batch = tuple[list[torch.Tensor], list[Target]]
+
+
+def prepare(job: Job) -> Lesson:
+    """The Mask R-CNN of a job with its first weights, and the rows of its plan."""
+    study = job.settings
+    assert isinstance(study, DetectionStudy)
+    training, validation = (Nuclei(Examples.of(plan_rows(job, side), study)) for side in ("train", "validation"))
+    record = describe(job, job.first_weights, *COCO, **study.model.model_dump(exclude={"weights"}))
+    torch.manual_seed(job.seed)
+    network = mask_rcnn(record)
+    initialise(network, job.encoder, job.first_weights)
+    settings = {"train": study.train.model_dump(exclude={"workers"})}
+    return Lesson(Detection(network, study.train, job.seed), record, settings, training, validation, CODE)
 
 
 class Nuclei:
@@ -37,12 +63,7 @@ class Nuclei:
             "labels": torch.from_numpy(found.labels),
             "masks": torch.from_numpy(found.masks).to(torch.uint8),
         }
-        return image_of(self.examples, position), target
-
-
-def image_of(examples: Examples, position: int) -> torch.Tensor:
-    """An example's image (3, H, W) float32 from 0 to 1."""
-    return torch.from_numpy(examples.image(position).copy()).permute(2, 0, 1).float() / 255
+        return to_input(self.examples.image(position)), target
 
 
 def gather(items: list[tuple[torch.Tensor, Target]]) -> Batch:

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.tiles.examples import Examples
-from pipeline.tiles.store import InstanceMap
 
 FloatArray = npt.NDArray[np.float32]
 Masks = npt.NDArray[np.bool_]
@@ -39,16 +38,3 @@ def boxes_of(masks: Masks) -> FloatArray:
         ends += [hit.argmax(axis=1), hit.shape[1] - hit[:, ::-1].argmax(axis=1)]
     x0, x1, y0, y1 = ends
     return np.stack([x0, y0, x1, y1], axis=1).astype(np.float32)
-
-
-def overlaps(masks: Masks, instance_map: InstanceMap, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
-    """IoU of masks (n, H, W) with the instances `ids` (m,) of a map (H, W), (n, m).
-
-    Instances of a map never overlap, so that one look at each mask's pixels finds what it shares with all of them.
-    """
-    areas = np.bincount(instance_map.ravel())
-    shared = np.stack(
-        [np.bincount(instance_map[mask], minlength=len(areas)) for mask in masks] or [np.zeros(len(areas), np.int64)]
-    )[: len(masks), ids]
-    union = masks.sum(axis=(1, 2))[:, None] + areas[ids] - shared
-    return np.asarray(shared / union, np.float64)
