@@ -113,7 +113,7 @@ def test_a_figure_is_the_mean_over_the_runs_and_lies_in_its_interval(variants: l
 def test_tissues_are_averaged_as_the_official_script_does(variants: list[Variant]) -> None:
     tissues = ["Breast", "Colon", "Breast", "Colon", "Colon"] * len(variants[0].runs)
     variant = variants[1]
-    changed = Variant(**{**variant.__dict__, "instances": variant.instances.assign(group=tissues)})
+    changed = Variant(**{**variant.__dict__, "images": variant.images.assign(group=tissues)})
     found = Evidence([changed], CLASSES, 0).by_run()
     binary = columns(variant, 1, "binary", instance.COLUMNS)
     per_class = np.stack([columns(variant, 1, name, instance.COLUMNS) for name in CLASSES[1:]], axis=1)
@@ -121,6 +121,7 @@ def test_tissues_are_averaged_as_the_official_script_does(variants: list[Variant
     assert found["bpq_tissues"][0, 0] == pytest.approx(official.bpq_tissues)
     assert found["mpq_tissues"][0, 0] == pytest.approx(official.mpq_tissues)
     assert found["bpq_images"][0, 0] == pytest.approx(official.bpq_images)
+    assert official.bpq_tissues != pytest.approx(official.bpq_images)
 
 
 @pytest.mark.parametrize("variants", [(1,)], ids=["one run"], indirect=True)
