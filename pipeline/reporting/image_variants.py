@@ -14,9 +14,9 @@ from pipeline.base.study import Study
 from pipeline.metrics import classification, stats
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.metrics.votes import Figure, FloatArray, Found, Labels, Side, pooled
+from pipeline.reporting.names import BASELINES
 from pipeline.tiles.plan import SPLITS, TILE
 
-BASELINES = {"constant": "always the commonest class", "colour": "mean colour alone"}
 NO_CALL = "no call"
 TRAINING = ["run", "seed"]  # the columns that name a training
 
