@@ -16,9 +16,9 @@ from pipeline.base.study import variant as settings
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.reporting import band, class_figures, detections, facts, pictures
 from pipeline.reporting.image_variants import Variant, against_best, load
-from pipeline.reporting.paper import read_paper
+from pipeline.reporting.paper import differences, headline
 from pipeline.reporting.published import Published
-from pipeline.reporting.rendering import render
+from pipeline.reporting.rendering import render_report
 from pipeline.reporting.track import track
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.objects import Objects, true_objects
@@ -31,9 +31,9 @@ def write(study: AnyStudy, params: Params) -> None:
 
     Pictures of images go to reports/private/<study>/ where the data's licence does not let them be published.
     """
-    name, paper = study.study, read_paper(study.study)
+    name, paper, published = study.study, headline(study), Published.of(study.study)
     classes = [each for each in study.classes if each != BACKGROUND]
-    variants = load(study, params.encoder, paper.names, params.seed)
+    variants = load(study, params.encoder, paper, published, params.seed)
     trained = [variant for variant in variants if not variant.baseline]
     best = max(trained, key=lambda variant: variant.figures["test"][paper.score].value)
     info = shards(study.datasets[0])[0].info
@@ -51,13 +51,13 @@ def write(study: AnyStudy, params: Params) -> None:
         write_tables(folder, name, info.source, variants)
         draw_figures(folder, trained, classes)
         pictures.save(draw_detections(study, best, classes), (folder if public else private) / "detections.png")
-        page = render(
-            name,
-            study=study,
+        page = render_report(
+            study,
             params=params,
             parameters=facts.as_yaml(params, study),
             source=info,
             sample=sample,
+            differs=differences(paper, study, params, sample),
             pictures_at=name if public else f"private/{name}",
             classes=classes,
             images=count_images(first),
@@ -69,10 +69,10 @@ def write(study: AnyStudy, params: Params) -> None:
             variants=variants,
             trained=trained,
             best=best,
-            names=paper.names,
-            published=Published.of(name),
+            paper=paper,
+            published=published,
             tests=against_best(variants, best, classes, params.seed),
-            bands=band.beside(params, study, [info.source_sha256], here),
+            bands=band.measured(params, study, [info.source_sha256], here),
             machine=facts.machine(),
         )
     write_text(REPORTS / f"{name}.md", page)
