@@ -55,13 +55,13 @@ class VariantRun:
         self._attempt(log)
 
     def metrics(self, values: Mapping[str, Any], step: int | None = None) -> None:
-        """Log numbers, nested names joined by slashes, all at `step` (an epoch, from 1); None is left out."""
+        """Log numbers, nested names joined by slashes, all at `step` (an epoch, from 1); what is no number is left out."""
 
         def log() -> None:
             from mlflow.entities import Metric
 
             now = int(time.time() * 1000)
-            numbers = [(name, value) for name, value in _flat(values, "/") if value is not None]
+            numbers = [(name, value) for name, value in _flat(values, "/") if isinstance(value, int | float)]
             self._log("metrics", [Metric(name, float(value), now, step or 0) for name, value in numbers])
 
         self._attempt(log)
@@ -177,8 +177,8 @@ def _one_process_at_a_time() -> Iterator[None]:
 def _origin() -> dict[str, str]:
     """Tags that say from what a run was made: the commit, the state of dvc.lock, the DVC experiment."""
     tags = {}
-    if commit := _git("rev-parse", "HEAD"):
-        tags["lobule.commit"] = commit + ("+changes" if _git("status", "--porcelain", "--", *CODE) else "")
+    if commit := git("rev-parse", "HEAD"):
+        tags["lobule.commit"] = commit + ("+changes" if git("status", "--porcelain", "--", *CODE) else "")
     if (lock := Path("dvc.lock")).is_file():
         tags["lobule.lock"] = hashlib.sha256(lock.read_bytes()).hexdigest()
     if experiment := os.environ.get("DVC_EXP_NAME"):
@@ -186,7 +186,7 @@ def _origin() -> dict[str, str]:
     return tags
 
 
-def _git(*arguments: str) -> str:
+def git(*arguments: str) -> str:
     """What git prints; nothing where there is no git, no repository or no commit."""
     try:
         return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""How far a training may land from another: the band that benchmarks/seed_band.py measured, and when it holds."""
+"""How far a training may land from another: the band that `lobule band` measures, and when it holds."""
 
 import hashlib
 import json
@@ -10,43 +10,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.base.files import replacing
 from pipeline.base.params import Params
+from pipeline.base.paths import paper_folder
+from pipeline.base.study import AnyStudy, variant
+from pipeline.reporting.paper import headline
 
-BAND = Path(__file__).with_name("band.csv")
-SCORES = {  # of each study, those that get a band, and what they are called; its headline comes first
-    "pannuke": {
-        "mean_iou": "mean IoU",
-        "dice_macro_no_background": "Dice, macro, no background",
-        "bpq_images": "bPQ, images",
-        "mpq_images": "mPQ, images",
-        "detection_f1": "F_d",
-    },
-    "tnbc": {"jaccard_of_images": "Jaccard", "f1_of_images": "F1", "aji": "AJI"},
-    "bcss": {
-        "accuracy_one_vs_rest": "one-vs-rest accuracy",
-        "mean_iou": "mean IoU",
-        "dice_macro_no_background": "Dice, macro",
-    },
-    "bracs": {"dice_macro_no_background": "F1 of lesion pixels", "average_precision": "average precision"},
-    "bach": {"accuracy": "accuracy", "f1": "F1", "ap50": "mask AP at IoU 0.5"},
-}
 SHAPING: dict[str, Any] = {  # of a study's parameters
-    "datasets": True,
-    "tissue": True,
-    "classes": True,
-    "tile_size": True,
-    "split": True,
-    "balance": True,
-    "augment": True,
+    **dict.fromkeys(
+        ("datasets", "group", "classes", "ignore", "target", "greyscale", "tile_size", "split", "balance", "augment"),
+        True,
+    ),
     "instances": True,
     "model": True,
-    "detector": True,
     "train": True,
-    "predict": {"flips"},
-    "ignore": True,
-    "target": True,
-    "greyscale": True,
+    "predict": {"flips", "score", "detections"},
 }
+MACHINE = {"train": {"workers"}}  # what of these changes no score
 
 
 @dataclass(frozen=True)
@@ -78,48 +58,59 @@ def measure(score: str, values: Sequence[float]) -> Band:
     return Band(score, mean, sd, max(0.0, mean - half), min(1.0, mean + half), count)
 
 
-def basis(params: Params, study: str, variant: str, data: Sequence[str]) -> str:
-    """What the band of a variant ("unet-augmented") was measured on, as a short hash.
+def basis(params: Params, study: AnyStudy, name: str, data: Sequence[str]) -> str:
+    """What the band of a variant and its plan ("unet-augmented") was measured on, as a short hash.
 
     That is its encoder, the parameters that shape a score, the seed of the plans, how slides are cut, and `data`, the
     SHA-256 of each of the study's data sets. Parameters at their default are left out, so that a new one with a default
     keeps the bands that were measured.
     """
-    encoder, described = params.study(study).of(variant.rpartition("-")[0])
-    shaping = described.model_dump(mode="json", include=SHAPING, exclude_defaults=True)
-    cut = [
-        settings.model_dump(mode="json", include={"tiling"})
-        for name, settings in params.datasets.items()
-        if name in described.datasets
-    ]
+    encoder, described = variant(study, name.rpartition("-")[0])
+    shaping = described.model_dump(mode="json", include=SHAPING, exclude=MACHINE, exclude_defaults=True)
+    tilings = [params.datasets[dataset].tiling for dataset in described.datasets]
+    cut = [tiling and tiling.model_dump(mode="json") for tiling in tilings]
     on = [encoder, shaping, params.seed, cut, list(data)]
     return hashlib.sha256(json.dumps(on, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def read_bands(study: str, variant: str, basis: str, path: Path = BAND) -> dict[str, Band]:
+def band_path(study: str) -> Path:
+    """Where the bands of a study lie."""
+    return paper_folder(study) / "band.csv"
+
+
+def read_bands(study: str, variant: str, basis: str) -> dict[str, Band]:
     """The bands of a variant ("unet-augmented") by score, none where it was not measured on this basis."""
+    path = band_path(study)
+    if not path.exists():
+        return {}
     table = pd.read_csv(path, dtype={"basis": str})
-    mine = table[(table["study"] == study) & (table["variant"] == variant) & (table["basis"] == basis)]
+    mine = table[(table["variant"] == variant) & (table["basis"] == basis)]
     columns = ["score", "mean", "sd", "low", "high", "seeds"]
     return {str(row.score): Band(*row) for row in mine[columns].itertuples(index=False)}
 
 
-def write_bands(study: str, variant: str, basis: str, bands: Sequence[Band], path: Path = BAND) -> None:
-    """Put a variant's bands into the table; those measured before on whatever basis go."""
-    table = pd.DataFrame([{"study": study, "variant": variant, **band.__dict__, "basis": basis} for band in bands])
+def write_bands(study: str, variant: str, basis: str, bands: Sequence[Band]) -> None:
+    """Put a variant's bands into its study's table; those measured before on whatever basis go."""
+    path = band_path(study)
+    table = pd.DataFrame([{"variant": variant, **band.__dict__, "basis": basis} for band in bands])
     if path.exists():
         old = pd.read_csv(path, dtype={"basis": str})
-        others = old[(old["study"] != study) | (old["variant"] != variant)]
+        others = old[old["variant"] != variant]
         table = pd.concat([others, table]) if len(others) else table
-    table.to_csv(path, index=False, lineterminator="\n", float_format="%.6g")
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
 
 
-def beside(
-    params: Params, study: str, data: Sequence[str], here: Mapping[str, Mapping[str, float]]
+def measured(
+    params: Params, study: AnyStudy, data: Sequence[str], here: Mapping[str, Mapping[str, float]]
 ) -> list[dict[str, Any]]:
-    """The bands of a study that hold, one row a variant and score, beside the score `here` of that variant."""
+    """The bands of a study that hold, one row a variant and score; `here` is what each variant scores in this report.
+
+    A row has `variant` ("unet-augmented"), `name` of the score, its `score` in words, `band` and `here`.
+    """
+    labels = headline(study).bands
     return [
-        {"variant": variant, "score": SCORES[study][score], "band": found, "here": scores[score]}
-        for variant, scores in here.items()
-        for score, found in read_bands(study, variant, basis(params, study, variant, data)).items()
+        {"variant": name, "name": score, "score": labels.get(score, score), "band": found, "here": scores[score]}
+        for name, scores in here.items()
+        for score, found in read_bands(study.study, name, basis(params, study, name, data)).items()
     ]

@@ -1,7 +1,6 @@
 """What a report says of its data, parameters and machine, beside its figures."""
 
 import platform
-import subprocess
 from collections.abc import Mapping
 from importlib.metadata import version
 from io import StringIO
@@ -10,9 +9,12 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline.base.files import read_json
+from pipeline.base import tracking
 from pipeline.base.params import Params
-from pipeline.tiles.plan import SPLITS
+from pipeline.base.paths import PLANS
+from pipeline.base.records import Leaks
+from pipeline.base.study import ENCODER, AnyStudy
+from pipeline.tiles.plan import SPLITS, read_plan
 from pipeline.tiles.store import shards
 
 PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "lightning", "numpy", "dvc")
@@ -22,11 +24,10 @@ def near_duplicates(plans: Mapping[int, Path]) -> list[dict[str, Any]]:
     """Pairs of tiles on two sides of a split that `guard` found to look alike, each with its run."""
     found = []
     for run, folder in plans.items():
-        leaks = read_json(folder / "leaks.json")
-        for pair in leaks["near_duplicates"]:
-            sides = [(side, pair[side]) for side in SPLITS if side in pair]
-            tiles = [f"{tile['shard']} tile {tile['index']} ({side})" for side, tile in sides]
-            found.append({"run": run, "distance": pair["distance"], "tiles": " and ".join(tiles)})
+        for pair in Leaks.read(folder / "leaks.json").near_duplicates:
+            sides = [(side, pair.tiles[side]) for side in SPLITS if side in pair.tiles]
+            tiles = [f"{tile.shard} tile {tile.index} ({side})" for side, tile in sides]
+            found.append({"run": run, "distance": pair.distance, "tiles": " and ".join(tiles)})
     return found
 
 
@@ -34,9 +35,37 @@ def leaks(plans: Mapping[int, Path]) -> dict[str, int]:
     """What is on two sides of the split of any run, and how many of it; empty where nothing may be."""
     counted: dict[str, int] = {}
     for folder in plans.values():
-        for what, count in read_json(folder / "leaks.json").get("leaks", {}).items():
+        for what, count in Leaks.read(folder / "leaks.json").leaks.items():
             counted[what] = counted.get(what, 0) + count
     return counted
+
+
+def count_tiles(plans: Mapping[int, Path]) -> list[dict[str, Any]]:
+    """Tiles and known patients of each run and split, and the training examples that plans make of them, or None.
+
+    `plans` names the folder of each run's plans.
+    """
+    result = []
+    for run, folder in plans.items():
+        plan = read_plan(folder / "split.csv")
+        tiles = plan["split"].value_counts()
+        patients = plan[plan["patient"] != ""].groupby("split")["patient"].nunique()
+        training = {kind: (read_plan(folder / f"{kind}.csv")["split"] == "train").sum() for kind in PLANS}
+        for split in SPLITS:
+            examples = {kind: int(count) if split == "train" else None for kind, count in training.items()}
+            counts = {"tiles": int(tiles.get(split, 0)), "patients": int(patients.get(split, 0))}
+            result.append({"run": run, "split": split} | counts | examples)
+    return result
+
+
+def count_parts(folder: Path) -> list[dict[str, Any]]:
+    """Data set, side, tiles and known patients of each part of a split, from a folder of plans."""
+    plan = read_plan(folder / "split.csv")
+    return [
+        {"dataset": dataset, "split": split, "tiles": len(rows), "patients": sorted(set(rows["patient"]) - {""})}
+        for split in SPLITS
+        for dataset, rows in plan[plan["split"] == split].groupby("dataset", sort=False)
+    ]
 
 
 def native_size(dataset: str) -> dict[str, float]:
@@ -45,26 +74,32 @@ def native_size(dataset: str) -> dict[str, float]:
     return {"pixels": shard.file["images"].shape[1], "microns": shard.info.microns_per_pixel}
 
 
-def as_yaml(params: Params, study: str) -> str:
-    """The parameters that the report rests on, as they stand in params.yaml."""
+def as_yaml(params: Params, study: AnyStudy) -> str:
+    """The parameters that the report rests on: what it uses of params.yaml, and the study's own."""
     raw = params.model_dump(mode="json")
-    used = {"seed": raw["seed"], "datasets": {name: raw["datasets"][name] for name in raw[study]["datasets"]}}
-    if not raw[study]["compare"]:
+    used = {"seed": raw["seed"], "datasets": {name: raw["datasets"][name] for name in study.datasets}}
+    if ENCODER in study.compare:
         used = {"encoder": raw["encoder"]} | used
     text = StringIO()
     yaml = YAML()
     yaml.default_flow_style = None  # short lists stay on one line
     yaml.width = 110
-    yaml.dump(used | {study: raw[study]}, text)
+    yaml.dump(_worded(used | {study.study: study.model_dump(mode="json", exclude={"study"})}), text)
     return text.getvalue()
+
+
+def _worded(value: Any) -> Any:
+    """Parameters as the files have them: `none` where there is nothing."""
+    if isinstance(value, dict):
+        return {key: _worded(each) for key, each in value.items()}
+    return "none" if value is None else value
 
 
 def machine() -> dict[str, str]:
     """Versions, commit and platform of the machine that writes the report."""
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "Python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
         "platform": platform.platform(),
-        "commit": git.stdout.strip() or "none",
+        "commit": tracking.git("rev-parse", "--short", "HEAD") or "none",
     }

@@ -37,17 +37,21 @@ def ranking(
     with figure(path, figsize=(8, 1.8 + 0.55 * len(models))) as (drawing, axes):
         axis = axes[0, 0]
         handles = [
-            *(Line2D([], [], color=colour, marker="o", label=name) for name, colour in COLOURS.items()),
-            Line2D([], [], color=NEUTRAL, marker="D", linestyle="", markerfacecolor="none", label=published_label),
+            *(Line2D([], [], color=colour, marker="o", label=plan) for plan, colour in _colours(rows).items()),
         ]
+        if any(value is not None for row in rows for value in row["published"].values()):
+            diamond = Line2D(
+                [], [], color=NEUTRAL, marker="D", linestyle="", markerfacecolor="none", label=published_label
+            )
+            handles.append(diamond)
         for row in rows:
             if row["baseline"]:
-                style, value = FLOORS[row["encoder"]], row["figures"][score].value
+                style, value = FLOORS[row["variant"]], row["figures"][score].value
                 axis.axvline(value, color=NEUTRAL, linestyle=style, zorder=1)
                 handles.append(Line2D([], [], color=NEUTRAL, linestyle=style, label=row["model"]))
         for height, group in enumerate(models):
             for step, row in enumerate(group):
-                found, colour = row["figures"][score], COLOURS[row["augmentation"]]
+                found, colour = row["figures"][score], COLOURS[row["plan"]]
                 place = height + 0.2 * ((len(group) - 1) / 2 - step)
                 axis.plot([found.low, found.high], [place, place], color=colour, linewidth=2, alpha=0.5, zorder=2)
                 axis.plot(found.value, place, "o", color=colour, markersize=8, zorder=4)
@@ -73,7 +77,7 @@ def ranks(rows: Sequence[dict[str, Any]], average: FloatArray, tests: Sequence[s
     with figure(path, figsize=(8, 1.6 + 0.32 * len(rows))) as (_, axes):
         axis = axes[0, 0]
         for variant, height in height_of.items():
-            colour = COLOURS[rows[variant]["augmentation"]]
+            colour = COLOURS[rows[variant]["plan"]]
             axis.plot([1, average[variant]], [height, height], color="#E4E4E4", zorder=1)
             axis.plot(average[variant], height, "o", color=colour, markersize=8, zorder=3)
             axis.annotate(f"{average[variant]:.1f}", (average[variant], height), (8, -3.5), textcoords="offset points")
@@ -82,7 +86,7 @@ def ranks(rows: Sequence[dict[str, Any]], average: FloatArray, tests: Sequence[s
             place = last + 1 + 0.5 * column
             axis.plot([place] * 2, [max(heights), min(heights)], color="k", linewidth=2.5, solid_capstyle="butt")
             axis.plot([place] * len(heights), heights, "o", color="k", markersize=5)
-        names = [f"{_marked(rows[variant])}, {rows[variant]['augmentation']}" for variant in height_of]
+        names = [f"{_marked(rows[variant])}, {rows[variant]['plan']}" for variant in height_of]
         axis.set_yticks(list(height_of.values()), names)
         axis.set_xticks(range(1, int(last) + 1))
         axis.set(xlim=(0.6, last + 1.5 + 0.5 * len(groups)), ylim=(-len(rows) + 0.4, 0.6))
@@ -127,13 +131,13 @@ def speed(
         for row, rates in zip(rows, speeds, strict=True):
             if rates is None:
                 continue
-            found, colour = row["figures"][score], COLOURS[row["augmentation"]]
+            found, colour = row["figures"][score], COLOURS[row["plan"]]
             axis.plot([rates["best"]] * 2, [found.low, found.high], color=colour, linewidth=2, alpha=0.4)
             axis.plot(rates["best"], found.value, "o", color=colour, markersize=8)
             if rates["one"] is not None:
                 axis.plot([rates["one"], rates["best"]], [found.value] * 2, color=colour, linewidth=1, linestyle=":")
                 axis.plot(rates["one"], found.value, "o", color=colour, markersize=8, markerfacecolor="w")
-            name = row["model"] if row["augmentation"] == "augmented" else f"{row['model']}, {row['augmentation']}"
+            name = row["model"] if row["plan"] == "augmented" else f"{row['model']}, {row['plan']}"
             axis.annotate(name, (rates["best"], found.value), (9, 4), textcoords="offset points")
         axis.set(xscale="log", xlabel="images per second (log scale)", ylabel=f"{label}; bars: 95 % interval")
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -174,7 +178,7 @@ def confusions(variants: Sequence[Variant], rows: Sequence[dict[str, Any]], clas
                 axis.text(column, row, text, ha="center", va="center", fontsize=8, color="w" if value > 60 else "k")
             axis.set_xticks(range(len(names)), names, rotation=45, ha="right")
             axis.set_yticks(range(len(names)), names)
-            axis.set_title(f"{rows[position]['model']}\n{variant.augmentation}", fontsize=9)
+            axis.set_title(f"{rows[position]['model']}\n{variant.plan}", fontsize=9)
             axis.grid(visible=False)
             axis.tick_params(labelbottom=position + across >= len(variants), labelsize=9)
         drawing.supylabel("true class (rows: % of its pixels)")
@@ -195,14 +199,14 @@ def _curves(
         for axis in axes.flat[len(models) :]:
             axis.axis("off")
         for variant, named in zip(variants, rows, strict=True):
-            axis, colour = axes.flat[models.index(named["model"])], COLOURS[variant.augmentation]
+            axis, colour = axes.flat[models.index(named["model"])], COLOURS[variant.plan]
             for run in variant.runs:
-                mine = (variant.curves["run"] == run["run"]) & (variant.curves["seed"] == run["seed"])
+                mine = (variant.curves["run"] == run.run) & (variant.curves["seed"] == run.seed)
                 curves = variant.curves[mine].set_index("epoch")
                 for column, line in lines.items():
                     axis.plot(curves.index, curves[column], line, color=colour, linewidth=1.5)
-                best = run["best_epoch"]
-                axis.plot(best, curves.loc[best, column], "o", color=colour)  # on the last line drawn, validation
+                best = run.best_epoch
+                axis.plot(best, curves[column].loc[best], "o", color=colour)  # on the last line drawn, validation
             axis.set(title=named["model"], xlabel="epoch", yscale="log" if log else "linear")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             if log:
@@ -211,7 +215,7 @@ def _curves(
                 axis.yaxis.set_minor_formatter(NullFormatter())
         for axis in axes[:, 0]:
             axis.set_ylabel(ylabel)
-        handles = [Line2D([], [], color=colour, label=name) for name, colour in COLOURS.items()]
+        handles = [Line2D([], [], color=colour, label=plan) for plan, colour in _colours(rows).items()]
         if len(lines) > 1:
             handles += [Line2D([], [], color="k", linestyle=s, label=c.split("_")[0]) for c, s in lines.items()]
         handles.append(Line2D([], [], color="k", marker="o", linestyle="", label="weights kept"))
@@ -224,6 +228,12 @@ def _by_model(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     for row in rows:
         groups.setdefault(row["model"], []).append(row)
     return list(groups.values())
+
+
+def _colours(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The colours of the plans on which any row's model was trained."""
+    plans = {row["plan"] for row in rows if not row["baseline"]}
+    return {plan: colour for plan, colour in COLOURS.items() if plan in plans}
 
 
 def _marked(row: dict[str, Any]) -> str:

@@ -1,8 +1,7 @@
-"""What the report of a study with a target adds: its train side, precision and recall, its classifier, a heat map."""
+"""What the report of a study with a target adds: its train side, precision and recall, a heat map."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from pipeline.base.files import read_json
-from pipeline.base.params import Study
-from pipeline.base.paths import evaluation_folder
-from pipeline.metrics import curve, pixel, stats
-from pipeline.reporting import figures, tables
-from pipeline.reporting.published import Published
+from pipeline.base.paths import TILES
+from pipeline.base.study import PixelStudy
+from pipeline.metrics import curve, pixel
+from pipeline.reporting import figures, tables, tile_classifier
 from pipeline.reporting.results import Variant
 from pipeline.reporting.scoring import name_units
 from pipeline.reporting.style import NEUTRAL, figure
@@ -25,14 +23,13 @@ from pipeline.tiles.plan import read_plan
 from pipeline.tiles.store import Shard
 
 SCORES = ("accuracy", "precision", "recall", "f1")
-UDH_RATIO = 45  # tiles without a lesion for each with one in the paper's test of its classifier
 TARGET, OTHER = (20, 20, 20), (120, 120, 120)  # outlines of a heat map
 HOT = (213, 30, 0)
 LONGEST = 1000  # px, of a slide's picture
 
 
 @dataclass(frozen=True)
-class Slide:
+class DrawnSlide:
     """A slide's thumbnail and what is drawn on it, lengths in px of the thumbnail."""
 
     thumbnail: Path
@@ -43,7 +40,7 @@ class Slide:
 
 
 def add(
-    folder: Path, private: Path, name: str, study: Study, variants: Sequence[Variant], rows: Any, best: int, plan: Path
+    folder: Path, private: Path, study: PixelStudy, variants: Sequence[Variant], rows: Any, best: int, plan: Path
 ) -> dict[str, Any]:
     """Write the study's own figures and tables into the report's folders; return what its template shows beside them.
 
@@ -55,18 +52,14 @@ def add(
     train_side = [replace(variants[place], images=variants[place].train) for place in trained]
     figures.confusions(train_side, named, study.classes, folder / "confusion_train.png")
     precision_recall(folder / "precision_recall.png", variants, rows)
-    classifier = load_classifier(name)
-    figures.learning_curves([classifier], [{"model": "classifier of tiles"}], folder / "losses_classifier.png")
+    own = tile_classifier.add(folder, study) if study.classifiers else {}
     tables.stacked(variants, "train").to_csv(folder / "train.csv", index=False, lineterminator="\n")
     by_unit(variants).to_csv(folder / "histograms.csv", index=False, lineterminator="\n")
-    tiles = pd.read_csv(evaluation_folder(name, "tiles", "classifier") / "tiles.csv", keep_default_na=False)
-    scores = classifier_scores(tiles, study.classes)
-    scores.to_csv(folder / "classifier.csv", index=False, lineterminator="\n", float_format="%.6g")
     slide = richest_slide(variants[best])
     save_small(heat_map(find_slide(plan, variants[best], study, slide)), private / "heat.jpg")
-    with Image.open(Path("data/tiles") / study.datasets[0] / f"{slide}.jpg") as sheet:
+    with Image.open(TILES / study.datasets[0] / f"{slide}.jpg") as sheet:
         save_small(sheet, private / "sheet.jpg")
-    return {
+    return own | {
         "train_side": [
             {name: float(value) for name, value in zip(SCORES, side_scores(variant.counts), strict=True)}
             for variant in (replace(variant, images=variant.train) for variant in variants)
@@ -76,11 +69,6 @@ def add(
             "train": train_side[0].counts.sum(axis=(0, 2)).tolist(),
         },
         "share": float(variants[0].counts.sum(axis=0)[1].sum() / variants[0].counts.sum()),
-        "classifier": classifier.record | {"machine": classifier.machine[0]},
-        "classifier_scores": scores.set_index(["side", "of", "score"]).to_dict("index"),
-        "constant_scores": classifier_scores(tiles.assign(probability=0.0), study.classes)
-        .set_index(["side", "of", "score"])
-        .to_dict("index"),
         "slide": slide,
     }
 
@@ -89,15 +77,6 @@ def save_small(picture: Image.Image, path: Path) -> None:
     """Write a slide's picture for a page, as JPEG."""
     picture.thumbnail((LONGEST, LONGEST))
     picture.save(path, "JPEG", quality=85)
-
-
-def published_rows(published: Published, table: str) -> list[dict[str, Any]]:
-    """The rows of a published table: what a model is called, the side of the split, its scores."""
-    rows = published.rows[published.rows["table"] == table]
-    return [
-        {"model": model, "side": side} | dict(zip(group["metric"], group["value"], strict=True))
-        for (model, side), group in rows.groupby(["variant", "split"], sort=False)
-    ]
 
 
 def side_scores(counts: pixel.Counts) -> tuple[Any, ...]:
@@ -111,12 +90,6 @@ def side_scores(counts: pixel.Counts) -> tuple[Any, ...]:
     )
 
 
-def at_ratio(recall: float, specificity: float, ratio: float = UDH_RATIO) -> float:
-    """Precision of a classifier where `ratio` tiles without the target come on each with it."""
-    called = recall + ratio * (1 - specificity)
-    return recall / called if called else 0.0
-
-
 def histograms(variant: Variant) -> curve.Counts:
     """Pixels of each truth by probability of each test image of a variant, (N, 2, STEPS)."""
     return variant.histograms[curve.COLUMNS].to_numpy().reshape(-1, 2, curve.STEPS)
@@ -127,7 +100,7 @@ def by_unit(variants: Sequence[Variant]) -> pd.DataFrame:
     parts = []
     for variant in variants:
         table = variant.histograms[curve.COLUMNS].groupby(name_units(variant.images)[1], sort=False).sum()
-        names = {"encoder": variant.encoder, "augmentation": variant.augmentation, "unit": table.index}
+        names = {"variant": variant.name, "plan": variant.plan, "unit": table.index}
         parts.append(pd.DataFrame(names).join(table.reset_index(drop=True)))
     return pd.concat(parts, ignore_index=True)
 
@@ -139,7 +112,7 @@ def precision_recall(path: Path, variants: Sequence[Variant], rows: Sequence[Map
         for variant, row in zip(variants, rows, strict=True):
             counts = histograms(variant).sum(axis=0)
             precision, recall = curve.precision_recall(counts)
-            if variant.encoder == "background":
+            if variant.name == "background":
                 share = counts[1].sum() / counts.sum()
                 axis.axhline(share, color=NEUTRAL, linestyle=":", label=f"share of the class, {share:.3f}")
             elif variant.is_baseline:
@@ -151,71 +124,28 @@ def precision_recall(path: Path, variants: Sequence[Variant], rows: Sequence[Map
         drawing.legend(loc="outside lower center", ncols=2)
 
 
-def load_classifier(name: str) -> Variant:
-    """The study's classifier as if it were a variant, for its learning curves."""
-    folder = evaluation_folder(name, "tiles", "classifier")
-    record = read_json(folder / "metrics.json")
-    record["runs"] = [{"run": 1, "seed": 0, "best_epoch": record["best_epoch"]}]
-    curves = pd.read_csv(folder / "curves.csv").assign(run=1, seed=0)
-    machine = [read_json(folder / "machine.json")]
-    return Variant("classifier", "balanced", folder, record, machine, curves, pd.DataFrame(), pd.DataFrame())
-
-
-def classifier_scores(tiles: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """Scores of train and test tiles by `truth` and `probability`, with intervals over patients (else slides)."""
-    measured: dict[tuple[str, str], stats.Statistic] = {("all", "accuracy"): _accuracy}
-    for score in ("precision", "recall", "f1"):
-        measured["macro", score] = partial(_macro, score)
-        measured |= {(name, score): partial(_of_class, score, code) for code, name in enumerate(classes)}
-    result = []
-    for side in ("train", "test"):
-        mine = tiles[tiles["split"] == side]
-        units = [patient or slide for patient, slide in mine[["patient", "slide"]].astype(str).itertuples(index=False)]
-        truth, probability = mine["truth"].to_numpy(), mine["probability"].to_numpy()
-        called = (probability > 0.5).astype(np.int64)
-        counts = np.eye(4)[truth * 2 + called].reshape(-1, 2, 2)
-        steps = np.stack([curve.histogram(*pair) for pair in zip(truth[:, None], probability[:, None], strict=True)])
-        found = {name: stats.bootstrap(counts, statistic, units) for name, statistic in measured.items()}
-        found["all", "average_precision"] = stats.bootstrap(steps.astype(float), curve.average_precision, units)
-        result += [{"side": side, "of": of, "score": score} | asdict(each) for (of, score), each in found.items()]
-    return pd.DataFrame(result)
-
-
-def _accuracy(sums: stats.FloatArray) -> stats.FloatArray:
-    return pixel.pixel_accuracy(sums.astype(np.int64))
-
-
-def _of_class(score: str, code: int, sums: stats.FloatArray) -> stats.FloatArray:
-    return np.asarray(getattr(pixel, score)(sums)[..., code], np.float64)
-
-
-def _macro(score: str, sums: stats.FloatArray) -> stats.FloatArray:
-    return pixel.mean(getattr(pixel, score)(sums))
-
-
 def richest_slide(variant: Variant) -> str:
     """The test slide with most pixels of the target."""
     pixels = pd.Series(variant.counts[:, 1].sum(axis=1)).groupby(variant.images["shard"].to_numpy(), sort=False).sum()
     return str(pixels.idxmax())
 
 
-def find_slide(plan: Path, variant: Variant, study: Study, name: str) -> Slide:
+def find_slide(plan: Path, variant: Variant, study: PixelStudy, name: str) -> DrawnSlide:
     """A slide's thumbnail and outlines, which convert wrote, with the heat that a variant gives to its test tiles."""
     rows = read_plan(plan / "split.csv")
     rows = rows[rows["split"] == "test"].reset_index(drop=True)
     mine = (rows["shard"] == name).to_numpy()
-    folder = Path("data/tiles") / study.datasets[0]
+    folder = TILES / study.datasets[0]
     drawn = read_json(folder / f"{name}.outlines.json")
-    run = variant.runs[0]
-    with h5py.File(variant.folder / "class_maps.h5", "r") as file:
-        heat = file[f"heat-run{run['run']}-seed{run['seed']}"][:][mine]
+    with h5py.File(variant.folders[0] / "class_maps.h5", "r") as file:
+        heat = file["heat"][:][mine]
     corners = rows.loc[mine, ["x", "y"]].to_numpy() / drawn["downsample"]
     target = Shard(folder / f"{name}.h5").info.classes.index(study.target)
     outlines = [outline | {"target": outline["code"] == target} for outline in drawn["outlines"]]
-    return Slide(folder / f"{name}.thumbnail.jpg", outlines, drawn["tile"], corners, heat)
+    return DrawnSlide(folder / f"{name}.thumbnail.jpg", outlines, drawn["tile"], corners, heat)
 
 
-def heat_map(slide: Slide) -> Image.Image:
+def heat_map(slide: DrawnSlide) -> Image.Image:
     """The thumbnail, paler; red where a model sees the target, a grey frame round each tile it saw, outlines on top."""
     with Image.open(slide.thumbnail) as file:
         picture = Image.blend(file.convert("RGB"), Image.new("RGB", file.size, "white"), 0.35)

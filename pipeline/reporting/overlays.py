@@ -13,9 +13,9 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import binary_dilation
 
-from pipeline.base.params import Study
+from pipeline.base.study_blocks import Instances
 from pipeline.metrics import instance
-from pipeline.nuclei import comparison, watershed
+from pipeline.nuclei import watershed
 from pipeline.reporting.pictures import GAP, LINE, Colour, Rgb, legend
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import IGNORE, InstanceMap
@@ -45,15 +45,16 @@ class Overlay:
         return instance.overlaps(self.truth, self.found)
 
 
-def collect(examples: Examples, class_maps: h5py.Dataset, study: Study, count: int) -> list[Overlay]:
-    """The images with the most merged and split nuclei, the worst first; `class_maps` (N, H, W) as predicted."""
-    assert study.instances is not None
+def collect(examples: Examples, class_maps: h5py.Group, settings: Instances, count: int) -> list[Overlay]:
+    """The images with the most merged and split nuclei, the worst first.
+
+    `class_maps` holds the predicted class map (H, W) of each example at native size under its number, as it was scored:
+    the nuclei that are drawn are those that instances.csv counts.
+    """
     found = []
     for position in range(len(examples)):
         truth, truth_map, _ = examples.nuclei(position)
-        class_map = comparison.native_class_map({"class_map": class_maps}, position, truth.shape, len(study.classes))
-        foreground = (class_map > 0) & (truth_map != IGNORE)
-        pieces = watershed.instances(foreground, study.instances.method, study.instances.minimum_size)
+        pieces = watershed.instances(class_maps[str(position)][()] > 0, settings.method, settings.minimum_size)
         name = f"{examples.plan['shard'][position]}, tile {examples.plan['index'][position]}"
         image = examples.native(position)[0]
         found.append(Overlay(name, image, np.where(truth_map == IGNORE, 0, truth).astype(np.int32), pieces))

@@ -5,7 +5,11 @@ from math import isfinite, isnan
 from pathlib import Path
 from typing import Any, Protocol
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound
+
+from pipeline.base.errors import Problem
+from pipeline.base.paths import paper_folder
+from pipeline.base.study import AnyStudy
 
 NO_BREAK = "\u00a0"  # a space that keeps an interval on one line of a narrow cell
 TEMPLATES = Path(__file__).with_name("templates")
@@ -33,10 +37,20 @@ class Estimate(Protocol):
     def high(self) -> float: ...
 
 
+def render_report(study: AnyStudy, **values: Any) -> str:
+    """Fill the template of a study's paper, or, where it rebuilds none, that of its task."""
+    own = paper_folder(study.study) / "report.md.j2"
+    return render(own.as_posix() if own.exists() else f"{study.task}.md.j2", study=study, **values)
+
+
 def render(template: str, **values: Any) -> str:
-    """Fill a template of the folder `templates`; a value that the template names and nobody gives is an error."""
+    """Fill a template, of the folder `templates` or a path; a value that it names and nobody gives is an error.
+
+    Raises:
+        Problem: there is no such template.
+    """
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([TEMPLATES, Path()]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -52,7 +66,11 @@ def render(template: str, **values: Any) -> str:
         "spread": spread,
         "p": p_text,
     }
-    return environment.get_template(template).render(**values)
+    try:
+        found = environment.get_template(template)
+    except TemplateNotFound:
+        raise Problem(f"{TEMPLATES / template} is missing; give the study a paper/report.md.j2.") from None
+    return found.render(**values)
 
 
 def score(value: float | None, digits: int = 3) -> str:

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.base.records import Speed
 from pipeline.metrics.stats import FloatArray
 from pipeline.reporting.band import Band, measure
-from pipeline.reporting.headlines import Headline
+from pipeline.reporting.paper import Paper
 from pipeline.reporting.published import Published
 from pipeline.reporting.results import Variant
 from pipeline.reporting.scoring import Figures
 
 LEAST = 3  # trainings from which a band is measured
-LOSSES = "Table II"  # of the tnbc paper
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def spreads(scores: Figures) -> list[dict[str, Spread]]:
 
 
 def losses(
-    variants: Sequence[Variant], rows: Sequence[dict[str, Any]], headline: Headline, published: Published
+    variants: Sequence[Variant], rows: Sequence[dict[str, Any]], paper: Paper, published: Published
 ) -> list[dict[str, Any]]:
     """One row a trained variant: the training loss of its last epoch, and what the paper prints of its losses."""
     result = []
@@ -50,9 +50,11 @@ def losses(
         if row["baseline"]:
             continue
         last = variant.curves.groupby(["run", "seed"])["train_loss"].last().to_numpy(np.float64)
-        name = headline.names.get(variant.encoder) if variant.augmentation == "augmented" else None
+        name = paper.names.get(variant.name) if variant.plan == paper.trained else None
+        table = paper.tables.get("losses", "")
         printed = {
-            split: published.of_variant(LOSSES, name, "loss", headline.of, split) for split in ("train", "validation")
+            split: published.of_variant(table, name, "loss", paper.target_class, split)
+            for split in ("train", "validation")
         }
         result.append(row | {"loss": spread(last), "published_loss": printed})
     return result
@@ -64,7 +66,7 @@ def bands(
     """The band in which one more training's score lies, one row a variant trained often enough with different seeds."""
     result = []
     for variant, row, values in zip(variants, rows, scores[score], strict=True):
-        if not row["baseline"] and len({run["seed"] for run in variant.runs}) >= LEAST:
+        if not row["baseline"] and len({run.seed for run in variant.runs}) >= LEAST:
             band: Band = measure(score, values.tolist())
             result.append(row | {"values": values.tolist(), "range": float(np.ptp(values)), "band": band})
     return result
@@ -77,15 +79,15 @@ def speeds(variants: Sequence[Variant]) -> list[dict[str, Any] | None]:
     """
     result: list[dict[str, Any] | None] = []
     for variant in variants:
-        measured = [entry["speed"] for entry in variant.machine if entry["speed"]]
+        measured = [machine.speed for machine in variant.machines if machine.speed]
         if not measured:
             result.append(None)
             continue
-        rates = {size: median(each["images_per_second"][size] for each in measured) for size in _sizes(measured)}
+        rates = {size: median(each.images_per_second[size] for each in measured) for size in _sizes(measured)}
         batch = max(rates, key=lambda size: rates[size])
-        result.append({"device": measured[0]["device"], "one": rates.get("1"), "best": rates[batch], "batch": batch})
+        result.append({"device": measured[0].device, "one": rates.get("1"), "best": rates[batch], "batch": batch})
     return result
 
 
-def _sizes(measured: Sequence[dict[str, Any]]) -> list[str]:
-    return [size for size in measured[0]["images_per_second"] if all(size in m["images_per_second"] for m in measured)]
+def _sizes(measured: Sequence[Speed]) -> list[str]:
+    return [size for size in measured[0].images_per_second if all(size in m.images_per_second for m in measured)]

@@ -1,31 +1,32 @@
-"""What a report reads of each variant, as one object."""
+"""What a report reads of each variant, pooled over its runs and seeds."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from pipeline.base.errors import Problem
-from pipeline.base.files import read_json
-from pipeline.base.paths import BASELINES, evaluation_folder
+from pipeline.base.paths import evaluation_folder
+from pipeline.base.records import Machine, Metrics
+from pipeline.base.study import AnyStudy
 from pipeline.metrics import pixel
 
 NAMED = ["run", "seed", "dataset", "shard", "index"]  # the columns that name a row of counts.csv and instances.csv
+TABLES = ("curves", "counts", "instances", "histograms", "train")
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One evaluated variant: an encoder (or baseline) and an augmentation, over all its runs and seeds."""
+    """One evaluated variant (or baseline) on one plan. Its tables have a row an image or epoch of each run and seed."""
 
-    encoder: str
-    augmentation: str
-    folder: Path
-    record: dict[str, Any]  # metrics.json
-    machine: list[dict[str, Any]]  # machine.json, one entry a run and seed
-    curves: pd.DataFrame  # a row an epoch of each run; empty for a baseline
-    images: pd.DataFrame  # counts.csv, a row a test image of each run
+    name: str
+    plan: str
+    is_baseline: bool  # nothing was trained
+    runs: list[Metrics]  # metrics.json of each run and seed
+    machines: list[Machine]  # machine.json, likewise
+    folders: list[Path]  # of their evaluation
+    curves: pd.DataFrame  # a row an epoch; empty for a baseline
+    images: pd.DataFrame  # counts.csv, a row a test image
     instances: pd.DataFrame  # instances.csv, the same rows; empty where the study has no instances
     histograms: pd.DataFrame = field(default_factory=pd.DataFrame)  # of a study with a target, the same rows
     train: pd.DataFrame = field(default_factory=pd.DataFrame)  # as `images`, of the train rows, where predicted
@@ -36,53 +37,64 @@ class Variant:
         size = round(sum(column.startswith("c") and "_" in column for column in self.images.columns) ** 0.5)
         return self.images[pixel.columns(size)].to_numpy().reshape(-1, size, size)
 
-    @property
-    def runs(self) -> list[dict[str, Any]]:
-        """What metrics.json tells of each run and seed."""
-        return list(self.record["runs"])
 
-    @property
-    def is_baseline(self) -> bool:
-        """A sanity row: nothing was trained."""
-        return self.encoder in BASELINES
-
-
-def load_variants(study: str, names: Sequence[tuple[str, str]]) -> list[Variant]:
-    """The variants of a study, each named by encoder and augmentation, in the order given.
+def load_variants(study: AnyStudy, encoder: str) -> list[Variant]:
+    """Every variant of a study in the order of its tables, its baselines last; `encoder` is the project's.
 
     Raises:
         Problem: naming the first file that is missing, or the first variant that was scored on other test tiles.
     """
-    variants = [load_variant(evaluation_folder(study, name, kind), name, kind) for name, kind in names]
+    names = [*study.trained(encoder), *((baseline, "plain") for baseline in study.baselines)]
+    variants = [load_variant(study, name, plan) for name, plan in names]
     for variant in variants:
         for table in filter(len, (variant.images, variant.instances, variant.histograms)):
             if not table[NAMED].equals(variants[0].images[NAMED]):
                 raise Problem(
-                    f"{variant.folder} was scored on other test tiles than {variants[0].folder};"
+                    f"{variant.folders[0]} was scored on other test tiles than {variants[0].folders[0]};"
                     " run `dvc repro` so that both are evaluated again."
                 )
     return variants
 
 
-def load_variant(folder: Path, encoder: str, augmentation: str) -> Variant:
-    """What `evaluate` wrote of one variant."""
+def load_variant(study: AnyStudy, name: str, plan: str, root: Path = Path()) -> Variant:
+    """What was measured of one variant in all runs and seeds of a study, in the project that lies in `root`.
+
+    A baseline draws nothing: the first seed stands for the others, so that all variants have the same rows.
+    """
+    baseline = name in study.baselines
+    runs, machines, folders = [], [], []
+    tables: dict[str, list[pd.DataFrame]] = {table: [] for table in TABLES}
+    for run in study.runs:
+        for seed in study.seeds:
+            found = study.seeds[0] if baseline else seed
+            folder = root / evaluation_folder(study.study, run, found, name, plan)
+            record = Metrics.read(folder / "metrics.json")
+            runs.append(record.model_copy(update={"seed": seed}))
+            machines.append(Machine.read(folder / "machine.json"))
+            folders.append(folder)
+            for table, parts in tables.items():
+                if wanted(table, record, baseline, folder):
+                    parts.append(read_table(folder / f"{table}.csv").assign(seed=seed))
+    pooled = {name: pd.concat(parts, ignore_index=True) if parts else pd.DataFrame() for name, parts in tables.items()}
+    return Variant(name, plan, baseline, runs, machines, folders, images=pooled.pop("counts"), **pooled)
+
+
+def wanted(table: str, record: Metrics, baseline: bool, folder: Path) -> bool:
+    """Whether an evaluation has a table: some are of trained variants, of nuclei, of a target alone."""
+    if table == "curves":
+        return not baseline
+    if table == "instances":
+        return "instances" in record.scores
+    return table == "counts" or (folder / f"{table}.csv").exists()
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table that was written when a variant was scored; empty texts stay texts.
+
+    Raises:
+        Problem: it is missing.
+    """
     try:
-        record = read_json(folder / "metrics.json")
-        has_instances = "instances" in record["runs"][0]["scores"]
-        return Variant(
-            encoder,
-            augmentation,
-            folder,
-            record,
-            read_json(folder / "machine.json"),
-            pd.DataFrame() if encoder in BASELINES else pd.read_csv(folder / "curves.csv"),
-            pd.read_csv(folder / "counts.csv", keep_default_na=False),
-            pd.read_csv(folder / "instances.csv", keep_default_na=False) if has_instances else pd.DataFrame(),
-            **{
-                name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False)
-                for name in ("histograms", "train")
-                if (folder / f"{name}.csv").is_file()
-            },
-        )
-    except FileNotFoundError as error:
-        raise Problem(f"{error.filename} is missing; run `dvc repro` so that the variant is evaluated first.") from None
+        return pd.read_csv(path, keep_default_na=path.name == "curves.csv")
+    except FileNotFoundError:
+        raise Problem(f"{path} is missing; run `dvc repro` so that the variant is evaluated first.") from None

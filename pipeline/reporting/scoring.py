@@ -141,7 +141,7 @@ class Evidence:
         self.units = len(units)
         runs = rows.groupby(NAMED[:2], sort=False).ngroup().to_numpy()
         self.runs = int(runs.max()) + 1
-        self.tissues = sorted(set(rows["group"]))
+        self.groups = sorted(set(rows["group"]))
         self.counts: dict[str, FloatArray] = {}
         for place, variant in enumerate(variants):
             for kind, values in self._kinds(variant).items():
@@ -151,11 +151,11 @@ class Evidence:
 
     def _kinds(self, variant: Variant) -> dict[str, FloatArray]:
         groups = variant.images["group"].to_numpy()
-        of_tissue = np.stack([groups == tissue for tissue in self.tissues], axis=1)  # (N, T)
+        of_group = np.stack([groups == group for group in self.groups], axis=1)  # (N, T)
         scores = stats.score_counts(image_scores(variant, self.classes))
         kinds = {
             "pixels": np.asarray(variant.counts, np.float64),
-            "means": of_tissue[:, :, None, None] * scores[:, None],
+            "means": of_group[:, :, None, None] * scores[:, None],
         }
         if not variant.histograms.empty:
             histograms = variant.histograms[curve.COLUMNS].to_numpy(np.float64)

@@ -6,16 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.base.paths import BASELINES
 from pipeline.metrics import pixel
 from pipeline.metrics.stats import Comparison
-from pipeline.reporting.headlines import Headline
+from pipeline.reporting.paper import Paper
 from pipeline.reporting.published import Published
 from pipeline.reporting.results import Variant
 from pipeline.reporting.scoring import Evidence, Figure
 
-CLASSIFICATION = "Table 4"  # of the pannuke paper
-BARS = "breast, per image, three runs"  # published instance scores that have no encoder of this study
 CHANGES = ("augmented", "balanced")  # what an ablation sets against `plain`
 
 
@@ -28,30 +25,32 @@ def rows(
     variants: Sequence[Variant],
     figures: Sequence[dict[str, Figure]],
     published: Published,
-    headline: Headline,
+    paper: Paper,
     encoder: str | None,
 ) -> list[dict[str, Any]]:
     """One row a variant: its names, its figures, and the published ones with their differences to ours.
 
-    The rows of `encoder` are marked.
+    The rows of `encoder` are marked, and that of the trained variant with the highest headline score is called `best`.
     """
     result = []
     for variant, found in zip(variants, figures, strict=True):
         row: dict[str, Any] = {
-            "encoder": variant.encoder,
-            "model": BASELINES.get(variant.encoder) or headline.model(published, variant.encoder),
-            "augmentation": variant.augmentation,
-            "marked": variant.encoder == encoder,
+            "variant": variant.name,
+            "model": paper.model(published, variant.name),
+            "plan": variant.plan,
+            "marked": variant.name == encoder,
+            "best": False,
             "baseline": variant.is_baseline,
             "figures": found,
             "published": {},
             "difference": {},
         }
-        for name in headline.printed:
-            value = headline.value(published, variant.encoder, variant.augmentation, name)
+        for name in paper.printed:
+            value = paper.value(published, variant.name, variant.plan, name)
             row["published"][name] = value
             row["difference"][name] = difference(found[name].value, value)
         result.append(row)
+    result[best_row(result, paper.score)]["best"] = True
     return result
 
 
@@ -62,16 +61,16 @@ def best_row(rows: Sequence[dict[str, Any]], score: str) -> int:
 
 
 def classes(
-    rows: Sequence[dict[str, Any]], nuclei: Mapping[str, int], published: Published, min_count: int
+    rows: Sequence[dict[str, Any]], nuclei: Mapping[str, int], published: Published, table: str, min_count: int
 ) -> list[list[dict[str, Any]]]:
-    """For each row a cell a nucleus class: its figures, the published F1 of pixels, whether its nuclei are too few."""
+    """For each row a cell a nucleus class: its figures, the F1 of pixels in a published table, whether it is rare."""
     return [
         [
             {
                 "name": name,
                 "nuclei": count,
                 "few": count < min_count,
-                "published": published.value(CLASSIFICATION, row["encoder"], row["augmentation"], "f1", name),
+                "published": published.value(table, row["variant"], row["plan"], "f1", name),
                 **{score: row["figures"][f"{score}_{name}"] for score in ("f1", "precision", "recall", "detection_f1")},
                 "pq": row["figures"][f"pq_{name}_images"],
             }
@@ -91,13 +90,13 @@ def against_best(evidence: Evidence, rows: Sequence[dict[str, Any]], score: str)
 
 
 def ablations(evidence: Evidence, rows: Sequence[dict[str, Any]], scores: Sequence[str]) -> list[dict[str, Any]]:
-    """What augmentation and balancing change: one row an encoder and change, its tests by score; one table of tests."""
-    place = {(row["encoder"], row["augmentation"]): position for position, row in enumerate(rows)}
+    """What augmentation and balancing change: one row a variant and change, its tests by score; one table of tests."""
+    place = {(row["variant"], row["plan"]): position for position, row in enumerate(rows)}
     pairs = [
-        (place[encoder, change], place[encoder, "plain"])
+        (place[variant, change], place[variant, "plain"])
         for change in CHANGES
-        for encoder, kind in place
-        if kind == change and (encoder, "plain") in place
+        for variant, plan in place
+        if plan == change and (variant, "plain") in place
     ]
     tests: list[Comparison] = evidence.compare([(score, *pair) for pair in pairs for score in scores])
     result = []
@@ -107,8 +106,9 @@ def ablations(evidence: Evidence, rows: Sequence[dict[str, Any]], scores: Sequen
             {
                 "model": row["model"],
                 "marked": row["marked"],
+                "best": row["best"],
                 "baseline": False,
-                "change": row["augmentation"],
+                "change": row["plan"],
                 "published": difference(row["published"][scores[0]], before["published"][scores[0]]),
                 "plain": before["figures"],
                 "tests": dict(zip(scores, tests[len(scores) * position :][: len(scores)], strict=True)),
@@ -117,7 +117,7 @@ def ablations(evidence: Evidence, rows: Sequence[dict[str, Any]], scores: Sequen
     return result
 
 
-def epochs(variant: Variant, published: Published, headline: Headline, classes: int) -> list[dict[str, Any]]:
+def epochs(variant: Variant, published: Published, paper: Paper, classes: int) -> list[dict[str, Any]]:
     """Learning curves of a variant's first run beside the published ones, a row an epoch of either.
 
     Loss and one-vs-rest accuracy, of training and validation; None where one of the two has ended.
@@ -130,9 +130,7 @@ def epochs(variant: Variant, published: Published, headline: Headline, classes: 
         row: dict[str, Any] = {"epoch": epoch}
         for side in ("train", "validation"):
             for metric in ("loss", "accuracy"):
-                printed = published.of_variant(
-                    f"epoch {epoch}", headline.names.get(variant.encoder), metric, "all", side
-                )
+                printed = published.of_variant(f"epoch {epoch}", paper.names.get(variant.name), metric, "all", side)
                 row[f"{side}_{metric}_published"] = printed
             if epoch in ours.index:
                 row[f"{side}_loss"] = float(ours.loc[epoch, f"{side}_loss"])
@@ -144,10 +142,16 @@ def epochs(variant: Variant, published: Published, headline: Headline, classes: 
     return result
 
 
-def count_verdicts(tests: Sequence[Comparison]) -> dict[str, int]:
-    """How often each verdict was given, those that were given only."""
-    verdicts = [test.verdict for test in tests]
-    return {name: verdicts.count(name) for name in ("better", "no difference shown", "worse") if name in verdicts}
+def by_verdict(rows: Sequence[dict[str, Any]], score: str | None = None) -> dict[str, list[dict[str, Any]]]:
+    """The rows that each verdict was given, those verdicts only that were given.
+
+    `rows` are those of `against_best`, or, with a `score`, those of `ablations`.
+    """
+    found: dict[str, list[dict[str, Any]]] = {"better": [], "no difference shown": [], "worse": []}
+    for row in rows:
+        test: Comparison = row["tests"][score] if score else row["test"]
+        found[test.verdict].append(row)
+    return {name: mine for name, mine in found.items() if mine}
 
 
 def scores_table(study: str, source: str, variants: Sequence[Variant], evidence: Evidence) -> pd.DataFrame:
@@ -156,9 +160,9 @@ def scores_table(study: str, source: str, variants: Sequence[Variant], evidence:
     result = []
     for place, variant in enumerate(variants):
         for position, run in enumerate(variant.runs):
-            row = {"study": study, "source": source, "encoder": variant.encoder, "augmentation": variant.augmentation}
-            row |= {name: run[name] for name in ("run", "seed", "epochs_run", "best_epoch")}
-            row |= {name: variant.record[name] for name in ("weights", "parameters", "flops_per_image")}
+            row = {"study": study, "source": source, "variant": variant.name, "plan": variant.plan}
+            row |= {name: getattr(run, name) for name in ("run", "seed", "epochs_run", "best_epoch")}
+            row |= {name: getattr(variant.runs[0], name) for name in ("weights", "parameters", "flops_per_image")}
             result.append(row | {name: values[place, position] for name, values in scores.items()})
     return pd.DataFrame(result)
 
@@ -171,8 +175,8 @@ def intervals_table(
         {
             "study": study,
             "source": source,
-            "encoder": variant.encoder,
-            "augmentation": variant.augmentation,
+            "variant": variant.name,
+            "plan": variant.plan,
             "score": name,
             "value": figure.value,
             "sd": figure.sd,
@@ -197,6 +201,6 @@ def stacked(variants: Sequence[Variant], attribute: str) -> pd.DataFrame:
     for variant in variants:
         table = getattr(variant, attribute)
         if len(table):
-            named = {"encoder": variant.encoder, "augmentation": variant.augmentation}
+            named = {"variant": variant.name, "plan": variant.plan}
             tables.append(pd.concat([pd.DataFrame(named, index=table.index), table], axis=1))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

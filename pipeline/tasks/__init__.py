@@ -5,7 +5,7 @@ A task is a folder with the modules
     learn      prepare(job) -> pipeline.training.job.Lesson       what is trained, and on what
     predict    predict(job, folder)                               writes the files of `predictions/`
     score      score(job, folder)                                 writes the files of the evaluation, and returns none
-    report     write(study, encoder)                              writes the report of all variants, runs and seeds
+    report     write(study, params)                               writes the report of all variants, runs and seeds
 
 of which a stage imports the one that it needs: training wants torch, scoring must not.
 """
