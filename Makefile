@@ -2,29 +2,22 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro pannuke-branch other-branch test verify paper lint bench lock
+.PHONY: repro test verify paper prune lint bench lock
 
-repro: .venv/ready ## the whole comparison; reruns only what a change touches
-	python -m pipeline.stages.check && dvc repro convert
-	-OMP_NUM_THREADS=$(HALF) $(MAKE) --jobs 2 pannuke-branch other-branch
-	dvc repro
-
-# Two halves of the pipeline that share no stage but those above, each on half of the cores: DVC runs one stage at a time, and
-# much of a small stage is imports and bookkeeping on one core. What fails in them is told again by the last dvc repro.
-HALF = $(shell $(PYTHON) -c 'import os; print(max(1, (os.cpu_count() or 1) // 2))')
-pannuke-branch:
-	dvc --wait-for-lock repro report-pannuke
-other-branch:
-	dvc --wait-for-lock repro report@tnbc report@bcss report@bracs report-bach
+repro: .venv/ready ## the whole comparison, the studies side by side; reruns only what a change touches
+	lobule repro
 
 test: .venv/ready ## all tests, offline
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
-verify: .venv/ready ## trains VARIANT (of STUDY) again and says whether its scores are identical, within the band, or outside
-	OMP_NUM_THREADS=$(HALF) python -m pipeline.commands.verify $(VARIANT) $(if $(STUDY),--study $(STUDY))
+verify: .venv/ready ## trains VARIANT (STUDY/VARIANT-PLAN) again: are its scores identical, within the band, or outside?
+	lobule verify $(VARIANT)
 
-paper: .venv/ready ## the papers' budgets, sources and weights into params.yaml
-	python -m pipeline.commands.paper
+paper: .venv/ready ## the papers' budgets, sources and weights into the parameters
+	lobule paper
+
+prune: .venv/ready ## takes stages that have left the pipeline out of the lock files
+	lobule prune
 
 lint: .venv/ready ## style and types
 	ruff check && ruff format --check && mypy
@@ -41,11 +34,13 @@ lock: .venv/ready ## newest versions that fit pyproject.toml, with hashes
 	echo uv | uv pip compile --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
 	    --python-version 3.11 --output-file requirements-uv.lock -
 
-# Made anew when a lock file changes, so that it never holds more or less than the lock says.
-.venv/ready: requirements.lock requirements-uv.lock
+# Made anew when a lock file changes, so that it never holds more or less than the lock says. Lobule itself is installed
+# as it lies here, which gives the command.
+.venv/ready: pyproject.toml requirements.lock requirements-uv.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lobule needs Python 3.11 or newer, not " + sys.version.split()[0] + "; set PYTHON=")'
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --require-hashes -r requirements-uv.lock
 	.venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --require-hashes -r requirements.lock
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	touch $@

@@ -164,16 +164,24 @@ def read_study(name: str, root: Path = Path()) -> AnyStudy:
     Raises:
         Problem: there is no such study, or its file holds a key, type or value that is not allowed.
     """
-    path = root / STUDIES / name / "params.yaml"
     if name not in study_names(root):
         raise Problem(f"there is no study {name!r} under {root / STUDIES}; it holds {', '.join(study_names(root))}.")
-    raw = read_yaml(path)
+    path = root / STUDIES / name / "params.yaml"
+    return parse_study(read_yaml(path), path)
+
+
+def parse_study(raw: Any, path: Path) -> AnyStudy:
+    """Check what a study's params.yaml at `path` holds, already parsed from YAML.
+
+    Raises:
+        Problem: one sentence for each key, type or value that is not allowed.
+    """
     task = raw.get("task") if isinstance(raw, dict) else None
     if task not in KINDS:
         raise Problem(f"{path}: task is {task!r}; give one of {', '.join(KINDS)}.")
     study = parse(KINDS[task], raw, str(path))
-    if study.study != name:
-        raise Problem(f"{path}: study is {study.study!r}; give the name of its folder, {name}.")
+    if study.study != path.parent.name:
+        raise Problem(f"{path}: study is {study.study!r}; give the name of its folder, {path.parent.name}.")
     return study
 
 

@@ -1,6 +1,6 @@
-"""Train a variant again and compare: `make verify VARIANT=unet-augmented`, or `python -m pipeline.commands.verify`.
+"""Train a variant again and compare: `lobule verify STUDY/VARIANT-PLAN`.
 
-In:  the project as it stands: its code, params.yaml, data/, and the report's scores.csv and band.csv.
+In:  the project as it stands: its code, parameters, data/, and the report's scores.csv and the study's band.csv.
 Out: nothing but what it prints: each score of each run, then and now, and whether they are identical, within the band
      that other seeds have, or outside it. Exit code 1 where a score is outside, or where it differs and has no band.
 
@@ -15,20 +15,24 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
-from pipeline.base.errors import Problem, run_stage
-from pipeline.base.files import read_json
+from pipeline.base.errors import Problem
 from pipeline.base.params import read_params
-from pipeline.base.paths import BASELINES, IMAGE_BASELINES, evaluation_folder
+from pipeline.base.paths import REPORTS, evaluation_folder
+from pipeline.base.records import Metrics
+from pipeline.base.study import AnyStudy, read_study
+from pipeline.base.study import variant as settings_of
 from pipeline.reporting import band
+from pipeline.reporting.paper import headline
 from pipeline.reporting.results import load_variant
 from pipeline.reporting.scoring import Evidence
+from pipeline.tiles.store import shards
 
-COPIED = ("pipeline", "params.yaml")
-DEFAULT = "unet-augmented"
+COPIED = ("pipeline", "studies", "params.yaml")
 VERDICTS = ("identical", "within the band", "differs, no band measured", "outside the band")  # the best first
 
 
@@ -53,42 +57,55 @@ class Check:
         return "within the band" if self.band.holds(self.now) else "outside the band"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Train a variant again and compare its scores with the report's.")
-    parser.add_argument("variant", nargs="?", default=DEFAULT, help="encoder-augmentation, such as %(default)s")
-    parser.add_argument("--study", default="pannuke")
-    arguments = parser.parse_args()
-    study, variant = arguments.study, arguments.variant
-    before = reported(study, variant)
-    print(f"Training {variant} of {study} again, {len(before)} run(s), in a copy of the project ...")
-    with tempfile.TemporaryDirectory(prefix="lobule-verify-") as temporary:
-        copy_project(Path(temporary))
-        rerun(Path(temporary), study, variant, zip(before["run"], before["seed"], strict=True))
-        now = scores_of(Path(temporary), study, variant)
-    found = band.read_bands(study, variant, band.basis(read_params(), study, variant, checksums(study)))
-    checks = compare(before, now, band.SCORES[study], found)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("variant", metavar="STUDY/VARIANT-PLAN", help="as in reports/STUDY/scores.csv")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    study, name = named_variant(arguments.variant)
+    before = reported(study, name)
+    print(f"Training {name} of {study.study} again, {len(before)} run(s), in a copy of the project ...")
+    now = train_again(study, name, study.runs, study.seeds)
+    found = band.read_bands(study.study, name, band.basis(read_params(), study, name, checksums(study)))
+    checks = compare(before, now, headline(study).bands, found)
     print(as_text(checks))
     if {check.verdict for check in checks} - {"identical", "within the band"}:
         sys.exit(1)
 
 
-def reported(study: str, variant: str) -> pd.DataFrame:
+def named_variant(text: str) -> tuple[AnyStudy, str]:
+    """The study and the variant with its plan ("unet-augmented") that a person names as STUDY/VARIANT-PLAN."""
+    study, _, name = text.partition("/")
+    if not name:
+        raise Problem(f"{text!r} names no variant; give STUDY/VARIANT-PLAN, as in reports/STUDY/scores.csv.")
+    return read_study(study), name
+
+
+def reported(study: AnyStudy, name: str) -> pd.DataFrame:
     """The rows of the report's scores.csv of a variant that can be trained."""
-    encoder, _, augmentation = variant.rpartition("-")
-    path = Path("reports") / study / "scores.csv"
+    path = REPORTS / study.study / "scores.csv"
     if not path.exists():
         raise Problem(f"{path} is missing; run `dvc repro` first.")
     table = pd.read_csv(path)
-    table = table[~table["encoder"].isin([*BASELINES, *IMAGE_BASELINES])]
-    mine = table[(table["encoder"] == encoder) & (table["augmentation"] == augmentation)]
-    if not len(mine):
-        known = ", ".join(dict.fromkeys(table["encoder"] + "-" + table["augmentation"]))
-        raise Problem(f"{path} has no variant {variant!r} to train again; it has {known}.")
-    return mine
+    table = table[~table["variant"].isin(study.baselines)]
+    names = table["variant"] + "-" + table["plan"]
+    if not (names == name).any():
+        raise Problem(f"{path} has no variant {name!r} to train again; it has {', '.join(dict.fromkeys(names))}.")
+    return table[names == name]
+
+
+def train_again(study: AnyStudy, name: str, runs: Sequence[int], seeds: Sequence[int]) -> pd.DataFrame:
+    """The scores of a variant that is trained, predicted and evaluated in a copy of the project, a row a training."""
+    with tempfile.TemporaryDirectory(prefix="lobule-") as temporary:
+        folder = Path(temporary)
+        copy_project(folder)
+        for run, seed in product(runs, seeds):
+            rerun(folder, study, name, run, seed)
+        return scores_of(folder, study, name, runs, seeds)
 
 
 def copy_project(folder: Path) -> None:
-    """Put the code and params.yaml into a folder, and links to the data; models and reports start empty."""
+    """Put the code and the parameters into a folder, and links to the data; models and reports start empty."""
     for name in COPIED:
         copy = shutil.copytree if Path(name).is_dir() else shutil.copy
         copy(name, folder / name)
@@ -97,19 +114,20 @@ def copy_project(folder: Path) -> None:
         (folder / "data" / source.name).symlink_to(source.resolve())
 
 
-def rerun(folder: Path, study: str, variant: str, trainings: Iterable[tuple[int, int]]) -> None:
-    """Train each run and seed of a variant in a copy of the project, predict, and evaluate them."""
-    encoder, _, augmentation = variant.rpartition("-")
-    _, described = read_params(folder / "params.yaml").study(study).of(encoder)
-    kind = "_detector" if described.detector else ""  # the stages of a study of detectors end in it
-    first = Path(described.model.weights)
-    if first.is_relative_to("models"):  # of the study's classifier, which stays as it is
-        (folder / first).parent.mkdir(parents=True)
-        (folder / first).symlink_to(first.resolve())
-    for run, seed in trainings:
-        for stage in ("train", "predict"):
-            run_module(folder, stage + kind, study, str(run), encoder, augmentation, "--seed", str(seed))
-    run_module(folder, f"evaluate{kind}", study, encoder, augmentation)
+def rerun(folder: Path, study: AnyStudy, name: str, run: int, seed: int) -> None:
+    """Train a variant in a copy of the project with a seed, predict, and score it.
+
+    First weights that another training of the project wrote are lent, those of the study's first seed where there are
+    none of this one.
+    """
+    variant, _, plan = name.rpartition("-")
+    first = settings_of(study, variant)[1].model.weights
+    if first.startswith("models/"):
+        wanted, lent = Path(first.format(run=run, seed=seed)), Path(first.format(run=run, seed=study.seeds[0]))
+        (folder / wanted).parent.mkdir(parents=True)
+        (folder / wanted).symlink_to((wanted if wanted.exists() else lent).resolve())
+    for stage in ("train", "predict", "evaluate"):
+        run_module(folder, stage, study.study, str(run), str(seed), variant, plan)
 
 
 def run_module(folder: Path, stage: str, *arguments: str) -> None:
@@ -121,25 +139,22 @@ def run_module(folder: Path, stage: str, *arguments: str) -> None:
         raise Problem(f"`python -m pipeline.stages.{stage} {' '.join(arguments)}` failed:\n{done.stdout}{done.stderr}")
 
 
-def scores_of(folder: Path, study: str, variant: str) -> pd.DataFrame:
+def scores_of(folder: Path, study: AnyStudy, name: str, runs: Sequence[int], seeds: Sequence[int]) -> pd.DataFrame:
     """The scores of a variant that was evaluated in a folder, a row a run and seed."""
-    encoder, _, augmentation = variant.rpartition("-")
-    described = read_params(folder / "params.yaml").study(study)
-    evaluation = folder / evaluation_folder(study, encoder, augmentation)
-    if described.detector:
-        record = read_json(evaluation / "metrics.json")
-        values = {name: figure["value"] for name, figure in record["sides"]["test"]["scores"].items()}
-        return pd.DataFrame([{"run": record["run"], "seed": record["seed"], **values}])
-    found = load_variant(evaluation, encoder, augmentation)
-    scores = Evidence([found], described.classes, seed=0).by_run()
-    named = pd.DataFrame(found.runs)[["run", "seed"]]
-    return named.assign(**{name: values[0] for name, values in scores.items()})
+    variant, _, plan = name.rpartition("-")
+    trainings = pd.DataFrame(product(runs, seeds), columns=["run", "seed"])
+    if study.task == "detection":
+        folders = [folder / evaluation_folder(study.study, *pair, variant, plan) for pair in product(runs, seeds)]
+        found = [Metrics.read(each / "metrics.json").scores["test"]["scores"] for each in folders]
+        return trainings.join(pd.DataFrame(found))
+    own = study.model_copy(update={"runs": list(runs), "seeds": list(seeds)})
+    scores = Evidence([load_variant(own, variant, plan, folder)], study.classes, seed=0).by_run()
+    return trainings.assign(**{score: values[0] for score, values in scores.items()})
 
 
-def checksums(study: str) -> list[str]:
-    """SHA-256 of each of the study's data sets, as they lie in data/."""
-    names = read_params().study(study).datasets
-    return [read_json(Path("data/raw") / name / "SOURCE.json")["sha256"] for name in names]
+def checksums(study: AnyStudy) -> list[str]:
+    """SHA-256 of each of the study's data sets, as the tile store has them."""
+    return [shards(name)[0].info.source_sha256 for name in study.datasets]
 
 
 def compare(before: pd.DataFrame, now: pd.DataFrame, scores: Iterable[str], bands: dict[str, band.Band]) -> list[Check]:
@@ -161,7 +176,3 @@ def as_text(checks: Sequence[Check]) -> str:
         lines.append(f"{names}{check.before:>9.4f}{check.now:>9.4f}  {ends:<18}{check.verdict}")
     worst = max((check.verdict for check in checks), key=VERDICTS.index)
     return "\n".join([*lines, f"In all: {worst}."])
-
-
-if __name__ == "__main__":
-    run_stage(main)

@@ -191,7 +191,7 @@ def aggregated_jaccard(counts: FloatArray) -> FloatArray:
         return np.asarray(counts[..., 4] / counts[..., 5], np.float64)
 
 
-def pannuke_pq(counts: FloatArray) -> FloatArray:
+def image_pq(counts: FloatArray) -> FloatArray:
     """PQ of each image as PanNuke counts it, for counts (..., 6): NaN where the **truth** has no instance.
 
     So predictions in an image, or of a class, that the truth has none of cost nothing there. That is the convention of
@@ -201,7 +201,7 @@ def pannuke_pq(counts: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class PanNukeScores:
+class PanopticScores:
     """PanNuke's metrics, each averaged in both ways in print: `images`, over images; `tissues`, over tissue means."""
 
     bpq_images: float  # all nuclei one class; what CellViT's logs print
@@ -212,18 +212,18 @@ class PanNukeScores:
     class_pq_tissues: FloatArray  # (C,)
 
 
-def pannuke(binary: FloatArray, per_class: FloatArray, tissues: Sequence[str]) -> PanNukeScores:
+def panoptic_scores(binary: FloatArray, per_class: FloatArray, tissues: Sequence[str]) -> PanopticScores:
     """PanNuke's bPQ, mPQ and per-class PQ of N images.
 
     `binary` (N, 6) are counts with all nuclei one class, `per_class` (N, C, 6) those of each class, `tissues` (N,). An
     image's mPQ is the mean over the classes that its truth holds. Whatever is NaN is left out of every mean.
     """
-    class_pq = pannuke_pq(per_class)
-    scores = np.column_stack([pannuke_pq(binary), nan_mean(class_pq, axis=1), class_pq])  # (N, 2 + C)
+    class_pq = image_pq(per_class)
+    scores = np.column_stack([image_pq(binary), nan_mean(class_pq, axis=1), class_pq])  # (N, 2 + C)
     names = np.asarray(tissues)
     by_image = nan_mean(scores, axis=0)
     by_tissue = nan_mean(np.stack([nan_mean(scores[names == name], axis=0) for name in np.unique(names)]), axis=0)
-    return PanNukeScores(
+    return PanopticScores(
         bpq_images=float(by_image[0]),
         bpq_tissues=float(by_tissue[0]),
         mpq_images=float(by_image[1]),

@@ -184,26 +184,17 @@ def average_ranks(scores: FloatArray) -> FloatArray:
     return nan_mean(rankdata(-complete, axis=1).reshape(complete.shape), axis=0)
 
 
-def alike(count: int, comparisons: Iterable[Comparison]) -> list[list[int]]:
-    """The bars of a critical-difference picture: largest sets of `count` variants with no difference shown within.
+def alike(comparisons: Iterable[Comparison]) -> list[list[int]]:
+    """The bars of a critical-difference picture: largest sets of variants with no difference shown within.
 
     Such sets may overlap ("no difference shown" is not "equal"); a variant that differs from all others is in none.
     `comparisons` should be those of all pairs; a pair that was not compared counts as different.
     """
-    neighbours: list[set[int]] = [set() for _ in range(count)]
-    for comparison in comparisons:
-        if comparison.verdict == "no difference shown":
-            neighbours[comparison.first].add(comparison.second)
-            neighbours[comparison.second].add(comparison.first)
-    found: list[list[int]] = []
+    import networkx
 
-    def extend(clique: set[int], candidates: set[int], done: set[int]) -> None:  # Bron and Kerbosch 1973
-        if not candidates and not done and len(clique) > 1:
-            found.append(sorted(clique))
-        for variant in sorted(candidates):
-            extend(clique | {variant}, candidates & neighbours[variant], done & neighbours[variant])
-            candidates = candidates - {variant}
-            done = done | {variant}
-
-    extend(set(), set(range(count)), set())
-    return sorted(found)
+    graph = networkx.Graph(
+        (comparison.first, comparison.second)
+        for comparison in comparisons
+        if comparison.verdict == "no difference shown" and comparison.first != comparison.second
+    )
+    return sorted(sorted(clique) for clique in networkx.find_cliques(graph))

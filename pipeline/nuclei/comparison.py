@@ -90,7 +90,7 @@ def score(counts: pd.DataFrame, tissues: list[str], classes: list[str]) -> dict[
     names = [name for name in classes if name != BACKGROUND]
     binary = _values(counts, "binary", instance.COLUMNS)
     per_class = np.stack([_values(counts, name, instance.COLUMNS) for name in names], axis=1)
-    quality = instance.pannuke(binary, per_class, tissues)
+    quality = instance.panoptic_scores(binary, per_class, tissues)
     found = detection.detection_scores(_values(counts, "detection", detection.DETECTION_COLUMNS).sum(axis=0))
     sums = [_values(counts, f"{name}_detection", detection.CLASS_COLUMNS).sum(axis=0) for name in names]
     of_class = detection.classification_scores(np.stack(sums))

@@ -31,7 +31,6 @@ def list_tiles(dataset: str, study: Study) -> pd.DataFrame:
                     "microns_per_pixel": shard.info.microns_per_pixel,
                     "copy": 0,
                     "transform": IDENTITY,
-                    "weight": 1.0,
                 }
             )
         )

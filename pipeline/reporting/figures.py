@@ -40,10 +40,9 @@ def ranking(
             *(Line2D([], [], color=colour, marker="o", label=plan) for plan, colour in _colours(rows).items()),
         ]
         if any(value is not None for row in rows for value in row["published"].values()):
-            diamond = Line2D(
-                [], [], color=NEUTRAL, marker="D", linestyle="", markerfacecolor="none", label=published_label
+            handles.append(
+                Line2D([], [], color=NEUTRAL, marker="D", linestyle="", markerfacecolor="none", label=published_label)
             )
-            handles.append(diamond)
         for row in rows:
             if row["baseline"]:
                 style, value = FLOORS[row["variant"]], row["figures"][score].value
@@ -72,7 +71,7 @@ def ranks(rows: Sequence[dict[str, Any]], average: FloatArray, tests: Sequence[s
     """
     order = np.argsort(average, kind="stable")
     height_of = {int(variant): -height for height, variant in enumerate(order)}
-    groups = sorted(stats.alike(len(rows), tests), key=lambda group: min(average[group]))
+    groups = sorted(stats.alike(tests), key=lambda group: min(average[group]))
     last = float(np.ceil(average.max()))
     with figure(path, figsize=(8, 1.6 + 0.32 * len(rows))) as (_, axes):
         axis = axes[0, 0]
@@ -206,7 +205,7 @@ def _curves(
                 for column, line in lines.items():
                     axis.plot(curves.index, curves[column], line, color=colour, linewidth=1.5)
                 best = run.best_epoch
-                axis.plot(best, curves[column].loc[best], "o", color=colour)  # on the last line drawn, validation
+                axis.plot(best, curves[column].to_dict()[best], "o", color=colour)  # on the last line drawn, validation
             axis.set(title=named["model"], xlabel="epoch", yscale="log" if log else "linear")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             if log:

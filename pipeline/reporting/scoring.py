@@ -114,8 +114,8 @@ def image_scores(variant: Variant, classes: Sequence[str]) -> FloatArray:
     if variant.instances.empty:
         return np.stack(of_pixels, axis=1)
     per_class = np.stack([_columns(variant, name, instance.COLUMNS) for name in classes[1:]], axis=1)
-    class_pq = instance.pannuke_pq(per_class)
-    binary_pq = instance.pannuke_pq(_columns(variant, "binary", instance.COLUMNS))
+    class_pq = instance.image_pq(per_class)
+    binary_pq = instance.image_pq(_columns(variant, "binary", instance.COLUMNS))
     return np.column_stack([*of_pixels, binary_pq, nan_mean(class_pq, axis=1), class_pq])
 
 

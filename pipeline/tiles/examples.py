@@ -22,8 +22,8 @@ Code = TypeVar("Code", np.uint8, np.int32)
 class Examples:
     """The examples of a plan's rows, in order; without torch, so that evaluation can read the truth too.
 
-    As a data set for a torch `DataLoader`, item `i` is (image (H, W, 3) uint8, class map (H, W) uint8,
-    weight float32); their shorter side has `tile_size` pixels, the longer one as many as keep the tile's shape.
+    As a data set for a torch `DataLoader`, item `i` is (image (H, W, 3) uint8, class map (H, W) uint8);
+    their shorter side has `tile_size` pixels, the longer one as many as keep the tile's shape.
 
     Args:
         plan: rows as in pipeline.tiles.plan.
@@ -56,22 +56,22 @@ class Examples:
         return cls(plan, study.tile_size, ignore=study.ignored, target=study.target, greyscale=study.greyscale)
 
     @cached_property
-    def _rows(self) -> list[tuple[Shard, int, str, float]]:
+    def _rows(self) -> list[tuple[Shard, int, str]]:
         named = zip(self.plan["dataset"], self.plan["shard"], strict=True)
         paths = [self._root / str(dataset) / f"{shard}.h5" for dataset, shard in named]
         opened = {path: Shard(path) for path in set(paths)}
-        columns = zip(paths, self.plan["index"], self.plan["transform"], self.plan["weight"], strict=True)
-        return [(opened[path], int(index), recipe, float(weight)) for path, index, recipe, weight in columns]
+        columns = zip(paths, self.plan["index"], self.plan["transform"], strict=True)
+        return [(opened[path], int(index), recipe) for path, index, recipe in columns]
 
     def __len__(self) -> int:
         return len(self.plan)
 
-    def __getitem__(self, position: int) -> tuple[Image, ClassMap, np.float32]:
-        return self.image(position), self.class_map(position), np.float32(self._rows[position][3])
+    def __getitem__(self, position: int) -> tuple[Image, ClassMap]:
+        return self.image(position), self.class_map(position)
 
-    def native(self, position: int) -> tuple[Image, ClassMap, np.float32]:
-        """Image, class map and weight at the tile's native size."""
-        return self._image(position), self._class_map(position), np.float32(self._rows[position][3])
+    def native(self, position: int) -> tuple[Image, ClassMap]:
+        """Image and class map at the tile's native size."""
+        return self._image(position), self._class_map(position)
 
     def image(self, position: int) -> Image:
         """RGB image, (H, W, 3) uint8, resized by area averaging."""
@@ -97,22 +97,22 @@ class Examples:
 
     def instance_map(self, position: int) -> InstanceMap:
         """Instance map at the tile's native size, (H, W) int32."""
-        shard, index, recipe, _ = self._rows[position]
+        shard, index, recipe = self._rows[position]
         return transform(shard.instance_map(index), recipe)
 
     def nuclei(self, position: int) -> tuple[InstanceMap, ClassMap, dict[int, int]]:
         """Instance map and class map at native size, and the class code of each instance id."""
-        shard, index, _, _ = self._rows[position]
+        shard, index, _ = self._rows[position]
         classes = self._classes.get((shard.path, index), {})
         return self.instance_map(position), self._class_map(position), classes
 
     def _image(self, position: int) -> Image:
-        shard, index, recipe, _ = self._rows[position]
+        shard, index, recipe = self._rows[position]
         image = transform(shard.image(index), recipe)
         return np.asarray(PillowImage.fromarray(image).convert("L").convert("RGB")) if self._greyscale else image
 
     def _class_map(self, position: int) -> ClassMap:
-        shard, index, recipe, _ = self._rows[position]
+        shard, index, recipe = self._rows[position]
         class_map = shard.class_map(index)
         if self._ignore:
             class_map[np.isin(class_map, self._ignore)] = IGNORE

@@ -24,7 +24,6 @@ COLUMNS = {
     "split": str,  # train, validation or test
     "copy": int,  # 0 = the tile itself, 1, 2, ... = its copies by balance and augment
     "transform": str,  # JSON, read by pipeline.tiles.transforms
-    "weight": float,  # of the example in the training loss
 }
 TCGA = r"(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})"  # what a barcode of The Cancer Genome Atlas begins with: the patient
 TILE = ["dataset", "shard", "index"]  # the columns that name a tile

@@ -25,7 +25,7 @@ GREY = np.array([0.299, 0.587, 0.114], np.float32)  # weights of red, green, blu
 class OnlineExamples:
     """Examples of which every epoch shows `online.crops` random versions each; made for a torch `DataLoader`.
 
-    Item `epoch * len(self) + position` is (image (S, S, 3) uint8, class map (S, S) uint8, weight float32), S =
+    Item `epoch * len(self) + position` is (image (S, S, 3) uint8, class map (S, S) uint8), S =
     `online.crop`; the epoch is in the number because workers are told nothing else.
     """
 
@@ -39,11 +39,11 @@ class OnlineExamples:
     def __len__(self) -> int:
         return len(self.examples) * self.online.crops
 
-    def __getitem__(self, number: int) -> tuple[Image, ClassMap, np.float32]:
+    def __getitem__(self, number: int) -> tuple[Image, ClassMap]:
         epoch, position = divmod(number, len(self))
         rng = np.random.default_rng([self.seed, epoch, position])
-        image, class_map, weight = self.examples.native(position // self.online.crops)
-        return *vary(image, class_map, self.online, rng), weight
+        image, class_map = self.examples.native(position // self.online.crops)
+        return vary(image, class_map, self.online, rng)
 
 
 def vary(image: Image, class_map: ClassMap, online: Online, rng: np.random.Generator) -> tuple[Image, ClassMap]:

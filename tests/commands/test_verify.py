@@ -1,5 +1,6 @@
 """`make verify`: what it says of scores that are the same, near, or far, with the training itself made up."""
 
+import argparse
 import json
 import shutil
 from pathlib import Path
@@ -15,6 +16,13 @@ from pipeline.stages import report
 from tests import fabricated
 
 VARIANT = "unet-augmented"
+
+
+def run(*words: str) -> None:
+    """`lobule verify` with these words, its problems not yet turned into a line."""
+    parser = argparse.ArgumentParser()
+    verify.add_arguments(parser)
+    verify.run(parser.parse_args(words))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +77,7 @@ def test_the_same_class_maps_are_identical(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran = train_again(monkeypatch, noise=0.1 - 0.04)
-    fabricated.run(verify.main, VARIANT)
+    run(VARIANT)
     assert ran == [
         ("train", "pannuke", "1", "unet", "augmented", "--seed", "42"),
         ("predict", "pannuke", "1", "unet", "augmented", "--seed", "42"),
@@ -83,7 +91,7 @@ def test_other_class_maps_are_within_a_wide_band(
 ) -> None:
     train_again(monkeypatch, noise=0.1)
     measure_band(0.5)
-    fabricated.run(verify.main, VARIANT)
+    run(VARIANT)
     assert "In all: within the band." in capsys.readouterr().out
 
 
@@ -99,7 +107,7 @@ def test_what_is_outside_or_has_no_band_fails(
     if half:
         measure_band(half)
     with pytest.raises(SystemExit) as stopped:
-        fabricated.run(verify.main, VARIANT)
+        run(VARIANT)
     assert stopped.value.code == 1
     assert f"In all: {verdict}." in capsys.readouterr().out
 
@@ -112,20 +120,20 @@ def test_a_band_of_other_parameters_does_not_count(
     params = Path("params.yaml")
     params.write_text(params.read_text().replace("learning_rate: 0.001", "learning_rate: 0.002"))
     with pytest.raises(SystemExit):
-        fabricated.run(verify.main, VARIANT)
+        run(VARIANT)
     assert "In all: differs, no band measured." in capsys.readouterr().out
 
 
 def test_an_unknown_variant_is_one_sentence_before_any_training(project: Path) -> None:
     for name in ("densenet121-plain", "otsu-plain", "unet"):
         with pytest.raises(Problem, match=f"has no variant '{name}' to train again; it has unet-plain"):
-            fabricated.run(verify.main, name)
+            run(name)
 
 
 def test_the_project_is_left_as_it_was(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train_again(monkeypatch, noise=0.06)
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
-    fabricated.run(verify.main, VARIANT)
+    run(VARIANT)
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 

@@ -211,7 +211,7 @@ def slow_pannuke(pairs: list, tissues: list[str], classes: range) -> dict[str, o
 def check_pannuke(pairs: list, tissues: list[str]) -> None:
     classes = range(1, 7)  # the sixth is never there
     tables = [instance.overlaps(pair.truth, pair.prediction) for pair in pairs]
-    scores = instance.pannuke(
+    scores = instance.panoptic_scores(
         np.stack([instance.count(table) for table in tables]),
         np.stack(
             [

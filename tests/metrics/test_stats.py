@@ -171,7 +171,7 @@ def test_comparisons_of_a_table() -> None:
     assert stats.compare(variants, stats.mean_score)[1] == table[1], "the same seed gives the same figures"
     alone = stats.bootstrap(variants[0] - variants[2], lambda sums: sums[..., 0] / 50, repeats=10_000)
     assert (alone.low, alone.high) == pytest.approx((table[1].difference.low, table[1].difference.high))
-    assert stats.alike(3, table) == [[0, 1]]
+    assert stats.alike(table) == [[0, 1]]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_groups_are_the_largest_sets_without_a_difference(case: tuple[int, set[t
         for group in combinations(range(count), size)
         if chosen.issuperset(combinations(group, 2))
     ]
-    assert stats.alike(count, rows) == sorted(sorted(g) for g in complete if not any(g < other for other in complete))
+    assert stats.alike(rows) == sorted(sorted(g) for g in complete if not any(g < other for other in complete))
 
 
 def test_a_large_table_takes_seconds() -> None:

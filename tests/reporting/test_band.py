@@ -94,7 +94,7 @@ def test_the_bands_in_the_project_are_whole() -> None:
 
 @pytest.mark.parametrize("study", PARAMS.studies())
 def test_every_study_has_a_band_that_fits_its_parameters(study: str) -> None:
-    """Else `python -m benchmarks.seed_band` has to measure it again."""
+    """Else `lobule band` has to measure it again."""
     page = ROOT / "reports" / f"{study}.md"  # in git, so that it is there without any run
     data = re.findall(r"^- SHA-256 over the files: `(\w{64})`$", page.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(data) == len(PARAMS.study(study).datasets)

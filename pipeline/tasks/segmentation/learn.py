@@ -27,13 +27,13 @@ CODE = (  # shapes the weights
     "models/*.py",
 )
 
-Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # images (B, H, W, 3), class maps (B, H, W), weights (B,)
+Batch = tuple[torch.Tensor, torch.Tensor]  # images (B, H, W, 3), class maps (B, H, W)
 
 
 def stack(examples: list[tuple[Any, ...]]) -> Batch:
     """A batch of examples (see pipeline.tiles.examples)."""
-    images, class_maps, weights = (torch.from_numpy(np.stack(values)) for values in zip(*examples, strict=True))
-    return images, class_maps, weights
+    images, class_maps = (torch.from_numpy(np.stack(values)) for values in zip(*examples, strict=True))
+    return images, class_maps
 
 
 def prepare(job: Job) -> Lesson:
@@ -117,9 +117,9 @@ class Segmentation(Learner):
         }
 
     def step(self, batch: Batch) -> torch.Tensor:
-        images, truth, weight = batch
+        images, truth = batch
         logits = self.network(to_input(images, self.mean, self.std))
-        loss = segmentation_loss(logits, truth, weight, self.class_weights, self.loss)
+        loss = segmentation_loss(logits, truth, self.class_weights, self.loss)
         with torch.no_grad():
             self.loss_sum += loss.detach() * len(images)
             self.images += len(images)

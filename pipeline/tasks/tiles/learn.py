@@ -15,7 +15,7 @@ from pipeline.plans.census import has_lesion
 from pipeline.tasks import Job
 from pipeline.tasks.segmentation.learn import Segmentation
 from pipeline.tiles.examples import Examples
-from pipeline.tiles.store import ClassMap, Image
+from pipeline.tiles.store import ClassMap
 from pipeline.training.job import Lesson, describe, plan_rows
 
 CODE = (  # shapes the weights
@@ -39,9 +39,6 @@ class Labelled(Examples):
         """Look the classes up in the store."""
         self.labels = has_lesion(self.plan, target).astype(np.uint8)
         return self
-
-    def __getitem__(self, position: int) -> tuple[Image, ClassMap, np.float32]:
-        return self.image(position), self.class_map(position), np.float32(1)
 
 
 def prepare(job: Job) -> Lesson:

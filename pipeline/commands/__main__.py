@@ -1,0 +1,5 @@
+"""`python -m pipeline.commands` is `lobule`."""
+
+from pipeline.commands import main
+
+main()
