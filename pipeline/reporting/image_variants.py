@@ -60,9 +60,7 @@ def load(study: Study, encoder: str, paper: Paper, published: Published, seed: i
     return [
         _load(study, name, plan, paper.model(published, name) + (f", {plan}" if several else ""), study.seeds, seed)
         for name, plan in trained
-    ] + [
-        _load(study, name, "plain", paper.model(published, name), study.seeds[:1], seed) for name in study.baselines
-    ]
+    ] + [_load(study, name, "plain", paper.model(published, name), study.seeds[:1], seed) for name in study.baselines]
 
 
 def _load(study: Study, name: str, plan: str, model: str, seeds: Sequence[int], seed: int) -> Variant:

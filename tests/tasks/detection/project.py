@@ -56,7 +56,7 @@ def make_project() -> None:
             for index, side in enumerate(SIDES):
                 shard.add(draw(rng, kind, index))
                 patient = "" if kind == 3 else f"{kind}{index}"
-                rows.append(("bach", name, index, patient, f"{name}{index}", 0, 0, 0.42, side, 0, "{}", 1.0))
+                rows.append(("bach", name, index, patient, f"{name}{index}", 0, 0, 0.42, side, 0, "{}"))
     plan = pd.DataFrame(rows, columns=list(COLUMNS))
     for title in ("split", "augmented"):
         write_plan(plan, plan_folder("bach", 1) / f"{title}.csv")
