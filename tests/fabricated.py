@@ -100,7 +100,7 @@ def make_tiles(source: str) -> None:
         with ShardWriter(STORE / STUDY / f"{shard}.h5", TILES, NATIVE, info) as writer:
             for index in range(TILES):
                 writer.add(_tile(random, index))
-                rows.append([STUDY, shard, index, "", "", 0, 0, 0.25, split, 0, "{}", 1.0])
+                rows.append([STUDY, shard, index, "", "", 0, 0, 0.25, split, 0, "{}"])
     split = pd.DataFrame(rows, columns=list(COLUMNS))
     folder = plan_folder(STUDY, RUN)
     write_plan(split, folder / "split.csv")

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pipeline.reporting.headlines import HEADLINES
 
 from pipeline.base.params import parse_params, read_params
 from pipeline.reporting import band
-from pipeline.reporting.headlines import HEADLINES
 
 ROOT = Path(__file__).parents[2]
 PARAMS = read_params(ROOT / "params.yaml")

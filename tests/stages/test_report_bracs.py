@@ -61,7 +61,7 @@ def make_slides(folder: Path) -> None:
     for number, side in SIDES.items():
         table = Shard(folder / f"data/tiles/bracs/BRACS_{number}.h5").table()
         for index, (x, y) in enumerate(zip(table["x"], table["y"], strict=True)):
-            rows.append(["bracs", table["slide"][0], index, str(number), "s", x, y, 0.25, side, 0, "{}", 1.0])
+            rows.append(["bracs", table["slide"][0], index, str(number), "s", x, y, 0.25, side, 0, "{}"])
     plans = folder / plan_folder("bracs", 1, 42)
     split = pd.DataFrame(rows, columns=list(COLUMNS))
     split["slide"] = split["shard"]
