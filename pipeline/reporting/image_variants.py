@@ -1,6 +1,6 @@
 """The evaluated variants of a study of images: what was measured of their trainings, and every figure over these."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,7 @@ from pipeline.base.study import Study
 from pipeline.metrics import classification, stats
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.metrics.votes import Figure, FloatArray, Found, Labels, Side, pooled
-from pipeline.reporting.paper import Paper
-from pipeline.reporting.published import Published
+from pipeline.reporting.names import BASELINES
 from pipeline.tiles.plan import SPLITS, TILE
 
 NO_CALL = "no call"
@@ -47,10 +46,10 @@ class Variant:
         return np.sum([found.scores[side]["confusion"] for found in self.trainings], axis=0)
 
 
-def load(study: Study, encoder: str, paper: Paper, published: Published, seed: int) -> list[Variant]:
+def load(study: Study, encoder: str, names: Mapping[str, str], seed: int) -> list[Variant]:
     """All variants of a study in the order of its tables, then its baselines, which the first seed stands for.
 
-    The `paper` says what tables call the variants; `seed` draws the resamples of the intervals.
+    `names` are what tables call the variants where that is not their name; `seed` draws the resamples of the intervals.
 
     Raises:
         Problem: one was not evaluated.
@@ -58,9 +57,9 @@ def load(study: Study, encoder: str, paper: Paper, published: Published, seed: i
     trained = study.trained(encoder)
     several = len({plan for _, plan in trained}) > 1  # the name of a variant alone does not tell its rows apart
     return [
-        _load(study, name, plan, paper.model(published, name) + (f", {plan}" if several else ""), study.seeds, seed)
+        _load(study, name, plan, names.get(name, name) + (f", {plan}" if several else ""), study.seeds, seed)
         for name, plan in trained
-    ] + [_load(study, name, "plain", paper.model(published, name), study.seeds[:1], seed) for name in study.baselines]
+    ] + [_load(study, name, "plain", BASELINES[name], study.seeds[:1], seed) for name in study.baselines]
 
 
 def _load(study: Study, name: str, plan: str, model: str, seeds: Sequence[int], seed: int) -> Variant:

@@ -11,12 +11,9 @@ from pipeline.base.study import Study, read_study
 from pipeline.metrics import average_precision
 from pipeline.metrics.votes import RIGHT, Found, Side, table
 from pipeline.reporting.image_variants import Variant, against_best, load
-from pipeline.reporting.paper import Paper
-from pipeline.reporting.published import Published
 
 ROOT = Path(__file__).parents[2]
-PAPER = Paper(question="?", score="accuracy", label="accuracy", names={"resnet50": "Mask R-CNN ResNet50"})
-UNPUBLISHED = Published(pd.DataFrame())
+NAMES = {"resnet50": "Mask R-CNN ResNet50"}
 CLASSES = ["normal", "benign", "in_situ", "invasive"]
 TRUTH = [0, 0, 1, 1, 2, 2, 3, 3]
 GOOD = [0, 0, 1, 1, 2, 2, 3, 0]
@@ -70,7 +67,7 @@ def write_all() -> None:
 
 
 def loaded(study: Study) -> list[Variant]:
-    return load(study, "resnet50", PAPER, UNPUBLISHED, seed=42)
+    return load(study, "resnet50", NAMES, seed=42)
 
 
 def test_a_figure_is_over_all_seeds_and_a_baselines_over_the_first(study: Study) -> None:
@@ -103,7 +100,7 @@ def test_an_image_counts_once_whatever_the_number_of_trainings(study: Study) -> 
 
 def test_the_scores_of_a_report_are_those_that_were_measured(study: Study) -> None:
     write_all()
-    one = load(study.model_copy(update={"seeds": [1]}), "resnet50", PAPER, UNPUBLISHED, seed=42)[0]
+    one = load(study.model_copy(update={"seeds": [1]}), "resnet50", NAMES, seed=42)[0]
     measured = one.trainings[0].scores["test"]["scores"]
     for name, figure in one.figures["test"].items():
         assert figure.value == measured[name], name

@@ -31,9 +31,9 @@ def write(study: AnyStudy, params: Params) -> None:
 
     Pictures of images go to reports/private/<study>/ where the data's licence does not let them be published.
     """
-    name, paper, published = study.study, headline(study), Published.of(study.study)
+    name, paper = study.study, headline(study)
     classes = [each for each in study.classes if each != BACKGROUND]
-    variants = load(study, params.encoder, paper, published, params.seed)
+    variants = load(study, params.encoder, paper.names, params.seed)
     trained = [variant for variant in variants if not variant.baseline]
     best = max(trained, key=lambda variant: variant.figures["test"][paper.score].value)
     info = shards(study.datasets[0])[0].info
@@ -70,7 +70,7 @@ def write(study: AnyStudy, params: Params) -> None:
             trained=trained,
             best=best,
             paper=paper,
-            published=published,
+            published=Published.of(name),
             tests=against_best(variants, best, classes, params.seed),
             bands=band.measured(params, study, [info.source_sha256], here),
             machine=facts.machine(),
