@@ -55,7 +55,7 @@ class VariantRun:
         self._attempt(log)
 
     def metrics(self, values: Mapping[str, Any], step: int | None = None) -> None:
-        """Log numbers, nested names joined by slashes, all at `step` (an epoch, from 1); None and lists are left out."""
+        """Log numbers, nested names joined by slashes, at `step` (an epoch, from 1); None and lists are left out."""
 
         def log() -> None:
             from mlflow.entities import Metric
