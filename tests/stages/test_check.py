@@ -110,6 +110,4 @@ def test_a_checkpoint_that_is_there_passes(tmp_path: Path) -> None:
 def test_a_checkpoint_that_a_stage_will_write_passes() -> None:
     path = "models/bracs/run{run}/seed{seed}/other-plain/weights/model.safetensors"
     written = PANNUKE.model.model_copy(update={"weights": path})
-        update={"weights": "models/bracs/run{run}/seed{seed}/other-plain/weights/model.safetensors"}
-    )
     check_study(PANNUKE.model_copy(update={"model": written}))

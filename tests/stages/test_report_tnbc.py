@@ -100,7 +100,8 @@ def test_medians_and_ranges_stand_beside_the_papers(page: str, scores: pd.DataFr
 def test_the_band_is_that_of_the_seeds(page: str, scores: pd.DataFrame) -> None:
     values = scores.loc[("unet", "augmented"), "jaccard_of_images"]
     printed = ", ".join(f"{value:.3f}" for value in values)
-    assert f"| **U-Net**\N{NO-BREAK SPACE}★ | augmented | {printed} | {values.std():.3f} |" in section(page, "Can this be reproduced?")
+    row = f"| **U-Net**\N{NO-BREAK SPACE}★ | augmented | {printed} | {values.std():.3f} |"
+    assert row in section(page, "Can this be reproduced?")
 
 
 def test_watersheds_worth_is_a_number_that_the_counts_give(project: Path, page: str) -> None:
