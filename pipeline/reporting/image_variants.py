@@ -49,7 +49,7 @@ class Variant:
 def load(study: Study, encoder: str, names: Mapping[str, str], seed: int) -> list[Variant]:
     """All variants of a study in the order of its tables, then its baselines, which the first seed stands for.
 
-    `names` are what tables call the variants; `seed` draws the resamples of the intervals.
+    `names` are what tables call the variants where that is not their name; `seed` draws the resamples of the intervals.
 
     Raises:
         Problem: one was not evaluated.

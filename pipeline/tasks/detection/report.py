@@ -69,7 +69,7 @@ def write(study: AnyStudy, params: Params) -> None:
             variants=variants,
             trained=trained,
             best=best,
-            names=paper.names,
+            paper=paper,
             published=Published.of(name),
             tests=against_best(variants, best, classes, params.seed),
             bands=band.measured(params, study, [info.source_sha256], here),
