@@ -14,6 +14,7 @@ from pipeline.base.errors import run_stage
 COMMANDS = {
     "band": "train a variant with several seeds and measure how far apart they land",
     "paper": "put the papers' budgets, sources and weights into params.yaml",
+    "prune": "take the stages that have left the pipeline out of every dvc.lock",
     "verify": "train a variant again and compare its scores with the report's",
 }
 
