@@ -2,26 +2,20 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro pannuke-branch other-branch test verify paper lint bench lock
+.PHONY: repro prune test verify paper lint bench lock
 
-repro: .venv/ready ## the whole comparison; reruns only what a change touches
-	python -m pipeline.stages.check && dvc repro convert
-	-OMP_NUM_THREADS=$(HALF) $(MAKE) --jobs 2 pannuke-branch other-branch
-	dvc repro
+repro: .venv/ready ## the whole comparison, the studies side by side; reruns only what a change touches
+	lobule repro
 
-# Two halves of the pipeline that share no stage but those above, each on half of the cores: DVC runs one stage at a time, and
-# much of a small stage is imports and bookkeeping on one core. What fails in them is told again by the last dvc repro.
-HALF = $(shell $(PYTHON) -c 'import os; print(max(1, (os.cpu_count() or 1) // 2))')
-pannuke-branch:
-	dvc --wait-for-lock repro report-pannuke
-other-branch:
-	dvc --wait-for-lock repro report@tnbc report@bcss report@bracs report-bach
+prune: .venv/ready ## takes stages that have left the pipeline out of every dvc.lock
+	lobule prune
 
 test: .venv/ready ## all tests, offline
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
 
+# With one thread, as `lobule repro` trains by default: the number of threads changes the order of sums.
 verify: .venv/ready ## trains VARIANT (of STUDY) again and says whether its scores are identical, within the band, or outside
-	OMP_NUM_THREADS=$(HALF) lobule verify $(VARIANT) $(if $(STUDY),--study $(STUDY))
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} lobule verify $(VARIANT) $(if $(STUDY),--study $(STUDY))
 
 paper: .venv/ready ## the papers' budgets, sources and weights into params.yaml
 	lobule paper

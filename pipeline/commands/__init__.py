@@ -15,6 +15,7 @@ COMMANDS = {
     "band": "train a variant with several seeds and measure how far apart they land",
     "paper": "put the papers' budgets, sources and weights into params.yaml",
     "prune": "take the stages that have left the pipeline out of every dvc.lock",
+    "repro": "bring everything up to date, the studies side by side",
     "verify": "train a variant again and compare its scores with the report's",
 }
 
