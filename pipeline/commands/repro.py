@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.studies and not failed:
         failed += run_all({"summary": ()}, 1, environment)
     if failed:
-        raise Problem(f"{', '.join(failed)} failed, as said above; mend it and run it again.")
+        raise Problem(f"{', '.join(failed)} failed, as said above; mend it and run the same command again.")
 
 
 def chosen(names: Sequence[str]) -> list[str]:
