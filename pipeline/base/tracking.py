@@ -21,7 +21,7 @@ from typing import Any
 
 KEY = "lobule.key"  # tag: which variant a run is of
 WEIGHTS = "lobule.weights"  # tag: SHA-256 of the weights that the run trained; `train` sets it when they are written
-CODE = ("pipeline", "params.yaml", "dvc.yaml", "requirements.lock")  # what a run's commit must tell about
+CODE = ("pipeline", "studies", "params.yaml", "dvc.yaml", "requirements.lock")  # what a run's commit must tell about
 BATCH = {"params": 100, "metrics": 1000}  # most entries that a store takes at once
 DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # nobody is told that it runs
