@@ -31,6 +31,7 @@ SCORES = {  # of the top-level encoder: name in metrics.json -> in intervals.csv
     "bpq": "bpq_images",
     "mpq": "mpq_images",
 }
+LABELS = ("mean IoU", "mean IoU, no background", "Dice, micro", "Dice, macro", "bPQ", "mPQ")  # of these
 CURVES = ("train_loss", "validation_loss", "validation_mean_iou")
 
 
@@ -64,7 +65,7 @@ def main() -> None:
             shared=shared_encoders(studies),
             encoder=encoder,
             headlines=mine,
-            names=list(SCORES),
+            labels=dict(zip(SCORES, LABELS, strict=True)),
         ),
     )
     write_json(REPORTS / "metrics.json", numbers(studies, encoder))
