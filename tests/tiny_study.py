@@ -46,7 +46,7 @@ def make_tiny_study(folder: Path, tiles: int = 8, **changes: Any) -> None:
         with ShardWriter(path, tiles, SIZE, INFO) as shard:
             for index in range(tiles):
                 shard.add(draw_tile(rng, index))
-                rows.append(("pannuke", f"fold{number}", index, "", "", 0, 0, 0.25, side, 0, "{}", 1.0))
+                rows.append(("pannuke", f"fold{number}", index, "", "", 0, 0, 0.25, side, 0, "{}"))
     plan = pd.DataFrame(rows, columns=list(COLUMNS))
     for name in ("split", "plain"):
         write_plan(plan, folder / plan_folder(STUDY, 1) / f"{name}.csv")

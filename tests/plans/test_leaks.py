@@ -1,114 +1,32 @@
-"""A split that leaks is refused by what its tiles show, not only by what they are called."""
+"""Tiles that are or look the same are found, whatever they are called."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
 
-from pipeline.base.errors import Problem
-from pipeline.base.files import read_json
-from pipeline.stages import guard
-from pipeline.tiles.plan import plan_folder, read_plan
-from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
+from pipeline.plans import leaks
 from tests.tiles.test_plan import make_plan
-from tests.tiny_study import set_params
-
-SIZE = 64
-LEAKS = plan_folder("pannuke", 1, 42) / "leaks.json"
+from tests.tiny_study import make_tiny_study
 
 
-@pytest.fixture
-def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
-    """Six different pictures: two each to train, validate and test on."""
+def test_tiles_of_two_sides_with_the_same_pixels_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tiny_study(tmp_path, tiles=4)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["guard", "pannuke", "1"])
-    set_params(tmp_path)
-    random = np.random.default_rng(5)
-    coarse = random.integers(40, 220, (6, 8, 8, 3), np.uint8)
-    return [np.asarray(Image.fromarray(values).resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for values in coarse]
-
-
-def check(images: list[np.ndarray], **columns: object) -> None:
-    """Run the guard on a split of these tiles."""
-    blank = np.zeros((SIZE, SIZE), np.uint8)
-    info = ShardInfo("pannuke", ("background", "nucleus"), 0.25, 40, "sample", "0" * 64, "none: drawn tiles", "", "")
-    with ShardWriter(Path("data/tiles/pannuke/fold1.h5"), len(images), SIZE, info) as writer:
-        for index, image in enumerate(images):
-            writer.add(Tile(image, blank, blank.astype(np.int32), {}, index))
-    plan = make_plan(len(images), **columns)
-    (path := LEAKS.with_name("split.csv")).parent.mkdir(parents=True, exist_ok=True)
-    plan.to_csv(path, index=False)  # as a person's edit would leave it, not through write_plan's own check
-    assert len(read_plan(path)) == len(images)
-    guard.main()
-
-
-def test_a_split_of_different_tiles_passes(images: list[np.ndarray]) -> None:
-    check(images)
-    assert read_json(LEAKS) == {
-        "tiles": {"train": 2, "validation": 2, "test": 2},
-        "distance": guard.DISTANCE,
-        "near_duplicates": [],
-    }
-
-
-@pytest.mark.parametrize("copy", [2, 5])
-def test_identical_pixels_on_two_sides_are_refused(images: list[np.ndarray], copy: int) -> None:
-    images[copy] = images[1].copy()
-    with pytest.raises(Problem, match=f"tile 1 of pannuke fold1 on the side train and tile {copy} of .* same pixels"):
-        check(images)
-    assert not LEAKS.exists()
-
-
-def test_identical_pixels_on_one_side_are_no_leak(images: list[np.ndarray]) -> None:
-    check([images[0], images[0], *images[2:]])
-
-
-@pytest.mark.parametrize(
-    ("leak", "word"),
-    [
-        ({"patient": [*"aabbca"]}, "patient"),
-        ({"slide": [*"001121"]}, "slide"),
-        ({"slide": [f"TCGA-A7-A13{i}-01Z" for i in "EFGHIE"]}, "slide"),
-        ({"slide": [f"TCGA-A7-A13{i}-0{n}Z" for n, i in enumerate("EFGHIE")]}, "TCGA patient TCGA-A7-A13E"),
-    ],
-)
-def test_an_edited_split_that_leaks_by_name_is_refused(
-    images: list[np.ndarray], leak: dict[str, object], word: str
-) -> None:
-    with pytest.raises(Problem, match=f"puts {word}"):
-        check(images, **leak)
-    assert not LEAKS.exists()
-
-
-def test_a_split_that_is_meant_to_leak_is_told_and_passes(
-    images: list[np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    set_params(tmp_path, pannuke__split__by="tile")
-    images[5] = images[1].copy()
-    check(images, patient=[*"aabbca"], slide=[*"001121"])
-    assert read_json(LEAKS)["leaks"] == {"slide": 1, "patient": 1, "TCGA patient": 0, "identical tiles": 1}
-    assert "split.by is tile, so this split leaks, as asked for" in capsys.readouterr().out
-    with pytest.raises(Problem, match="puts index"):
-        check(images, index=[0, 1, 2, 3, 4, 0])
-
-
-def test_a_near_duplicate_is_listed(images: list[np.ndarray]) -> None:
-    brighter = ImageEnhance.Brightness(Image.fromarray(images[0])).enhance(1.05)
-    images[4] = np.asarray(brighter)
-    check(images)
-    (pair,) = read_json(LEAKS)["near_duplicates"]
-    assert pair["train"] == {"dataset": "pannuke", "shard": "fold1", "index": 0}
-    assert pair["test"] == {"dataset": "pannuke", "shard": "fold1", "index": 4}
-    assert pair["distance"] <= guard.DISTANCE
+    plan = make_plan(6, index=[0, 1, 2, 3, 0, 2])  # two train, two validate, two test
+    near, same = leaks.compare_pixels(plan)
+    assert same == [(0, 4), (2, 5)]
+    assert [pair.distance for pair in near[:2]] == [0, 0]
+    assert near[0].tiles["train"] == near[0].tiles["test"] == leaks.tile_of(plan, 0)
+    assert leaks.tile_name(plan, 5) == "tile 2 of pannuke fold1"
+    assert leaks.compare_pixels(plan.assign(split="train")) == ([], [])
 
 
 def test_a_hash_by_hand() -> None:
     rising = np.tile(np.arange(9, dtype=np.uint8) * 20, (8, 1))
     image = np.repeat(rising[..., None], 3, axis=2)
-    assert guard.difference_hash(image) == np.uint64(2**64 - 1)
-    assert guard.difference_hash(image[:, ::-1].copy()) == np.uint64(0)
+    assert leaks.difference_hash(image) == np.uint64(2**64 - 1)
+    assert leaks.difference_hash(image[:, ::-1].copy()) == np.uint64(0)
 
 
 def test_near_pairs_are_those_of_two_loops() -> None:
@@ -122,6 +40,6 @@ def test_near_pairs_are_those_of_two_loops() -> None:
         for j in range(i + 1, 40)
         if sides[i] != sides[j]
     }
-    found = set(guard.near_pairs(hashes, sides))
-    assert found == {pair for pair in expected if pair[0] <= guard.DISTANCE}
+    found = set(leaks.near_pairs(hashes, sides))
+    assert found == {pair for pair in expected if pair[0] <= leaks.DISTANCE}
     assert 0 < len(found) < len(expected)

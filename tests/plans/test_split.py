@@ -1,4 +1,4 @@
-"""Every tile lands on one side, by the rule that params.yaml names."""
+"""Every tile lands on one side, by the rule that the study names."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,15 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.errors import Problem
-from pipeline.base.params import Split, Study, read_params
+from pipeline.base.study import Study, read_study
+from pipeline.base.study_blocks import Split
 from pipeline.datasets.monuseg.card import ORGAN_OF
-from pipeline.stages.split import list_tiles, split_group, split_image, split_official, split_random, split_stratified
+from pipeline.plans.split import list_tiles, split_group, split_image, split_official, split_random, split_stratified
 from pipeline.tiles.plan import check_plan, parted
 from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
 from tests.tiles.test_plan import make_plan
 
-STUDY = read_params(Path(__file__).parents[2] / "params.yaml").pannuke
-NUCLEI = read_params(Path(__file__).parents[2] / "params.yaml").tnbc
+ROOT = Path(__file__).parents[2]
+STUDY = read_study("pannuke", ROOT)
+NUCLEI = read_study("tnbc", ROOT)
 Splitter = Callable[[pd.DataFrame, Study, int, int], pd.DataFrame]
 
 
@@ -28,6 +30,12 @@ def test_the_official_rotation(run: int, trains: str) -> None:
     plan = split_official(tiles, STUDY, run, seed=0)
     assert plan.loc[plan["split"] == "train", "shard"].tolist() == [trains]
     assert sorted(plan["split"]) == ["test", "train", "validation"]
+
+
+def test_a_run_that_the_official_split_does_not_have_is_refused() -> None:
+    tiles = make_plan(3, shard=["fold1", "fold2", "fold3"], group="Breast")
+    with pytest.raises(Problem, match=r"the official split of pannuke has no run 4, but 1, 2, 3; correct runs in "):
+        split_official(tiles, STUDY, 4, seed=0)
 
 
 def test_an_official_split_may_name_groups_of_tiles() -> None:
@@ -161,7 +169,7 @@ def test_only_the_studys_tissue_is_listed(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_store_without_the_tissue_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_shard(tmp_path, ["Colon"], STUDY.classes)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(Problem, match="no tile of tissue Breast"):
+    with pytest.raises(Problem, match="no tile of group Breast"):
         list_tiles("pannuke", STUDY)
 
 
