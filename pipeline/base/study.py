@@ -71,10 +71,12 @@ class Study(Block):
         return self
 
     @model_validator(mode="after")
-    def ignored_classes_are_classes(self) -> "Study":
-        unknown = [name for name in self.ignore if name not in self.classes]
-        if unknown:
-            raise ValueError(f"ignores {unknown[0]!r}, which is none of its classes; correct its name or remove it")
+    def named_classes_are_classes(self) -> "Study":
+        factors = self.augment.factor if isinstance(self.augment.factor, dict) else {}
+        for verb, names in (("ignores", self.ignore), ("has an augment.factor for", factors)):
+            unknown = [name for name in names if name not in self.classes]
+            if unknown:
+                raise ValueError(f"{verb} {unknown[0]!r}, which is none of its classes; correct its name or remove it")
         return self
 
     @model_validator(mode="after")

@@ -156,6 +156,7 @@ def test_a_wrong_value_of_a_study_with_a_target_is_named(key: str, value: Any, w
     ("key", "value", "words"),
     [
         ("instances", "none", "instances is 'none' but should be 'network'"),
+        ("augment__factor", {"insitu": 2}, "has an augment.factor for 'insitu', which is none of its classes"),
         ("model__anchor_iou", [0.7, 0.3], "has anchor_iou [0.7, 0.3]; give the threshold of the background first"),
         ("model__anchors", [8], "model.anchors is [8]"),
         ("model__head", 1, "model.head is not a known key"),

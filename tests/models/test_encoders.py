@@ -23,6 +23,13 @@ def test_an_unknown_encoder_is_told_the_nearest(name: str, near: str) -> None:
         check_encoder(name)
 
 
+def test_the_file_that_names_it_is_told() -> None:
+    with pytest.raises(Problem, match=r"^studies/mine/params\.yaml: the encoder 'vgg91'"):
+        check_encoder("vgg91", "studies/mine/params.yaml")
+    with pytest.raises(Problem, match=r"^params\.yaml: the encoder 'vgg91'"):
+        check_encoder("vgg91")
+
+
 def test_a_name_near_to_none_is_sent_to_the_list() -> None:
     with pytest.raises(Problem, match=r"encoders\.txt lists"):
         check_encoder("§§§§§§")
