@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.study_blocks import Online
@@ -44,6 +44,7 @@ def test_geometry_moves_image_and_class_map_alike(seed: int, flips: bool, turns:
 
 
 @given(st.integers(0, 2**32 - 1))
+@settings(deadline=None)  # the first one imports scikit-image
 def test_all_of_it_invents_no_class_and_keeps_the_size(seed: int) -> None:
     class_map = np.kron(rng(1).choice([0, 1, IGNORE], (8, 8)), np.ones((8, 8))).astype(np.uint8)
     image = rng(2).integers(0, 255, (64, 64, 3), np.uint8)
