@@ -22,7 +22,7 @@ NAMES = {
 @pytest.mark.parametrize("augmentation", ["plain", "augmented"])
 def test_the_readmes_figures_are_the_reports(name: str, augmentation: str) -> None:
     figures = pd.read_csv(ROOT / "reports/pannuke/intervals.csv")
-    figures = figures.set_index(["encoder", "augmentation", "score"])
+    figures = figures.set_index(["variant", "plan", "score"])
     row = figures.loc[(NAMES[name], augmentation, "mean_iou")]
     rows = {found["name"].strip(): found for found in ROW.finditer((ROOT / "README.md").read_text())}
     assert rows[name][augmentation].strip().strip("*") == f"{row['value']:.3f} [{row['low']:.2f}, {row['high']:.2f}]"
