@@ -53,7 +53,9 @@ def test_a_study_may_do_without_validation_and_not_without_a_test_part(folder: P
     split.main()
     assert read_plan(PLAN)["split"].value_counts().to_dict() == {"train": 12, "test": 12}
     set_params(folder, split__by="random", split__fractions=[0.5, 0.5, 0])
-    with pytest.raises(Problem, match=r"the random split of pannuke leaves no tile to test; .*studies/pannuke/params\.yaml"):
+    with pytest.raises(
+        Problem, match=r"the random split of pannuke leaves no tile to test; .*studies/pannuke/params\.yaml"
+    ):
         split.main()
 
 
