@@ -125,7 +125,7 @@ def module_file(module: str) -> str | None:
 
 @cache
 def changes_no_result(file: str) -> bool:
-    """Whether no stage names a file: pipeline/base says how things are done and never what, a docstring does nothing."""
+    """Whether no stage names a file: pipeline/base says how, never what, and a docstring does nothing."""
     if file.startswith("pipeline/base/"):
         return True
     body = ast.parse((ROOT / file).read_text()).body

@@ -1,4 +1,4 @@
-"""What the files of stages say: the code that a stage imports and no other, one text for all studies, what is pushed."""
+"""What the files of stages say: the code that a stage imports and no other, one text for all studies, what is kept."""
 
 import ast
 import difflib
