@@ -22,9 +22,9 @@ SAMPLES = {
     "sample.tnbc.share": 0.2,
     "sample.monuseg.tile_size": 128,
     "sample.monuseg.images": 1,
-    "sample.bach.width": 96,
+    "sample.bach.width": 128,
     "sample.bach.images": 4,
-    "sample.bracs.size": 768,
+    "sample.bracs.size": 1024,
     "datasets.bracs.tiling.tile_size": 64,
     "datasets.bracs.tiling.stride": 64,
 }
