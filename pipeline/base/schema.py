@@ -34,7 +34,7 @@ def read_yaml(path: Path) -> Any:
         return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Problem(f"{path} is missing; run this from the project's folder, which holds dvc.yaml.") from None
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:  # the second: no UTF-8, or a date that there is not
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where else ""
         raise Problem(f"{path} is not valid YAML{line}: {getattr(error, 'problem', error)}.") from None

@@ -3,10 +3,11 @@
 Its keys have no default: what a stage reads stands in the file, so that dvc.yaml can name it.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from pipeline.base.errors import Problem
 from pipeline.base.schema import Block, parse, read_yaml, sentence
@@ -29,6 +30,7 @@ STUDIES = Path("studies")
 ENCODER = "encoder"  # among what is compared: the top-level encoder of the project's params.yaml
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of studies, variants, encoders and data sets, which become paths and commands
 Name = Annotated[str, Field(pattern=NAME)]
+VARIES = ("encoder", "task", "ignore", "greyscale", "tile_size", "augment", "instances", "model", "train", "predict")
 
 
 class Study(Block):
@@ -87,12 +89,17 @@ class Study(Block):
     def variants_are_studies(self) -> "Study":
         for name in self.variants:
             try:
-                variant(self, name)
+                encoder, _ = variant(self, name)
             except KeyError:
                 raise ValueError(f"names no encoder in variants.{name}; give it one") from None
             except ValidationError as error:
                 found = sentence(error.errors()[0], f"variants.{name}", type(self)).rstrip(".")
                 raise ValueError(f"has a wrong variant: {found}") from None
+            if not isinstance(encoder, str) or not re.search(NAME, encoder):
+                raise ValueError(f"has a wrong encoder in variants.{name}, {encoder!r}; give it the name of one")
+            shared = [key for key in self.variants[name] if key not in VARIES]
+            if shared:
+                raise ValueError(f"changes {shared[0]} in variants.{name}, which all variants share; remove it there")
         return self
 
     @property
@@ -150,7 +157,7 @@ class DetectionStudy(Study):
 
 
 AnyStudy = PixelStudy | DetectionStudy
-KINDS: dict[Any, type[AnyStudy]] = {"segmentation": PixelStudy, "detection": DetectionStudy}
+KINDS: dict[str, type[AnyStudy]] = {"segmentation": PixelStudy, "detection": DetectionStudy}
 
 
 def study_names(root: Path = Path()) -> list[str]:
@@ -177,7 +184,7 @@ def parse_study(raw: Any, path: Path) -> AnyStudy:
         Problem: one sentence for each key, type or value that is not allowed.
     """
     task = raw.get("task") if isinstance(raw, dict) else None
-    if task not in KINDS:
+    if not isinstance(task, str) or task not in KINDS:
         raise Problem(f"{path}: task is {task!r}; give one of {', '.join(KINDS)}.")
     study = parse(KINDS[task], raw, str(path))
     if study.study != path.parent.name:
@@ -192,13 +199,11 @@ def variant(study: Study, name: str) -> tuple[str, AnyStudy]:
         KeyError: the variant names no encoder.
         ValidationError: what it changes is not allowed.
     """
-    own = study.model_dump() | {"compare": [name], "variants": {}}
     changes = dict(study.variants.get(name, {"encoder": name}))
     encoder = changes.pop("encoder")
-    return encoder, ANY.validate_python(_changed(own, changes))
-
-
-ANY: TypeAdapter[AnyStudy] = TypeAdapter(Annotated[AnyStudy, Field(discriminator="task")])
+    changed = _changed(study.model_dump() | {"variants": {}}, changes)
+    kind = DetectionStudy if changed["task"] == "detection" else PixelStudy
+    return encoder, kind.model_validate(changed)
 
 
 def _changed(block: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ STUDIES: dict[str, dict[str, Any]] = {
                          "baselines": ["background"]},
     "tnbc": PIXELS | {"compare": ["unet"], "ablation": ["unet"], "baselines": ["otsu"]},
     "bracs": PIXELS | {"compare": ["unet"], "baselines": ["otsu"]},
-    "bach": {**SMALL, "tile_size": 64, "baselines": ["colour"], "model.channels": 16, "model.proposals": 20,
+    "bach": {**SMALL, "tile_size": 64, "baselines": ["constant"], "model.channels": 16, "model.proposals": 20,
              "model.sampled": 8},
 }  # fmt: skip
 

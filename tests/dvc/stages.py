@@ -125,7 +125,11 @@ def module_file(module: str) -> str | None:
 
 @cache
 def changes_no_result(file: str) -> bool:
+<<<<<<< HEAD
     """Whether no stage names a file: pipeline/base says how, never what, and a docstring does nothing."""
+=======
+    """Whether no stage names a file: pipeline/base says how and never what, a docstring does nothing."""
+>>>>>>> main
     if file.startswith("pipeline/base/"):
         return True
     body = ast.parse((ROOT / file).read_text()).body

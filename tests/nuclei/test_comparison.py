@@ -6,7 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.base.params import Study, read_params
+from pipeline.base.study import PixelStudy as Study
+from pipeline.base.study import read_study
 from pipeline.nuclei import comparison
 from pipeline.plans.census import count_nuclei
 from pipeline.tiles.examples import Examples
@@ -19,7 +20,7 @@ NATIVE, SIZE = 64, 32
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """One test tile with nuclei of class 1 (twice) and 3; the corner of the tile is to be ignored."""
-    study = read_params().pannuke
+    study = read_study("pannuke", Path(__file__).parents[2])
     monkeypatch.chdir(tmp_path)
     instances = np.zeros((NATIVE, NATIVE), np.int32)
     instances[8:20, 8:20], instances[30:44, 30:44], instances[8:20, 40:56] = 1, 2, 5
@@ -52,7 +53,7 @@ def test_a_prediction_of_the_truth_finds_every_nucleus(study: Study, method: str
     truth = np.where(
         examples().class_map(0) == IGNORE, 1, examples().class_map(0)
     )  # whatever is predicted there must not matter
-    row = comparison.compare(examples(), predict(truth, probabilities), study.classes, study.instances).iloc[0]
+    row = comparison.compare(examples(), predict(truth, probabilities), study.classes, study.instances)[0].iloc[0]
     assert (row["binary_tp"], row["binary_fp"], row["binary_fn"]) == (3, 0, 0)
     assert row["binary_sum_iou"] > 2.7  # the corners of squares are lost on the way to 32 px and back
     assert (row["neoplastic_tp"], row["connective_tp"], row["dead_tp"]) == (2, 1, 0)
@@ -61,7 +62,7 @@ def test_a_prediction_of_the_truth_finds_every_nucleus(study: Study, method: str
 
 def test_a_wrong_class_is_found_and_misnamed(study: Study) -> None:
     truth = examples().class_map(0)
-    table = comparison.compare(
+    table, _ = comparison.compare(
         examples(), predict(np.where((truth > 0) & (truth < IGNORE), 2, 0)), study.classes, study.instances
     )
     row = table.iloc[0]
@@ -80,7 +81,7 @@ def test_touching_nuclei_are_counted_with_and_without_watershed(study: Study, me
     truth = examples().class_map(0)
     dumbbell = np.where(truth == 1, 1, 0)
     dumbbell[9:17, 8:10] = dumbbell[15:17, 8:16] = 1
-    row = comparison.compare(examples(), predict(dumbbell.astype(np.uint8)), study.classes, settings).iloc[0]
+    row = comparison.compare(examples(), predict(dumbbell.astype(np.uint8)), study.classes, settings)[0].iloc[0]
     assert (row["binary_merged"], row["components_merged"]) == (merging, 1)
     assert row["components_tp"] + row["components_fp"] == 1
     assert row["components_detection_tp_d"] + row["components_detection_fp_d"] == 1
@@ -94,7 +95,7 @@ def test_the_radius_follows_the_pixel_size(study: Study) -> None:
     for microns in (0.25, 0.5):  # 12 px and 6 px
         tiles = Examples(make_plan(1, split="test", microns_per_pixel=microns), SIZE)
         found.append(
-            comparison.compare(tiles, predict(shifted), study.classes, study.instances)["detection_tp_d"].iloc[0]
+            comparison.compare(tiles, predict(shifted), study.classes, study.instances)[0]["detection_tp_d"].iloc[0]
         )
     assert found == [3, 0]
 

@@ -1,70 +1,29 @@
-"""Oversampling repeats what is rare, undersampling leaves out what is common; in training only."""
+"""A study with a target is balanced by its lesion."""
 
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from pipeline.base.params import Balance
+from pipeline.base.paths import plan_folder
 from pipeline.stages import balance as stage
-from pipeline.stages.balance import oversample, undersample
-from pipeline.tiles.plan import plan_folder, read_plan, write_plan
+from pipeline.tiles.plan import read_plan, write_plan
 from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
 from tests.tiles.test_plan import make_plan
-from tests.tiny_study import set_params
-
-
-def test_a_tile_with_the_rare_class_is_repeated() -> None:
-    plan = make_plan(12)  # the first four train
-    rare, common = [0, 5, 1], [0, 5, 0]
-    nuclei = np.array([rare, common, common, common] + [rare] * 8)
-    balanced = oversample(plan, nuclei, Balance(method="oversample", max_copies=10))
-    # All four hold class 1, one of them class 2: inverse frequency 4.
-    assert balanced["index"].value_counts().loc[[0, 1, 2, 3]].tolist() == [4, 1, 1, 1]
-    assert balanced[balanced["index"] == 0]["copy"].tolist() == [0, 1, 2, 3]
-
-
-def test_validation_and_test_are_untouched() -> None:
-    plan = make_plan(12)
-    nuclei = np.array([[0, 5, 1]] + [[0, 5, 0]] * 3 + [[0, 0, 1]] * 8)
-    balanced = oversample(plan, nuclei, Balance(method="oversample", max_copies=10))
-    others = [frame[frame["split"] != "train"].reset_index(drop=True) for frame in (plan, balanced)]
-    pd.testing.assert_frame_equal(*others)
-
-
-def test_copies_are_capped() -> None:
-    plan = make_plan(30)
-    nuclei = np.array([[0, 5, 1]] + [[0, 5, 0]] * 29)
-    balanced = oversample(plan, nuclei, Balance(method="oversample", max_copies=3))
-    assert (balanced["index"] == 0).sum() == 3
-
-
-def test_tiles_without_a_nucleus_stay_single() -> None:
-    plan = make_plan()
-    nuclei = np.array([[0, 1, 0]] + [[0, 0, 0]] * 5)
-    pd.testing.assert_frame_equal(oversample(plan, nuclei, Balance(method="oversample", max_copies=3)), plan)
-
-
-def test_undersampling_keeps_every_lesion_and_so_many_without() -> None:
-    plan = make_plan(90)  # the first thirty train
-    lesion = np.arange(90) % 10 == 0
-    left = undersample(plan, lesion, 3, seed=1)
-    training = left[left["split"] == "train"]["index"]
-    assert len(training) == 3 + 9 and {0, 10, 20} <= set(training)
-    pd.testing.assert_frame_equal(
-        left[left["split"] != "train"].reset_index(drop=True), plan[30:].reset_index(drop=True)
-    )
-    assert set(undersample(plan, lesion, 3, seed=2)["index"]) != set(left["index"])
-    assert len(undersample(plan, lesion, 100, seed=1)) == 90
+from tests.tiny_study import ROOT
 
 
 def test_a_study_with_a_target_is_balanced_by_its_lesion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of ten training tiles two have UDH, one of them beneath a DCIS; three others have DCIS alone."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["balance", "bracs", "1"])
-    set_params(tmp_path, bracs__balance__lesion_free=1)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    text = (ROOT / "studies/bracs/params.yaml").read_text(encoding="utf-8")
+    assert text.count("  lesion_free: 3") == 1
+    (tmp_path / "studies/bracs").mkdir(parents=True)
+    (tmp_path / "studies/bracs/params.yaml").write_text(text.replace("  lesion_free: 3", "  lesion_free: 1"))
     blank = np.zeros((4, 4), np.uint8)
     info = ShardInfo(
         "bracs",
@@ -82,7 +41,7 @@ def test_a_study_with_a_target_is_balanced_by_its_lesion(tmp_path: Path, monkeyp
             bits = blank.copy()
             bits[0, 0] = {0: 1 << 2, 1: (1 << 2) + (1 << 5), 2: 1 << 5, 3: 1 << 5, 4: 1 << 5}.get(index, 0)
             writer.add(Tile(np.zeros((4, 4, 3), np.uint8), blank, blank.astype(np.int32), {}, index, bits=bits))
-    folder = plan_folder("bracs", 1, 42)
+    folder = plan_folder("bracs", 1)
     write_plan(make_plan(30, dataset="bracs", shard="BRACS_1"), folder / "split.csv")
     stage.main()
     plain, balanced = (read_plan(folder / f"{name}.csv") for name in ("plain", "balanced"))

@@ -8,15 +8,17 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from pipeline.base.errors import Problem
-from pipeline.base.files import read_json
+from pipeline.base.paths import plan_folder
+from pipeline.base.records import Leaks, TileName
+from pipeline.plans.leaks import DISTANCE
 from pipeline.stages import guard
-from pipeline.tiles.plan import plan_folder, read_plan
+from pipeline.tiles.plan import read_plan
 from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
 from tests.tiles.test_plan import make_plan
 from tests.tiny_study import set_params
 
 SIZE = 64
-LEAKS = plan_folder("pannuke", 1, 42) / "leaks.json"
+LEAKS = plan_folder("pannuke", 1) / "leaks.json"
 
 
 @pytest.fixture
@@ -46,11 +48,8 @@ def check(images: list[np.ndarray], **columns: object) -> None:
 
 def test_a_split_of_different_tiles_passes(images: list[np.ndarray]) -> None:
     check(images)
-    assert read_json(LEAKS) == {
-        "tiles": {"train": 2, "validation": 2, "test": 2},
-        "distance": guard.DISTANCE,
-        "near_duplicates": [],
-    }
+    sides = {"train": 2, "validation": 2, "test": 2}
+    assert Leaks.read(LEAKS) == Leaks(tiles=sides, distance=DISTANCE, near_duplicates=[], leaks={})
 
 
 @pytest.mark.parametrize("copy", [2, 5])
@@ -85,10 +84,10 @@ def test_an_edited_split_that_leaks_by_name_is_refused(
 def test_a_split_that_is_meant_to_leak_is_told_and_passes(
     images: list[np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    set_params(tmp_path, pannuke__split__by="tile")
+    set_params(tmp_path, split__by="tile")
     images[5] = images[1].copy()
     check(images, patient=[*"aabbca"], slide=[*"001121"])
-    assert read_json(LEAKS)["leaks"] == {"slide": 1, "patient": 1, "TCGA patient": 0, "identical tiles": 1}
+    assert Leaks.read(LEAKS).leaks == {"slide": 1, "patient": 1, "TCGA patient": 0, "identical tiles": 1}
     assert "split.by is tile, so this split leaks, as asked for" in capsys.readouterr().out
     with pytest.raises(Problem, match="puts index"):
         check(images, index=[0, 1, 2, 3, 4, 0])
@@ -98,30 +97,7 @@ def test_a_near_duplicate_is_listed(images: list[np.ndarray]) -> None:
     brighter = ImageEnhance.Brightness(Image.fromarray(images[0])).enhance(1.05)
     images[4] = np.asarray(brighter)
     check(images)
-    (pair,) = read_json(LEAKS)["near_duplicates"]
-    assert pair["train"] == {"dataset": "pannuke", "shard": "fold1", "index": 0}
-    assert pair["test"] == {"dataset": "pannuke", "shard": "fold1", "index": 4}
-    assert pair["distance"] <= guard.DISTANCE
-
-
-def test_a_hash_by_hand() -> None:
-    rising = np.tile(np.arange(9, dtype=np.uint8) * 20, (8, 1))
-    image = np.repeat(rising[..., None], 3, axis=2)
-    assert guard.difference_hash(image) == np.uint64(2**64 - 1)
-    assert guard.difference_hash(image[:, ::-1].copy()) == np.uint64(0)
-
-
-def test_near_pairs_are_those_of_two_loops() -> None:
-    random = np.random.default_rng(0)
-    hashes = np.array([1 << int(i) for i in random.integers(0, 64, 40)], np.uint64) | np.uint64(7)
-    hashes[20:] = random.integers(0, 2**63, 20, np.uint64)
-    sides = random.choice(["train", "test"], 40)
-    expected = {
-        (bin(int(hashes[i]) ^ int(hashes[j])).count("1"), i, j)
-        for i in range(40)
-        for j in range(i + 1, 40)
-        if sides[i] != sides[j]
-    }
-    found = set(guard.near_pairs(hashes, sides))
-    assert found == {pair for pair in expected if pair[0] <= guard.DISTANCE}
-    assert 0 < len(found) < len(expected)
+    (pair,) = Leaks.read(LEAKS).near_duplicates
+    assert pair.tiles["train"] == TileName(dataset="pannuke", shard="fold1", index=0)
+    assert pair.tiles["test"] == TileName(dataset="pannuke", shard="fold1", index=4)
+    assert pair.distance <= DISTANCE

@@ -35,10 +35,9 @@ def test_image_and_maps_are_transformed_alike(store: Path) -> None:
 
 
 def test_an_item_is_what_training_needs(store: Path) -> None:
-    image, class_map, weight = Examples(make_plan(weight=0.5), 4, store)[3]
+    image, class_map = Examples(make_plan(), 4, store)[3]
     assert (image.shape, image.dtype) == ((4, 4, 3), np.uint8)
     assert (class_map.shape, class_map.dtype) == ((4, 4), np.uint8)
-    assert weight == np.float32(0.5)
 
 
 def test_a_reader_crosses_into_a_worker_without_its_open_file(store: Path) -> None:
@@ -95,7 +94,7 @@ def test_a_tile_that_is_not_square_keeps_its_shape(tmp_path: Path) -> None:
         )
     plan = make_plan(1, dataset="bach", shard="normal", transform=NAMED["flip_horizontal"])
     examples = Examples(plan, 6, tmp_path)
-    image, class_map, _ = examples[0]
+    image, class_map = examples[0]
     assert (image.shape, class_map.shape, examples.size) == ((6, 8, 3), (6, 8), (6, 8))
     small, classes = examples.instances(0)
     assert (small.shape, small.dtype, classes) == ((6, 8), np.int32, {1: 1, 70_000: 1})

@@ -25,7 +25,6 @@ def make_plan(rows: int = 6, **columns: object) -> pd.DataFrame:
             "split": sides,
             "copy": 0,
             "transform": "{}",
-            "weight": 1.0,
         }
     )
     return plan.assign(**columns)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from pipeline.base.params import Loss
+from pipeline.base.study_blocks import Loss
 from pipeline.tiles.store import IGNORE
 from pipeline.training.losses import balanced_weights, segmentation_loss
 
@@ -16,16 +16,8 @@ TERMS = {name: Loss(**{**NO_TERM, name: 1.0}) for name in ("cross_entropy", "dic
 EVEN = torch.ones(3)
 
 
-def loss_of(
-    name: str,
-    logits: torch.Tensor,
-    truth: torch.Tensor,
-    weight: torch.Tensor | None = None,
-    class_weights: torch.Tensor = EVEN,
-) -> torch.Tensor:
-    return segmentation_loss(
-        logits, truth, torch.ones(len(truth)) if weight is None else weight, class_weights, TERMS[name]
-    )
+def loss_of(name: str, logits: torch.Tensor, truth: torch.Tensor, class_weights: torch.Tensor = EVEN) -> torch.Tensor:
+    return segmentation_loss(logits, truth, class_weights, TERMS[name])
 
 
 def confident(truth: torch.Tensor) -> torch.Tensor:
@@ -90,23 +82,6 @@ def test_nothing_but_ignored_pixels_gives_zero_and_no_gradient(name: str) -> Non
     assert bool((logits.grad == 0).all())
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "focal"])
-def test_the_weight_of_an_example_multiplies(name: str, truth: torch.Tensor) -> None:
-    logits = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
-    alone = [loss_of(name, logits[i : i + 1], truth[i : i + 1]) for i in range(2)]
-    expected = (2 * alone[0] + 0.5 * alone[1]) / 2
-    torch.testing.assert_close(loss_of(name, logits, truth, torch.tensor([2.0, 0.5])), expected)
-
-
-@pytest.mark.parametrize("name", TERMS)
-def test_an_example_of_weight_zero_teaches_nothing(name: str, truth: torch.Tensor) -> None:
-    logits = torch.randn(2, 3, 16, 16, requires_grad=True)
-    loss_of(name, logits, truth, torch.tensor([1.0, 0.0])).backward()
-    assert logits.grad is not None
-    assert bool((logits.grad[1] == 0).all())
-    assert bool((logits.grad[0] != 0).any())
-
-
 def test_a_class_weight_of_zero_silences_a_class(truth: torch.Tensor) -> None:
     wrong = confident((truth + 1) % 3)
     assert loss_of("cross_entropy", wrong, torch.zeros_like(truth), class_weights=torch.tensor([0.0, 1.0, 1.0])) == 0
@@ -114,9 +89,7 @@ def test_a_class_weight_of_zero_silences_a_class(truth: torch.Tensor) -> None:
 
 def test_terms_add_up(truth: torch.Tensor) -> None:
     logits = torch.randn(2, 3, 16, 16)
-    mixed = segmentation_loss(
-        logits, truth, torch.ones(2), EVEN, Loss(**{**NO_TERM, "cross_entropy": 0.5, "dice": 2.0, "focal": 3.0})
-    )
+    mixed = segmentation_loss(logits, truth, EVEN, Loss(**{**NO_TERM, "cross_entropy": 0.5, "dice": 2.0, "focal": 3.0}))
     parts = [loss_of(name, logits, truth) for name in ("cross_entropy", "dice", "focal")]
     torch.testing.assert_close(mixed, 0.5 * parts[0] + 2 * parts[1] + 3 * parts[2])
 
@@ -154,7 +127,7 @@ def test_two_classes_without_the_background_in_dice_are_bce_plus_dice() -> None:
     truth = torch.randint(0, 2, (2, 8, 8), generator=generator)
     truth[0, :3] = IGNORE
     terms = Loss(cross_entropy=1.0, dice=1.0, focal=0.0, smooth=1.0, dice_background=False)
-    found = segmentation_loss(logits, truth, torch.ones(2), torch.ones(2), terms)
+    found = segmentation_loss(logits, truth, torch.ones(2), terms)
     known = truth != IGNORE
     y = truth[known].float()
     z = (logits[:, 1] - logits[:, 0])[known]
@@ -166,7 +139,7 @@ def test_two_classes_without_the_background_in_dice_are_bce_plus_dice() -> None:
 def test_a_larger_smooth_draws_dice_to_zero(truth: torch.Tensor) -> None:
     logits = torch.zeros(2, 3, 16, 16)
     values = [
-        segmentation_loss(logits, truth, torch.ones(2), EVEN, Loss(**{**NO_TERM, "dice": 1.0, "smooth": smooth})).item()
+        segmentation_loss(logits, truth, EVEN, Loss(**{**NO_TERM, "dice": 1.0, "smooth": smooth})).item()
         for smooth in (1.0, 1e6)
     ]
     assert values[0] > 0.5 > 0.01 > values[1]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.base.params import Online
+from pipeline.base.study_blocks import Online
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.plan import read_plan
 from pipeline.tiles.store import IGNORE
@@ -104,7 +104,7 @@ def test_every_epoch_shows_other_versions_and_the_same_ones_again(
 ) -> None:
     make_tiny_study(tmp_path)
     monkeypatch.chdir(tmp_path)
-    plan = read_plan(Path("data/plans/pannuke/run1/seed42/plain.csv"))
+    plan = read_plan(Path("data/plans/pannuke/run1/plain.csv"))
     examples = Examples(plan[plan["split"] == "train"], 2 * SIZE)  # online crops are cut before any resizing
 
     def versions(seed: int) -> list[bytes]:

@@ -56,7 +56,8 @@ def run_train(
     monkeypatch: pytest.MonkeyPatch,
     encoder: str = "unet",
     fail_at: int | None = None,
-    augmentation: str = "plain",
+    plan: str = "plain",
+    seed: int = 42,
 ) -> Recorder:
     recorder = Recorder(fail_at)
 
@@ -66,7 +67,7 @@ def run_train(
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr(tracking, "variant_run", variant_run)
-    monkeypatch.setattr(sys, "argv", ["train", "pannuke", "1", encoder, augmentation])
+    monkeypatch.setattr(sys, "argv", ["train", "pannuke", "1", str(seed), encoder, plan])
     train.main()
     return recorder
 
@@ -77,7 +78,7 @@ def curves(folder: Path) -> list[dict[str, float]]:
 
 
 def test_a_training_learns_and_writes_what_later_stages_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_tiny_study(tmp_path, pannuke__train__epochs=12, pannuke__train__patience=12)
+    make_tiny_study(tmp_path, train__epochs=12, train__patience=12)
     run = run_train(tmp_path, monkeypatch)
     rows = curves(tmp_path)
     assert rows[-1]["train_loss"] < 0.5 * rows[0]["train_loss"]
@@ -106,9 +107,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(
         run_train(tmp_path, monkeypatch)
         found.append((tmp_path / VARIANT / "weights/model.safetensors").read_bytes())
     assert found[0] == found[1]
-    set_params(tmp_path, seed=43)
-    (tmp_path / "data/plans/pannuke/run1/seed42").rename(tmp_path / "data/plans/pannuke/run1/seed43")
-    run_train(tmp_path, monkeypatch)
+    run_train(tmp_path, monkeypatch, seed=43)
     assert (tmp_path / "models/pannuke/run1/seed43/unet-plain/weights/model.safetensors").read_bytes() != found[0]
 
 
@@ -123,7 +122,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
     make_tiny_study(tmp_path)
     run_train(tmp_path, monkeypatch, encoder)
     folder = tmp_path / f"models/pannuke/run1/seed42/{encoder}-plain"
-    names = ["weights/model.safetensors", "weights/last.safetensors", "training/curves.csv"]
+    names = ["weights/model.safetensors", "training/curves.csv"]
     straight = [(folder / name).read_bytes() for name in names]
     with pytest.raises(RuntimeError, match="killed"):
         run_train(tmp_path, monkeypatch, encoder, fail_at=3)
@@ -135,30 +134,29 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
 
 def test_a_resume_file_of_other_settings_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "RESUME_SECONDS", 0)
-    make_tiny_study(tmp_path, pannuke__train__learning_rate=0.001)
+    make_tiny_study(tmp_path, train__learning_rate=0.001)
     run_train(tmp_path, monkeypatch)
-    straight = (VARIANT / "weights/last.safetensors").read_bytes()
-    set_params(tmp_path, pannuke__train__learning_rate=0.01)
+    straight = (VARIANT / "weights/model.safetensors").read_bytes()
+    set_params(tmp_path, train__learning_rate=0.01)
     with pytest.raises(RuntimeError, match="killed"):
         run_train(tmp_path, monkeypatch, fail_at=3)
     assert len(list(Path("models/.resume").rglob("*.ckpt"))) == 1
-    set_params(tmp_path, pannuke__train__learning_rate=0.001)
+    set_params(tmp_path, train__learning_rate=0.001)
     run_train(tmp_path, monkeypatch)
-    assert (VARIANT / "weights/last.safetensors").read_bytes() == straight
+    assert (VARIANT / "weights/model.safetensors").read_bytes() == straight
     assert not list(Path("models/.resume").rglob("*.ckpt"))
 
 
 def test_early_stopping_keeps_the_best_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_tiny_study(tmp_path, pannuke__train__epochs=50, pannuke__train__patience=2, pannuke__train__learning_rate=0.3)
+    make_tiny_study(tmp_path, train__epochs=50, train__patience=2, train__learning_rate=0.3)
     run_train(tmp_path, monkeypatch)
     record = read_json(VARIANT / "training/training.json")
     assert record["stopped_early"] is True
     assert record["epochs_run"] == record["best_epoch"] + 2
-    assert (VARIANT / "weights/model.safetensors").read_bytes() != (VARIANT / "weights/last.safetensors").read_bytes()
 
 
 def test_a_frozen_encoder_keeps_its_first_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_tiny_study(tmp_path, pannuke__model__freeze_encoder=True)
+    make_tiny_study(tmp_path, model__freeze_encoder=True)
     run_train(tmp_path, monkeypatch, "mobilenet_v2")
     folder = Path("models/pannuke/run1/seed42/mobilenet_v2-plain")
     torch.manual_seed(42)
@@ -172,7 +170,7 @@ def test_a_frozen_encoder_keeps_its_first_weights(tmp_path: Path, monkeypatch: p
 
 
 def test_a_loss_that_is_no_number_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_tiny_study(tmp_path, pannuke__train__loss={**LOSS, "cross_entropy": 1e38})
+    make_tiny_study(tmp_path, train__loss={**LOSS, "cross_entropy": 1e38})
     with pytest.raises(Problem, match=r"no finite number after epoch 1; lower train\.learning_rate"):
         run_train(tmp_path, monkeypatch)
     assert not VARIANT.exists()
@@ -186,7 +184,7 @@ def test_an_unknown_encoder_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_plan_without_validation_rows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_tiny_study(tmp_path)
-    path = tmp_path / "data/plans/pannuke/run1/seed42/plain.csv"
+    path = tmp_path / "data/plans/pannuke/run1/plain.csv"
     path.write_text("".join(line for line in path.open() if ",validation," not in line))
     with pytest.raises(Problem, match="no validation rows"):
         run_train(tmp_path, monkeypatch)
@@ -195,15 +193,14 @@ def test_a_plan_without_validation_rows_is_refused(tmp_path: Path, monkeypatch: 
 def test_without_patience_no_validation_part_is_needed_and_the_last_weights_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_tiny_study(tmp_path, pannuke__train__patience=None)
-    path = tmp_path / "data/plans/pannuke/run1/seed42/plain.csv"
+    make_tiny_study(tmp_path, train__patience="none")
+    path = tmp_path / "data/plans/pannuke/run1/plain.csv"
     path.write_text("".join(line for line in path.open() if ",validation," not in line))
     run = run_train(tmp_path, monkeypatch)
     assert run.steps == [1, 2, 3, 4]
     record = read_json(VARIANT / "training/training.json")
     assert record["epochs_run"] == record["best_epoch"] == 4
     assert record["examples"] == {"train": 8, "validation": 0}
-    assert (VARIANT / "weights/model.safetensors").read_bytes() == (VARIANT / "weights/last.safetensors").read_bytes()
     with (VARIANT / "training/curves.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["validation_loss"] for row in rows] == [""] * 4
@@ -215,25 +212,23 @@ def test_online_augmentation_resumes_to_the_same_weights_and_is_for_augmented_va
 ) -> None:
     monkeypatch.setattr(training, "RESUME_SECONDS", 0)
     changes = {"train__schedule": "cosine", "train__optimiser": "adamw", "train__weight_decay": 0.01}
-    make_tiny_study(tmp_path, **{f"pannuke__{key}": value for key, value in changes.items()})
+    make_tiny_study(tmp_path, **changes)
     run_train(tmp_path, monkeypatch)
-    plain = (VARIANT / "weights/last.safetensors").read_bytes()
+    plain = (VARIANT / "weights/model.safetensors").read_bytes()
     rates = [row["learning_rate"] for row in curves(tmp_path)]
     assert rates == sorted(rates, reverse=True) and rates[0] < 0.003 and rates[-1] == pytest.approx(0, abs=1e-9)
-    set_params(
-        tmp_path, **{f"pannuke__{key}": value for key, value in changes.items()}, pannuke__augment__online=ONLINE
-    )
-    plans = tmp_path / "data/plans/pannuke/run1/seed42"
+    set_params(tmp_path, **changes, augment__online=ONLINE)
+    plans = tmp_path / "data/plans/pannuke/run1"
     (plans / "augmented.csv").write_bytes((plans / "plain.csv").read_bytes())
     run_train(tmp_path, monkeypatch)
-    assert (VARIANT / "weights/last.safetensors").read_bytes() == plain
-    path = VARIANT.with_name("unet-augmented") / "weights/last.safetensors"
-    run_train(tmp_path, monkeypatch, augmentation="augmented")
+    assert (VARIANT / "weights/model.safetensors").read_bytes() == plain
+    path = VARIANT.with_name("unet-augmented") / "weights/model.safetensors"
+    run_train(tmp_path, monkeypatch, plan="augmented")
     straight = path.read_bytes()
     assert straight != plain
     with pytest.raises(RuntimeError, match="killed"):
-        run_train(tmp_path, monkeypatch, fail_at=3, augmentation="augmented")
-    run_train(tmp_path, monkeypatch, augmentation="augmented")
+        run_train(tmp_path, monkeypatch, fail_at=3, plan="augmented")
+    run_train(tmp_path, monkeypatch, plan="augmented")
     assert path.read_bytes() == straight
 
 
@@ -241,9 +236,9 @@ def test_adamw_and_weight_decay_change_the_weights(tmp_path: Path, monkeypatch: 
     make_tiny_study(tmp_path)
     found = []
     for optimiser, decay in (("adam", 0.0), ("adamw", 0.0), ("adamw", 0.1), ("adam", 0.1)):
-        set_params(tmp_path, pannuke__train__optimiser=optimiser, pannuke__train__weight_decay=decay)
+        set_params(tmp_path, train__optimiser=optimiser, train__weight_decay=decay)
         run_train(tmp_path, monkeypatch)
-        found.append((VARIANT / "weights/last.safetensors").read_bytes())
+        found.append((VARIANT / "weights/model.safetensors").read_bytes())
     assert found[0] == found[1]  # without decay they are the same
     assert len(set(found)) == 3
 
@@ -262,17 +257,18 @@ def test_the_order_of_tiles_follows_from_seed_and_epoch() -> None:
 
 @pytest.mark.slow
 def test_a_killed_process_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_tiny_study(tmp_path, pannuke__train__epochs=6, pannuke__train__patience=6)
+    make_tiny_study(tmp_path, train__epochs=6, train__patience=6)
     run_train(tmp_path, monkeypatch)
-    straight = (VARIANT / "weights/last.safetensors").read_bytes()
+    straight = (VARIANT / "weights/model.safetensors").read_bytes()
     slowed = (
-        "import time; from pipeline import training, train, tracking\n"
-        "training.RESUME_SECONDS = 0\n"
+        "import time; from pipeline.base import tracking; from pipeline.stages import train\n"
+        "from pipeline.training import loop\n"
+        "loop.RESUME_SECONDS = 0\n"
         "tracking.VariantRun._open = lambda *_: None\n"
         "tracking.VariantRun._attempt = lambda *_: time.sleep(0.5)\n"
         "train.main()\n"
     )
-    command = [sys.executable, "-c", slowed, "pannuke", "1", "unet", "plain"]
+    command = [sys.executable, "-c", slowed, "pannuke", "1", "42", "unet", "plain"]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True)
     deadline = time.monotonic() + 120
     while not list(Path("models/.resume").rglob("*.ckpt")) and time.monotonic() < deadline:
@@ -280,7 +276,7 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path: Path, monkeypatc
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     run_train(tmp_path, monkeypatch)
-    assert (VARIANT / "weights/last.safetensors").read_bytes() == straight
+    assert (VARIANT / "weights/model.safetensors").read_bytes() == straight
 
 
 @pytest.mark.slow
@@ -288,9 +284,9 @@ def test_workers_change_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     make_tiny_study(tmp_path)
     found = []
     for workers in (0, 2):
-        set_params(tmp_path, pannuke__train__workers=workers)
+        set_params(tmp_path, train__workers=workers)
         run_train(tmp_path, monkeypatch)
-        found.append(np.frombuffer((VARIANT / "weights/last.safetensors").read_bytes(), np.uint8))
+        found.append(np.frombuffer((VARIANT / "weights/model.safetensors").read_bytes(), np.uint8))
     np.testing.assert_array_equal(*found)
 
 

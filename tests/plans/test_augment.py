@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.base.params import Augment
-from pipeline.stages.augment import augment
+from pipeline.base.errors import Problem
+from pipeline.base.study_blocks import Augment
+from pipeline.plans.augment import augment
 from pipeline.tiles.transforms import IDENTITY, NAMED
 from tests.tiles.test_plan import make_plan
 
@@ -85,8 +86,9 @@ def test_algorithm_1_makes_165_rows_of_55_without_the_originals() -> None:
 
 
 def test_each_class_of_bach_has_its_own_factor() -> None:
-    factors = {"normal": 4, "benign": 4, "insitu": 2.025, "invasive": 4}
-    plan = pd.concat([make_plan(100, shard=shard, split=["train"] * 80 + ["test"] * 20) for shard in factors])
+    factors = {"normal": 4, "benign": 4, "in_situ": 2.025, "invasive": 4}
+    shards = ["normal", "benign", "insitu", "invasive"]
+    plan = pd.concat([make_plan(100, shard=shard, split=["train"] * 80 + ["test"] * 20) for shard in shards])
     augmented = augment(plan.reset_index(drop=True), settings(factors), seed=42)
     training = augmented[augmented["split"] == "train"]
     assert training["shard"].value_counts().to_dict() == {"normal": 320, "benign": 320, "insitu": 162, "invasive": 320}
@@ -94,3 +96,8 @@ def test_each_class_of_bach_has_its_own_factor() -> None:
     assert training.groupby(["shard", "index"]).size()["insitu"].value_counts().to_dict() == {2: 78, 3: 2}
     rest = augmented[augmented["split"] == "test"]
     assert len(rest) == 80 and set(rest["transform"]) == {IDENTITY}
+
+
+def test_a_class_without_a_factor_is_one_sentence() -> None:
+    with pytest.raises(Problem, match=r"names normal, but the tiles have a class invasive; name it, too\.$"):
+        augment(make_plan(6, shard="invasive"), settings({"normal": 2.0}), seed=0)

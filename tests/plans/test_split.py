@@ -10,15 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.errors import Problem
-from pipeline.base.params import Split, Study, read_params
+from pipeline.base.study import Study, read_study
+from pipeline.base.study_blocks import Split
 from pipeline.datasets.monuseg.card import ORGAN_OF
-from pipeline.stages.split import list_tiles, split_group, split_image, split_official, split_random, split_stratified
+from pipeline.plans.split import list_tiles, split_group, split_image, split_official, split_random, split_stratified
 from pipeline.tiles.plan import check_plan, parted
 from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
 from tests.tiles.test_plan import make_plan
 
-STUDY = read_params(Path(__file__).parents[2] / "params.yaml").pannuke
-NUCLEI = read_params(Path(__file__).parents[2] / "params.yaml").tnbc
+ROOT = Path(__file__).parents[2]
+STUDY, NUCLEI = read_study("pannuke", ROOT), read_study("tnbc", ROOT)
 Splitter = Callable[[pd.DataFrame, Study, int, int], pd.DataFrame]
 
 
@@ -67,6 +68,11 @@ def test_the_official_split_of_slides_is_their_tiles_group() -> None:
     assert split_official(tiles, study, 1, seed=0)["split"].tolist() == groups
     with pytest.raises(Problem, match="official split of bracs does not name BRACS_2"):
         split_official(tiles.assign(group=["train", "", "test"]), study, 1, seed=0)
+
+
+def test_a_run_that_the_data_set_does_not_have_is_refused() -> None:
+    with pytest.raises(Problem, match=r"official split of pannuke has no run 4, but 1, 2, 3; correct runs"):
+        split_official(make_plan(3, group="Breast"), STUDY, 4, seed=0)
 
 
 def nuclei_tiles() -> pd.DataFrame:
@@ -152,16 +158,16 @@ def write_shard(folder: Path, tissues: list[str], classes: list[str]) -> None:
             writer.add(Tile(np.zeros((32, 32, 3), np.uint8), blank, blank.astype(np.int32), {}, index, group=tissue))
 
 
-def test_only_the_studys_tissue_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_studys_group_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_shard(tmp_path, ["Colon", "Breast", "Breast"], STUDY.classes)
     monkeypatch.chdir(tmp_path)
     assert list_tiles("pannuke", STUDY)["index"].tolist() == [1, 2]
 
 
-def test_a_store_without_the_tissue_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_without_the_group_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_shard(tmp_path, ["Colon"], STUDY.classes)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(Problem, match="no tile of tissue Breast"):
+    with pytest.raises(Problem, match="no tile of group Breast"):
         list_tiles("pannuke", STUDY)
 
 

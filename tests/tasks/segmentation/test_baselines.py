@@ -7,11 +7,13 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.base.params import read_params
+from pipeline import tasks
+from pipeline.base.paths import plan_folder
+from pipeline.base.study import PixelStudy, read_study, variant
 from pipeline.metrics import pixel
-from pipeline.stages import baseline
+from pipeline.tasks.segmentation import baselines
 from pipeline.tiles.examples import Examples
-from pipeline.tiles.plan import plan_folder, read_plan
+from pipeline.tiles.plan import read_plan
 from tests import fabricated
 
 
@@ -21,14 +23,22 @@ def truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     monkeypatch.chdir(tmp_path)
     fabricated.make_params()
     fabricated.make_tiles("sample")
-    plan = read_plan(plan_folder("pannuke", 1, 42) / "split.csv")
+    plan = read_plan(plan_folder("pannuke", 1) / "split.csv")
     examples = Examples(plan[plan["split"] == "test"], fabricated.SIZE)
     return np.stack([examples.class_map(i) for i in range(len(examples))])
 
 
-def predicted(name: str) -> tuple[np.ndarray, np.ndarray]:
-    fabricated.run(baseline.main, "pannuke", "1", name)
-    with h5py.File(f"models/pannuke/run1/seed42/{name}-plain/predictions/predictions.h5") as file:
+def study() -> PixelStudy:
+    found = read_study("pannuke")
+    assert isinstance(found, PixelStudy)
+    return found
+
+
+def predicted(name: str, path: Path = Path("predictions.h5")) -> tuple[np.ndarray, np.ndarray]:
+    encoder, settings = variant(study(), name)
+    job = tasks.Job("pannuke", 1, 42, name, "plain", encoder, settings)
+    baselines.predict(job, study(), "test", path)
+    with h5py.File(path) as file:
         assert json.loads(file.attrs["classes"]) == fabricated.CLASSES
         assert file["probabilities"].dtype == np.float16
         return file["class_map"][:], file["probabilities"][:]
@@ -52,22 +62,20 @@ def test_otsu_finds_nuclei_and_gives_all_the_commonest_class(truth: np.ndarray) 
 
 
 def test_without_a_background_the_commonest_class_is_everywhere(truth: np.ndarray) -> None:
-    study = read_params().pannuke.model_copy(update={"ignore": ["background"]})
-    plan = read_plan(plan_folder("pannuke", 1, 42) / "split.csv")
+    without = study().model_copy(update={"ignore": ["background"]})
+    plan = read_plan(plan_folder("pannuke", 1) / "split.csv")
     training = plan[plan["split"] == "train"]
     examples = Examples(training, fabricated.SIZE)
     pixels = np.bincount(np.stack([examples.class_map(i) for i in range(len(examples))]).ravel(), minlength=6)
-    assert baseline.commonest_class(training, read_params().pannuke) == 0
-    assert baseline.commonest_class(training, study) == 1 + pixels[1:6].argmax()
+    assert baselines.commonest_class(training, study()) == 0
+    assert baselines.commonest_class(training, without) == 1 + pixels[1:6].argmax()
 
 
 def test_a_tile_of_one_colour_holds_no_nucleus() -> None:
-    assert not baseline.dark_in_haematoxylin(np.full((16, 16, 3), 200, np.uint8)).any()
+    assert not baselines.dark_in_haematoxylin(np.full((16, 16, 3), 200, np.uint8)).any()
 
 
 def test_the_same_predictions_give_the_same_bytes(truth: np.ndarray) -> None:
-    path = Path("models/pannuke/run1/seed42/otsu-plain/predictions/predictions.h5")
-    predicted("otsu")
-    first = path.read_bytes()
-    predicted("otsu")
-    assert path.read_bytes() == first
+    predicted("otsu", Path("first.h5"))
+    predicted("otsu", Path("second.h5"))
+    assert Path("first.h5").read_bytes() == Path("second.h5").read_bytes()

@@ -1,27 +1,22 @@
-"""The evaluate stage: its scores, what it refuses, and that it needs no torch."""
+"""Predictions are scored, what belongs to other parameters is refused, and no torch is needed."""
 
-import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-from unittest import mock
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.base import tracking
 from pipeline.base.errors import Problem
+from pipeline.base.records import Machine, Metrics
 from pipeline.metrics import pixel
 from pipeline.stages import evaluate
-from pipeline.tiles.examples import Examples
-from pipeline.tiles.plan import plan_folder, read_plan
 from tests import fabricated
 
-EVALUATION = Path("models/pannuke/evaluation/unet-plain")
+EVALUATION = Path("models/pannuke/evaluation/run1/seed42/unet-plain")
 
 
 @pytest.fixture
@@ -34,14 +29,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def truth() -> np.ndarray:
-    plan = read_plan(plan_folder("pannuke", 1, 42) / "split.csv")
-    examples = Examples(plan[plan["split"] == "test"], fabricated.SIZE)
+    examples = fabricated.tests_of()
     return np.stack([examples.class_map(i) for i in range(len(examples))])
 
 
 def evaluated() -> dict:
     fabricated.evaluate_all("unet")
-    return json.loads((EVALUATION / "metrics.json").read_text())["runs"][0]["scores"]
+    return Metrics.read(EVALUATION / "metrics.json").scores
 
 
 def test_scores_come_from_the_counts_of_each_image(folder: Path) -> None:
@@ -83,7 +77,7 @@ def test_nuclei_of_the_test_tiles_are_counted_by_class() -> None:
 
 def test_predictions_of_other_classes_are_refused(folder: Path) -> None:
     fabricated.write_predictions(folder, truth(), [*fabricated.CLASSES[:-1], "other"])
-    with pytest.raises(Problem, match=r"predictions\.h5 predicts the classes .* other but params\.yaml"):
+    with pytest.raises(Problem, match=r"predictions\.h5 predicts the classes .* other but the study"):
         fabricated.evaluate_all("unet")
     assert not EVALUATION.exists()
 
@@ -101,41 +95,18 @@ def test_broken_and_missing_predictions_are_refused(folder: Path) -> None:
         fabricated.evaluate_all("unet")
 
 
-@pytest.mark.usefixtures("folder")
-def test_scores_speed_and_a_picture_go_to_mlflow() -> None:
-    opened = mock.MagicMock()
-    with mock.patch.object(tracking, "variant_run", opened):
-        fabricated.run(evaluate.main, "pannuke", "unet", "plain")
-    assert opened.call_args.args == ("pannuke", "unet-random-plain", "pannuke/run1/seed42/unet-plain")
-    assert opened.call_args.kwargs == {"weights_sha256": "unet-plain"}
-    run = opened.return_value.__enter__.return_value
-    scores, speed = (call.args[0] for call in run.metrics.call_args_list)
-    assert scores["per_class"]["neoplastic"]["f1"] > 0
-    assert scores["instances"]["per_class"]["neoplastic"]["f1"] > 0
-    assert speed["images_per_second"] == {"1": 10.0, "16": 25.0}
-    assert run.artifact.call_args.args[1] == "pictures"
-
-
-def test_every_run_is_a_row_and_a_map(folder: Path) -> None:
-    for parent in ("models", "data/plans"):
-        shutil.copytree(f"{parent}/pannuke/run1", f"{parent}/pannuke/run3")
-    fabricated.write_predictions(Path("models/pannuke/run3/seed42/unet-plain"), truth())
-    text = Path("params.yaml").read_text()
-    Path("params.yaml").write_text(text.replace("third: 1", "third: 3"))
+def test_a_training_leaves_its_record_and_its_curves(folder: Path) -> None:
     fabricated.evaluate_all("unet")
-    first, second = json.loads((EVALUATION / "metrics.json").read_text())["runs"]
-    assert [(run["run"], run["seed"], run["epochs_run"]) for run in (first, second)] == [(1, 42, 4), (3, 42, 4)]
-    assert second["scores"]["mean_iou"] == 1.0 > first["scores"]["mean_iou"]
-    assert second["scores"]["instances"]["bpq_images"] > first["scores"]["instances"]["bpq_images"]
-    for name, rows in (("counts", fabricated.TILES), ("instances", fabricated.TILES), ("curves", fabricated.EPOCHS)):
-        assert pd.read_csv(EVALUATION / f"{name}.csv")["run"].tolist() == [1] * rows + [3] * rows
-    with h5py.File(EVALUATION / "class_maps.h5") as file:
-        assert list(file) == ["run1-seed42", "run3-seed42"]
-        np.testing.assert_array_equal(file["run3-seed42"][:], truth())
-    machine = json.loads((EVALUATION / "machine.json").read_text())
-    assert [entry["run"] for entry in machine] == [1, 3]
-    assert machine[0]["training"]["seconds"] == 12.3
+    record, machine = Metrics.read(EVALUATION / "metrics.json"), Machine.read(EVALUATION / "machine.json")
+    assert (record.run, record.seed, record.epochs_run) == (1, 42, fabricated.EPOCHS)
+    assert machine.training is not None and machine.speed is not None
     assert "seconds" not in (EVALUATION / "metrics.json").read_text()
+    for name, rows in (("counts", fabricated.TILES), ("instances", fabricated.TILES), ("curves", fabricated.EPOCHS)):
+        table = pd.read_csv(EVALUATION / f"{name}.csv")
+        assert table[["run", "seed"]].to_numpy().tolist() == [[1, 42]] * rows
+    with h5py.File(EVALUATION / "class_maps.h5") as file, h5py.File(folder / "predictions/predictions.h5") as made:
+        np.testing.assert_array_equal(file["class_map"][:], made["class_map"][:])
+        assert [file[f"native/{i}"].shape for i in range(fabricated.TILES)] == [(fabricated.NATIVE,) * 2] * 5
 
 
 def test_instance_scores_can_be_recomputed_from_the_table_with_pandas_alone(folder: Path) -> None:
@@ -154,32 +125,30 @@ def test_instance_scores_can_be_recomputed_from_the_table_with_pandas_alone(fold
     assert scores["per_class"]["dead"]["f1"] == pytest.approx(f1)
 
 
-def test_a_baseline_has_scores_and_no_training(folder: Path) -> None:
-    fabricated.write_predictions(Path("models/pannuke/run1/seed42/background-plain"), np.zeros_like(truth()))
-    with mock.patch.object(tracking, "variant_run") as opened:
-        fabricated.run(evaluate.main, "pannuke", "background", "plain")
-    assert not opened.called
-    written = Path("models/pannuke/evaluation/background-plain")
-    record = json.loads((written / "metrics.json").read_text())
-    assert record["parameters"] is record["runs"][0]["weights_sha256"] is None
-    assert record["runs"][0]["scores"]["instances"]["bpq_images"] == 0.0
-    assert record["runs"][0]["scores"]["instances"]["detection"]["precision"] is None
-    assert json.loads((written / "machine.json").read_text()) == [
-        {"run": 1, "seed": 42, "training": None, "speed": None}
-    ]
+@pytest.mark.usefixtures("folder")
+def test_a_baseline_is_predicted_when_it_is_scored_and_has_no_training() -> None:
+    fabricated.run(evaluate.main, "pannuke", "1", "42", "background", "plain")
+    written = EVALUATION.with_name("background-plain")
+    record = Metrics.read(written / "metrics.json")
+    assert record.parameters is record.weights_sha256 is record.title is None
+    assert record.scores["instances"]["bpq_images"] == 0.0
+    assert record.scores["instances"]["detection"]["precision"] is None
+    assert Machine.read(written / "machine.json") == Machine(training=None, speed=None)
     assert not (written / "curves.csv").exists()
+    assert not Path("models/pannuke/run1/seed42/background-plain").exists()
 
 
 @pytest.mark.usefixtures("folder")
 def test_evaluate_imports_no_torch_and_for_components_no_skimage() -> None:
-    text = Path("params.yaml").read_text()
-    Path("params.yaml").write_text(text.replace("method: watershed", "method: components"))
+    path = Path("studies/pannuke/params.yaml")
+    assert "method: watershed" in path.read_text()
+    path.write_text(path.read_text().replace("method: watershed", "method: components"))
     program = (
-        "import sys\nfrom pipeline.stages import evaluate\nevaluate.track = lambda *_: None\nevaluate.main()\n"
-        "print({'torch', 'lightning', 'skimage'} & set(sys.modules))"
+        "import sys\nfrom pipeline.stages import evaluate\nevaluate.main()\n"
+        "print({'torch', 'lightning', 'skimage', 'mlflow'} & set(sys.modules))"
     )
     result = subprocess.run(
-        [sys.executable, "-c", program, "pannuke", "unet", "plain"],
+        [sys.executable, "-c", program, "pannuke", "1", "42", "unet", "plain"],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(fabricated.ROOT)},

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.reporting.lesions import at_ratio
-from pipeline.stages.evaluate_classifier import score
+from pipeline.reporting.tile_classifier import at_ratio
+from pipeline.tasks.tiles.score import tile_scores
 
 
 def test_the_published_scores_are_means_over_both_classes() -> None:
@@ -11,17 +11,17 @@ def test_the_published_scores_are_means_over_both_classes() -> None:
     with_target, found, without, left = 1000, 775, 45_000, 39_092
     truth = np.repeat([1, 1, 0, 0], [found, with_target - found, left, without - left])
     probability = np.repeat([0.9, 0.1, 0.1, 0.9], [found, with_target - found, left, without - left])
-    scores = score(pd.DataFrame({"truth": truth, "probability": probability}), ["background", "UDH"])
+    scores = tile_scores(pd.DataFrame({"truth": truth, "probability": probability}), ["background", "UDH"])
     printed = {"precision": 0.5547, "recall": 0.8219, "f1": 0.5639}
     assert scores["accuracy"] == pytest.approx(0.8667, abs=5e-4)
     assert scores["macro"] == pytest.approx(printed, abs=1e-3)
     assert scores["per_class"]["UDH"] == pytest.approx({"precision": 0.116, "recall": 0.775, "f1": 0.202}, abs=1e-3)
-    assert at_ratio(found / with_target, left / without) == pytest.approx(scores["per_class"]["UDH"]["precision"])
+    assert at_ratio(found / with_target, left / without, 45) == pytest.approx(scores["per_class"]["UDH"]["precision"])
 
 
 def test_counts_are_truth_by_what_the_tile_was_called() -> None:
     table = pd.DataFrame({"truth": [0, 0, 1, 1, 1], "probability": [0.2, 0.6, 0.5, 0.51, 1.0]})
-    scores = score(table, ["background", "UDH"])
+    scores = tile_scores(table, ["background", "UDH"])
     assert scores["counts"] == [[1, 1], [1, 2]]
     assert scores["tiles"] == 5
-    assert at_ratio(0, 1) == 0
+    assert at_ratio(0, 1, 45) == 0

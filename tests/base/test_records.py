@@ -1,0 +1,150 @@
+"""What one stage writes another reads, and what it cannot read is one sentence."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.base.errors import Problem
+from pipeline.base.records import (
+    Leaks,
+    Machine,
+    Metrics,
+    Model,
+    NearDuplicate,
+    Record,
+    Source,
+    SourceFile,
+    Speed,
+    TileName,
+    Training,
+    TrainingMachine,
+)
+
+MACHINE = TrainingMachine(
+    seconds=1.5, device="cpu", precision="float32", threads=1, torch="2", python="3", platform="nowhere"
+)
+TILE = TileName(dataset="one", shard="fold1", index=3)
+SPEED = Speed(
+    device="cpu",
+    parameters=5,
+    flops_per_image=None,
+    images_per_second={"1": 3.5, "16": 20.0},
+    best_batch="16",
+    images=7,
+    seconds=0.5,
+)
+RECORDS: list[Record] = [
+    Source(
+        dataset="one",
+        source="official",
+        folder="data/raw/one",
+        licence="CC BY 4.0",
+        licence_url="https://example.org",
+        citation="Müller, 2020",
+        files=[SourceFile(name="a.png", bytes=3, sha256="0" * 64)],
+        sha256="1" * 64,
+    ),
+    Leaks(
+        tiles={"train": 2, "validation": 0, "test": 1},
+        distance=3,
+        near_duplicates=[NearDuplicate(distance=1, tiles={"train": TILE, "test": TILE})],
+        leaks={"slide": 1},
+    ),
+    Model(
+        task="segmentation",
+        encoder="unet",
+        classes=["background", "nucleus"],
+        tile_size=64,
+        microns_per_pixel=0.25,
+        greyscale=False,
+        target=None,
+        shape={"width": 8, "decoder_channels": [8, 8, 8], "head": 1},
+        weights="random",
+        mean=[0.5, 0.5, 0.5],
+        std=[0.25, 0.25, 0.25],
+        licence="CC BY 4.0",
+        datasets=["one"],
+        sample=False,
+    ),
+    Training(
+        study="mine",
+        run=1,
+        seed=42,
+        variant="unet",
+        plan="plain",
+        title="unet-random-plain",
+        weights="random",
+        examples={"train": 2, "validation": 1},
+        epochs_run=3,
+        best_epoch=2,
+        stopped_early=False,
+        parameters=5,
+        trainable_parameters=5,
+        weights_sha256="2" * 64,
+        store_sha256={"one": "1" * 64},
+        machine=MACHINE,
+    ),
+    SPEED,
+    Metrics(
+        variant="otsu",
+        plan="plain",
+        run=1,
+        seed=42,
+        title=None,
+        weights=None,
+        parameters=None,
+        trainable_parameters=None,
+        flops_per_image=None,
+        epochs_run=None,
+        best_epoch=None,
+        weights_sha256=None,
+        scores={"mean_iou": 0.1 + 0.2, "per_class": {"nucleus": {"iou": None}}, "counts": [[1, 2], [3, 4]]},
+    ),
+    Machine(training=MACHINE, speed=SPEED),
+    Machine(training=None, speed=None),
+]
+
+
+def test_every_record_is_among_them() -> None:
+    assert {type(record) for record in RECORDS} == set(Record.__subclasses__())
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_a_record_survives_its_file(record: Record, tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    record.write(path)
+    assert type(record).read(path) == record
+    first = path.read_bytes()
+    assert first.endswith(b"}\n") and json.loads(first)["format"] == 1
+    type(record).read(path).write(path)
+    assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_a_record_that_cannot_be_read_is_one_sentence(record: Record, tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+
+    def refused(content: bytes) -> str:
+        path.write_bytes(content)
+        with pytest.raises(Problem) as problem:
+            type(record).read(path)
+        assert "\n" not in str(problem.value)
+        return str(problem.value)
+
+    record.write(path)
+    whole, raw = path.read_bytes(), json.loads(path.read_bytes())
+    broken = f"{path} is broken or of another version of Lobule"
+    assert refused(whole[: len(whole) // 2]).startswith(broken)
+    assert refused(b"").startswith(broken)
+    assert refused(b"\xff").startswith(broken)
+    assert refused(json.dumps([raw]).encode()).startswith(broken)
+    assert refused(json.dumps(raw | {"format": 2}).encode()).startswith(broken)
+    assert refused(json.dumps(raw | {"new": 1}).encode()).endswith("; run `dvc repro` again.")
+    last = list(raw)[-1]
+    assert refused(json.dumps({key: value for key, value in raw.items() if key != last}).encode()).startswith(broken)
+
+
+def test_a_missing_record_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"leaks\.json is missing; run `dvc repro` so that it is written\."):
+        Leaks.read(tmp_path / "leaks.json")
