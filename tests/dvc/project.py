@@ -22,6 +22,7 @@ SAMPLES = {
     "sample.tnbc.share": 0.2,
     "sample.monuseg.tile_size": 128,
     "sample.monuseg.images": 1,
+    "sample.bcss.height": 224,
     "sample.bach.width": 128,
     "sample.bach.images": 4,
     "sample.bracs.size": 1024,
@@ -35,6 +36,7 @@ STUDIES: dict[str, dict[str, Any]] = {
                          "baselines": ["background"]},
     "tnbc": PIXELS | {"compare": ["unet"], "ablation": ["unet"], "baselines": ["otsu"]},
     "bracs": PIXELS | {"compare": ["unet"], "baselines": ["otsu"]},
+    "bcss": PIXELS | {"compare": ["resnet34"]},
     "bach": {**SMALL, "tile_size": 64, "baselines": ["constant"], "model.channels": 16, "model.proposals": 20,
              "model.sampled": 8},
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """The stages of the project as DVC resolves them, and the code that each imports."""
 
 import ast
+import warnings
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
+from networkx import topological_sort
 
 ROOT = Path(__file__).parents[2]
 PARTS = {"train": "learn", "predict": "predict", "evaluate": "score", "report": "report"}  # verb -> of its task
@@ -82,6 +84,12 @@ def stages() -> list[Stage]:
         return [Stage(stage) for stage in repo.index.stages]
 
 
+def in_order(root: Path) -> list[Stage]:
+    """Every stage of the project in a folder; those that a stage depends on come before it."""
+    with Repo(root) as repo, warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        return [Stage(stage) for stage in reversed(list(topological_sort(repo.index.graph)))]
+
+
 def one_of_each_kind() -> list[Stage]:
     """One stage of each kind and study, and of each data set."""
     found = {(stage.study, stage.kind, "" if stage.study else stage.item): stage for stage in reversed(stages())}
@@ -125,11 +133,7 @@ def module_file(module: str) -> str | None:
 
 @cache
 def changes_no_result(file: str) -> bool:
-<<<<<<< HEAD
-    """Whether no stage names a file: pipeline/base says how, never what, and a docstring does nothing."""
-=======
     """Whether no stage names a file: pipeline/base says how and never what, a docstring does nothing."""
->>>>>>> main
     if file.startswith("pipeline/base/"):
         return True
     body = ast.parse((ROOT / file).read_text()).body

@@ -1,4 +1,4 @@
-"""What the files of stages say: the code that a stage imports and no other, one text for all studies, what is kept."""
+"""What the files of stages say: the code that a stage imports, one text for all studies, what is pushed."""
 
 import ast
 import difflib
