@@ -26,8 +26,7 @@ SAMPLES = {
     "sample.bach.width": 128,
     "sample.bach.images": 4,
     "sample.bracs.size": 1024,
-    "datasets.bracs.tiling.tile_size": 64,
-    "datasets.bracs.tiling.stride": 64,
+    "datasets.bracs.tiling.lesion_free": 1,
 }
 SMALL = {"tile_size": 32, "seeds": [42], "model.width": 4, "train.epochs": 1}
 PIXELS = {**SMALL, "model.decoder_channels": [16, 8, 8], "predict.speed_batches": [1]}
@@ -35,9 +34,11 @@ STUDIES: dict[str, dict[str, Any]] = {
     "pannuke": PIXELS | {"compare": ["encoder", ENCODERS[1]], "plans": ["augmented"], "ablation": [],
                          "baselines": ["background"]},
     "tnbc": PIXELS | {"compare": ["unet"], "ablation": ["unet"], "baselines": ["otsu"]},
-    "bracs": PIXELS | {"compare": ["unet"], "baselines": ["otsu"]},
+    "bracs": PIXELS | {"compare": ["unet"], "variants.tiles-densenet121.train.epochs": 1,
+                       "variants.tiles-densenet121.encoder": "mobilenet_v2",
+                       "variants.unet-densenet121.encoder": "mobilenet_v2"},
     "bcss": PIXELS | {"compare": ["resnet34"]},
-    "bach": {**SMALL, "tile_size": 64, "baselines": ["constant"], "model.channels": 16, "model.proposals": 20,
+    "bach": {**SMALL, "tile_size": 64, "model.channels": 16, "model.proposals": 20,
              "model.sampled": 8},
 }  # fmt: skip
 
