@@ -77,10 +77,17 @@ def job_of(name: str, plan: str = "plain", run: int = 1, seed: int = 42) -> Job:
 
 
 def draw_tile(rng: np.random.Generator, index: int) -> Tile:
-    """Blocks of three classes, each in its colour, and a corner to ignore."""
-    class_map = np.kron(rng.integers(0, 3, (4, 4)), np.ones((8, 8))).astype(np.uint8)
+    """Blocks of three classes, each in its colour and, but for the background, a nucleus; a corner to ignore."""
+    blocks = rng.integers(0, 3, (4, 4))
+    numbers = np.where(blocks > 0, np.arange(1, 17).reshape(4, 4), 0)
+    class_map, instance_map = (np.kron(values, np.ones((8, 8), int)) for values in (blocks, numbers))
     image = np.array([[230, 180, 210], [150, 80, 160], [60, 30, 90]])[class_map] + rng.normal(0, 10, (SIZE, SIZE, 3))
     class_map[:4, :4] = IGNORE
     return Tile(
-        np.clip(image, 0, 255).astype(np.uint8), class_map, np.zeros((SIZE, SIZE), np.int32), {}, index, group="Breast"
+        np.clip(image, 0, 255).astype(np.uint8),
+        class_map.astype(np.uint8),
+        instance_map.astype(np.int32),
+        dict(zip(numbers[blocks > 0].tolist(), blocks[blocks > 0].tolist(), strict=True)),
+        index,
+        group="Breast",
     )

@@ -1,146 +1,189 @@
-"""The evaluate stage: its scores, what it refuses, and that it needs no torch."""
+"""Scores come from the counts of each image, and predictions of something else are refused."""
 
-import json
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
-from unittest import mock
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.base import tracking
 from pipeline.base.errors import Problem
-from pipeline.metrics import pixel
+from pipeline.base.records import Machine, Metrics
+from pipeline.metrics import curve, pixel
 from pipeline.stages import evaluate
+from pipeline.tasks import Job
+from pipeline.tasks.segmentation.score import count_pixels, groups, measure_target
 from pipeline.tiles.examples import Examples
-from pipeline.tiles.plan import plan_folder, read_plan
-from tests import fabricated
+from pipeline.tiles.store import IGNORE, ShardInfo, ShardWriter, Tile
+from tests.predicted import MACHINE, truth_of, write_predicted, write_training
+from tests.tiles.test_plan import make_plan
+from tests.tiny_study import CLASSES, SIZE, job_of, make_tiny_study, set_params
 
-EVALUATION = Path("models/pannuke/evaluation/unet-plain")
+TILES = 5
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Run 1 of the one variant of a project, predicted and not yet evaluated; the working directory is its root."""
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """The tiny study's U-Net, trained, in the working directory; half of what it predicts is right."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(fabricated, "ENCODERS", ["unet"])
-    fabricated.make_project(encoder="unet")
-    return Path("models/pannuke/run1/seed42/unet-plain")
+    make_tiny_study(tmp_path, TILES, compare=["unet"])
+    job = job_of("unet")
+    write_training(job)
+    truth = truth_of(job)
+    write_predicted(job, np.where(np.indices(truth.shape)[1] < 16, truth, 3) % IGNORE)
+    return job
 
 
-def truth() -> np.ndarray:
-    plan = read_plan(plan_folder("pannuke", 1, 42) / "split.csv")
-    examples = Examples(plan[plan["split"] == "test"], fabricated.SIZE)
-    return np.stack([examples.class_map(i) for i in range(len(examples))])
+def evaluated(monkeypatch: pytest.MonkeyPatch, job: Job) -> Metrics:
+    arguments = [job.study, str(job.run), str(job.seed), job.variant, job.plan]
+    monkeypatch.setattr(sys, "argv", ["evaluate", *arguments])
+    evaluate.main()
+    return Metrics.read(job.evaluation / "metrics.json")
 
 
-def evaluated() -> dict:
-    fabricated.evaluate_all("unet")
-    return json.loads((EVALUATION / "metrics.json").read_text())["runs"][0]["scores"]
-
-
-def test_scores_come_from_the_counts_of_each_image(folder: Path) -> None:
-    scores = evaluated()
-    table = pd.read_csv(EVALUATION / "counts.csv", keep_default_na=False)
-    with h5py.File(folder / "predictions" / "predictions.h5") as file:
+def test_scores_come_from_the_counts_of_each_image(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = evaluated(monkeypatch, job).scores
+    table = pd.read_csv(job.evaluation / "counts.csv", keep_default_na=False)
+    with h5py.File(job.folder / "predictions/predictions.h5") as file:
         predicted = file["class_map"][:]
     assert list(table.columns[:8]) == ["run", "seed", "dataset", "shard", "index", "patient", "slide", "group"]
-    assert table["index"].tolist() == list(range(fabricated.TILES))
-    for position, (true, guess) in enumerate(zip(truth(), predicted, strict=True)):
+    assert table["index"].tolist() == list(range(TILES))
+    assert set(zip(table["run"], table["seed"], table["group"], strict=True)) == {(1, 42, "Breast")}
+    for position, (true, guess) in enumerate(zip(truth_of(job), predicted, strict=True)):
         assert table.loc[position, "c0_3"] == ((true == 0) & (guess == 3)).sum()
-        assert table.loc[position, "c3_3"] == ((true == 3) & (guess == 3)).sum()
+        assert table.loc[position, "c2_2"] == ((true == 2) & (guess == 2)).sum()
     counts = table[pixel.columns(6)].to_numpy().reshape(-1, 6, 6)
-    again = pixel.score(counts, fabricated.CLASSES)
+    again = pixel.score(counts, list(CLASSES))
     assert {name: value for name, value in scores.items() if name in again and name != "per_class"} == {
         name: value for name, value in again.items() if name != "per_class"
     }
     assert 0.2 < scores["mean_iou"] < 1
 
 
-def test_good_and_useless_predictions_are_told_apart(folder: Path) -> None:
-    fabricated.write_predictions(folder, truth())
-    assert evaluated()["mean_iou"] == 1.0
-    fabricated.write_predictions(folder, np.zeros_like(truth()))
-    constant = evaluated()
+def test_good_and_useless_predictions_are_told_apart(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_predicted(job, truth_of(job) % IGNORE)
+    assert evaluated(monkeypatch, job).scores["mean_iou"] == 1.0
+    write_predicted(job, np.zeros((TILES, SIZE, SIZE), np.uint8))
+    constant = evaluated(monkeypatch, job).scores
     assert constant["mean_iou_no_background"] == 0.0
-    assert constant["dice_micro"] == constant["pixel_accuracy"] > 0.5
+    share = (truth_of(job) == 0).sum() / (truth_of(job) != IGNORE).sum()
+    assert constant["dice_micro"] == constant["pixel_accuracy"] == pytest.approx(share)
 
 
-@pytest.mark.usefixtures("folder")
-def test_nuclei_of_the_test_tiles_are_counted_by_class() -> None:
-    scores = evaluated()["per_class"]
+def test_nuclei_of_the_test_tiles_are_counted_by_class(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = evaluated(monkeypatch, job).scores["per_class"]
     with h5py.File("data/tiles/pannuke/fold3.h5") as file:
         codes = file["nuclei/class"][:]
-    assert scores["dead"]["nuclei"] == (codes == 4).sum() == 1
-    assert scores["epithelial"]["nuclei"] == (codes == 5).sum()
+    assert scores["neoplastic"]["nuclei"] == (codes == 1).sum() > 0
+    assert scores["inflammatory"]["nuclei"] == (codes == 2).sum()
+    assert scores["dead"]["nuclei"] == 0
     assert scores["background"]["nuclei"] is None
 
 
-def test_predictions_of_other_classes_are_refused(folder: Path) -> None:
-    fabricated.write_predictions(folder, truth(), [*fabricated.CLASSES[:-1], "other"])
-    with pytest.raises(Problem, match=r"predictions\.h5 predicts the classes .* other but params\.yaml"):
-        fabricated.evaluate_all("unet")
-    assert not EVALUATION.exists()
+def test_predictions_of_other_classes_are_refused(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_predicted(job, truth_of(job), [*CLASSES[:-1], "other"])
+    with pytest.raises(Problem, match=r"predictions\.h5 predicts the classes .* other but the study names"):
+        evaluated(monkeypatch, job)
+    assert not job.evaluation.exists()
 
 
-@pytest.mark.parametrize("shape", [(fabricated.TILES + 1, 32, 32), (fabricated.TILES, 64, 64)])
-def test_predictions_of_another_plan_or_size_are_refused(folder: Path, shape: tuple[int, int, int]) -> None:
-    fabricated.write_predictions(folder, np.zeros(shape, np.uint8))
+@pytest.mark.parametrize("shape", [(TILES + 1, 32, 32), (TILES, 64, 64)])
+def test_predictions_of_another_plan_or_size_are_refused(
+    job: Job, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int]
+) -> None:
+    write_predicted(job, np.zeros(shape, np.uint8))
     with pytest.raises(Problem, match=r"class maps of shape .* ask for \(5, 32, 32\)"):
-        fabricated.evaluate_all("unet")
+        evaluated(monkeypatch, job)
 
 
-def test_broken_and_missing_predictions_are_refused(folder: Path) -> None:
-    (folder / "predictions" / "predictions.h5").write_bytes(b"half a file")
+def test_broken_and_missing_predictions_are_refused(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = job.folder / "predictions/predictions.h5"
+    path.write_bytes(b"half a file")
     with pytest.raises(Problem, match="no readable predictions"):
-        fabricated.evaluate_all("unet")
+        evaluated(monkeypatch, job)
+    path.unlink()
+    with pytest.raises(Problem, match="no readable predictions"):
+        evaluated(monkeypatch, job)
+    write_predicted(job, truth_of(job))
+    (job.folder / "training/training.json").unlink()
+    with pytest.raises(Problem, match=r"training\.json is missing"):
+        evaluated(monkeypatch, job)
 
 
-@pytest.mark.usefixtures("folder")
-def test_scores_speed_and_a_picture_go_to_mlflow() -> None:
-    opened = mock.MagicMock()
-    with mock.patch.object(tracking, "variant_run", opened):
-        fabricated.run(evaluate.main, "pannuke", "unet", "plain")
-    assert opened.call_args.args == ("pannuke", "unet-random-plain", "pannuke/run1/seed42/unet-plain")
-    assert opened.call_args.kwargs == {"weights_sha256": "unet-plain"}
-    run = opened.return_value.__enter__.return_value
-    scores, speed = (call.args[0] for call in run.metrics.call_args_list)
-    assert scores["per_class"]["neoplastic"]["f1"] > 0
-    assert scores["instances"]["per_class"]["neoplastic"]["f1"] > 0
-    assert speed["images_per_second"] == {"1": 10.0, "16": 25.0}
-    assert run.artifact.call_args.args[1] == "pictures"
+def test_training_and_speed_stand_beside_the_scores_and_the_machine_in_a_file_of_its_own(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = evaluated(monkeypatch, job)
+    assert (found.variant, found.plan, found.run, found.seed, found.title) == (
+        "unet",
+        "plain",
+        1,
+        42,
+        "unet-random-plain",
+    )
+    assert (found.parameters, found.trainable_parameters, found.flops_per_image) == (5, 4, 7)
+    assert (found.epochs_run, found.best_epoch, found.weights_sha256) == (4, 3, "c" * 64)
+    machine = Machine.read(job.evaluation / "machine.json")
+    assert machine.training == MACHINE
+    assert machine.speed is not None and machine.speed.images_per_second == {"1": 10.0, "16": 25.0}
+    assert "seconds" not in (job.evaluation / "metrics.json").read_text()
+    curves = pd.read_csv(job.evaluation / "curves.csv")
+    assert curves.columns[:3].tolist() == ["run", "seed", "epoch"]
+    assert len(curves) == 4 and set(curves["seed"]) == {42}
 
 
-def test_every_run_is_a_row_and_a_map(folder: Path) -> None:
-    for parent in ("models", "data/plans"):
-        shutil.copytree(f"{parent}/pannuke/run1", f"{parent}/pannuke/run3")
-    fabricated.write_predictions(Path("models/pannuke/run3/seed42/unet-plain"), truth())
-    text = Path("params.yaml").read_text()
-    Path("params.yaml").write_text(text.replace("third: 1", "third: 3"))
-    fabricated.evaluate_all("unet")
-    first, second = json.loads((EVALUATION / "metrics.json").read_text())["runs"]
-    assert [(run["run"], run["seed"], run["epochs_run"]) for run in (first, second)] == [(1, 42, 4), (3, 42, 4)]
-    assert second["scores"]["mean_iou"] == 1.0 > first["scores"]["mean_iou"]
-    assert second["scores"]["instances"]["bpq_images"] > first["scores"]["instances"]["bpq_images"]
-    for name, rows in (("counts", fabricated.TILES), ("instances", fabricated.TILES), ("curves", fabricated.EPOCHS)):
-        assert pd.read_csv(EVALUATION / f"{name}.csv")["run"].tolist() == [1] * rows + [3] * rows
-    with h5py.File(EVALUATION / "class_maps.h5") as file:
-        assert list(file) == ["run1-seed42", "run3-seed42"]
-        np.testing.assert_array_equal(file["run3-seed42"][:], truth())
-    machine = json.loads((EVALUATION / "machine.json").read_text())
-    assert [entry["run"] for entry in machine] == [1, 3]
-    assert machine[0]["training"]["seconds"] == 12.3
-    assert "seconds" not in (EVALUATION / "metrics.json").read_text()
+def test_every_run_and_seed_has_a_folder_of_its_own(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated(monkeypatch, job)
+    first = {path.name: path.read_bytes() for path in job.evaluation.iterdir()}
+    other = job_of("unet", seed=43)
+    write_training(other)
+    write_predicted(other, truth_of(other) % IGNORE)
+    found = evaluated(monkeypatch, other)
+    assert (found.seed, found.scores["mean_iou"]) == (43, 1.0)
+    assert set(pd.read_csv(other.evaluation / "instances.csv")["seed"]) == {43}
+    assert {path.name: path.read_bytes() for path in job.evaluation.iterdir()} == first
 
 
-def test_instance_scores_can_be_recomputed_from_the_table_with_pandas_alone(folder: Path) -> None:
-    scores = evaluated()["instances"]
-    table = pd.read_csv(EVALUATION / "instances.csv")
+def test_reports_get_the_class_maps_at_the_studys_and_at_native_size(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_params(Path(), compare=["unet"], tile_size=64)
+    job = job_of("unet")
+    predicted = truth_of(job) % IGNORE
+    write_predicted(job, predicted)
+    evaluated(monkeypatch, job)
+    with h5py.File(job.evaluation / "class_maps.h5") as file:
+        assert sorted(file) == ["class_map", "native"]
+        np.testing.assert_array_equal(file["class_map"][:], predicted)
+        natives = [file[f"native/{position}"][:] for position in range(TILES)]
+    expected = np.where(predicted[:, ::2, ::2] == IGNORE, 0, predicted[:, ::2, ::2])
+    np.testing.assert_array_equal(natives, expected)
+    set_params(Path(), compare=["unet"], tile_size=64, instances="none")
+    found = evaluated(monkeypatch, job_of("unet"))
+    assert "instances" not in found.scores
+    assert not (job.evaluation / "instances.csv").exists()
+    with h5py.File(job.evaluation / "class_maps.h5") as file:
+        assert list(file) == ["class_map"]
+
+
+def test_the_train_tiles_are_counted_where_they_are_predicted(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated(monkeypatch, job)
+    assert not (job.evaluation / "train.csv").exists()
+    set_params(Path(), compare=["unet"], predict__splits=["train", "test"])
+    job = job_of("unet")
+    write_predicted(job, truth_of(job, "train") % IGNORE, name="train")
+    evaluated(monkeypatch, job)
+    table = pd.read_csv(job.evaluation / "train.csv")
+    assert set(table["shard"]) == {"fold1"}
+    counts = table[pixel.columns(6)].to_numpy().reshape(-1, 6, 6)
+    assert counts.trace(axis1=1, axis2=2).sum() == counts.sum() > 0
+    assert set(pd.read_csv(job.evaluation / "counts.csv")["shard"]) == {"fold3"}
+
+
+def test_instance_scores_can_be_recomputed_from_the_table_with_pandas_alone(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = evaluated(monkeypatch, job).scores["instances"]
+    table = pd.read_csv(job.evaluation / "instances.csv")
     with_nuclei = table[table["binary_tp"] + table["binary_fn"] > 0]
     wrong = with_nuclei["binary_fp"] / 2 + with_nuclei["binary_fn"] / 2
     assert scores["bpq_images"] == pytest.approx(
@@ -148,40 +191,55 @@ def test_instance_scores_can_be_recomputed_from_the_table_with_pandas_alone(fold
     )
     total = table.filter(like="detection_").sum()
     found, extra, missed = (total[f"detection_{name}_d"] for name in ("tp", "fp", "fn"))
+    assert found > 0
     assert scores["detection"]["f1"] == pytest.approx(2 * found / (2 * found + extra + missed))
-    dead = [total[f"dead_detection_{name}"] for name in ("tp_c", "fp_c", "fn_c", "fp_d", "fn_d")]
-    f1 = 2 * dead[0] / (2 * dead[0] + 2 * dead[1] + 2 * dead[2] + dead[3] + dead[4])
-    assert scores["per_class"]["dead"]["f1"] == pytest.approx(f1)
+    one = [total[f"neoplastic_detection_{name}"] for name in ("tp_c", "fp_c", "fn_c", "fp_d", "fn_d")]
+    f1 = 2 * one[0] / (2 * one[0] + 2 * one[1] + 2 * one[2] + one[3] + one[4])
+    assert scores["per_class"]["neoplastic"]["f1"] == pytest.approx(f1)
 
 
-def test_a_baseline_has_scores_and_no_training(folder: Path) -> None:
-    fabricated.write_predictions(Path("models/pannuke/run1/seed42/background-plain"), np.zeros_like(truth()))
-    with mock.patch.object(tracking, "variant_run") as opened:
-        fabricated.run(evaluate.main, "pannuke", "background", "plain")
-    assert not opened.called
-    written = Path("models/pannuke/evaluation/background-plain")
-    record = json.loads((written / "metrics.json").read_text())
-    assert record["parameters"] is record["runs"][0]["weights_sha256"] is None
-    assert record["runs"][0]["scores"]["instances"]["bpq_images"] == 0.0
-    assert record["runs"][0]["scores"]["instances"]["detection"]["precision"] is None
-    assert json.loads((written / "machine.json").read_text()) == [
-        {"run": 1, "seed": 42, "training": None, "speed": None}
-    ]
-    assert not (written / "curves.csv").exists()
+def test_a_baseline_has_scores_and_no_training(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    baseline = job_of("background")
+    found = evaluated(monkeypatch, baseline)
+    assert found.parameters is found.weights_sha256 is found.title is None
+    assert found.scores["instances"]["bpq_images"] == 0.0
+    assert found.scores["instances"]["detection"]["precision"] is None
+    assert Machine.read(baseline.evaluation / "machine.json") == Machine(training=None, speed=None)
+    assert not (baseline.evaluation / "curves.csv").exists()
+    assert not baseline.folder.exists()
 
 
-@pytest.mark.usefixtures("folder")
-def test_evaluate_imports_no_torch_and_for_components_no_skimage() -> None:
-    text = Path("params.yaml").read_text()
-    Path("params.yaml").write_text(text.replace("method: watershed", "method: components"))
-    program = (
-        "import sys\nfrom pipeline.stages import evaluate\nevaluate.track = lambda *_: None\nevaluate.main()\n"
-        "print({'torch', 'lightning', 'skimage'} & set(sys.modules))"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", program, "pannuke", "unet", "plain"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(fabricated.ROOT)},
-    )
-    assert result.stdout.strip() == "set()", result.stderr
+def test_the_same_predictions_give_the_same_tables(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for _ in range(2):
+        evaluated(monkeypatch, job)
+        found.append({path.name: path.read_bytes() for path in job.evaluation.iterdir() if path.suffix != ".h5"})
+    assert found[0] == found[1] and len(found[0]) == 5
+
+
+def test_a_target_has_histograms_of_each_image_and_heat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    info = ShardInfo("pannuke", ("background", "N", "UDH"), 0.25, 40, "sample", "0" * 64, "none: drawn", "", "")
+    bits = np.zeros((32, 32), np.uint8)
+    bits[:16] = 2
+    blank = np.zeros((32, 32), np.uint8)
+    with ShardWriter(Path("data/tiles/pannuke/fold1.h5"), 1, 32, info, bits=True) as writer:
+        writer.add(Tile(np.zeros((32, 32, 3), np.uint8), blank, blank.astype(np.int32), {}, 0, group="g", bits=bits))
+    examples = Examples(make_plan(1, split="test"), 32, target="UDH")
+    with h5py.File("predictions.h5", "w") as file:
+        probability = np.full((1, 2, 32, 32), 0.25, np.float16)
+        probability[0, 1, :16, :16] = 0.75
+        file["probabilities"] = probability
+    histograms, heat = measure_target(examples, Path("predictions.h5"))
+    assert histograms.shape == (1, 2, curve.STEPS)
+    assert histograms[0].sum(axis=1).tolist() == [512, 512]
+    assert sorted(histograms[0, 1][histograms[0, 1] > 0].tolist()) == [256, 256]
+    assert heat.shape == (1, 8, 8)
+    assert set(heat[0, :4, :4].ravel()) == {75} and set(heat[0, 4:].ravel()) == {25}
+    assert groups(examples.plan) == ["g"]
+
+
+def test_pixels_to_ignore_count_in_no_table(job: Job) -> None:
+    tests = Examples.of(job.rows("test"), job.settings)
+    counts = count_pixels(job.settings, tests, job.folder / "predictions/predictions.h5")  # type: ignore[arg-type]
+    assert counts.sum(axis=(1, 2)).tolist() == [SIZE**2 - 16] * TILES

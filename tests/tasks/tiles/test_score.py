@@ -1,9 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pipeline.stages.evaluate_classifier import score
 
 from pipeline.reporting.lesions import at_ratio
-from pipeline.stages.evaluate_classifier import score
 
 
 def test_the_published_scores_are_means_over_both_classes() -> None:
