@@ -8,8 +8,8 @@ with the files out of the page cache.
 """
 
 import argparse
-import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+
+from pipeline.base.records import Source, SourceFile
 
 ROOT = Path(__file__).resolve().parents[1]
 SIDE = 256  # px
@@ -38,18 +40,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         files = write_fold(folder / "fold", arguments.tiles, arguments.zip)
-        record = {
-            "source": str(folder / "fold"),
-            "folder": str(folder / "fold"),
-            "files": [{"name": str(path.relative_to(folder / "fold")), "bytes": path.stat().st_size} for path in files],
-            "licence": "none: drawn tiles",
-            "licence_url": "",
-            "citation": "",
-            "sha256": "0" * 64,
-        }
-        raw = folder / "data/raw/pannuke"
-        raw.mkdir(parents=True)
-        (raw / "SOURCE.json").write_text(json.dumps(record))
+        record = Source(
+            dataset="pannuke",
+            source=str(folder / "fold"),
+            folder=str(folder / "fold"),
+            licence="none: drawn tiles",
+            licence_url="",
+            citation="",
+            files=[
+                SourceFile(name=str(path.relative_to(folder / "fold")), bytes=path.stat().st_size, sha256="0" * 64)
+                for path in files
+            ],
+            sha256="0" * 64,
+        )
+        record.write(folder / "data/raw/pannuke/SOURCE.json")
+        shutil.copy(ROOT / "params.yaml", folder)
         plain = read_plainly(files)
         seconds, peak = convert(folder, files)
     print(f"fold: {arguments.tiles:,} tiles, {'zipped' if arguments.zip else 'unpacked'}")

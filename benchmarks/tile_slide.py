@@ -30,6 +30,7 @@ import tifffile
 from PIL import Image
 
 from benchmarks.convert_pannuke import drop_from_cache
+from pipeline.base.records import Source, SourceFile
 from pipeline.drawing import scenes
 from pipeline.drawing.canvas import Canvas
 from pipeline.drawing.stain import Stain, photograph
@@ -119,10 +120,12 @@ def write_source(folder: Path, side: int) -> list[Path]:
         for centre in centres
     ]
     files[1].write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-    named = [{"name": path.name, "bytes": path.stat().st_size} for path in files]
-    licence = {"licence": "none: drawn tiles", "licence_url": "", "citation": ""}
-    record = {"source": "sample", "folder": str(folder / "slides"), **licence, "files": named, "sha256": "0" * 64}
-    (folder / "SOURCE.json").write_text(json.dumps(record))
+    named = [SourceFile(name=path.name, bytes=path.stat().st_size, sha256="0" * 64) for path in files]
+    none = {"licence": "none: drawn tiles", "licence_url": "", "citation": ""}
+    record = Source(
+        dataset="bracs", source="sample", folder=str(folder / "slides"), **none, files=named, sha256="0" * 64
+    )
+    record.write(folder / "SOURCE.json")
     return files
 
 

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from pipeline.base.files import read_json
+from pipeline.base.records import Training
 from pipeline.metrics import stats
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.plan import read_plan, write_plan
@@ -34,39 +34,39 @@ ENCODER = "timm-tf_efficientnet_lite0"
 ONLINE = {"crop": 192, "crops": 8, "scale": 0.0, "flips": True, "turns": True, "stain": 0.0, "colour": 0.2}
 BCE_DICE = {"cross_entropy": 1, "dice": 1, "focal": 0, "smooth": 1, "dice_background": False}
 PLAIN: dict[str, Any] = {  # the yardstick: what one would write down first
-    "tnbc.tile_size": 512,
-    "tnbc.augment.factor": 1,
-    "tnbc.augment.original": True,
-    "tnbc.augment.online": ONLINE,
-    "tnbc.model.decoder_channels": [256, 128, 64, 32, 16],
-    "tnbc.train.epochs": 26,
-    "tnbc.train.batch": 8,
-    "tnbc.train.optimiser": "adamw",
-    "tnbc.train.learning_rate": 0.001,
-    "tnbc.train.weight_decay": 0.01,
-    "tnbc.train.schedule": "cosine",
-    "tnbc.train.loss": BCE_DICE,
-    "tnbc.predict.speed_batches": [1],
+    "tile_size": 512,
+    "augment.factor": 1,
+    "augment.original": True,
+    "augment.online": ONLINE,
+    "model.decoder_channels": [256, 128, 64, 32, 16],
+    "train.epochs": 26,
+    "train.batch": 8,
+    "train.optimiser": "adamw",
+    "train.learning_rate": 0.001,
+    "train.weight_decay": 0.01,
+    "train.schedule": "cosine",
+    "train.loss": BCE_DICE,
+    "predict.speed_batches": [1],
 }
 OURS: dict[str, Any] = {
     **PLAIN,
-    "tnbc.augment.online": {**ONLINE, "scale": 0.25, "stain": 0.3, "colour": 0.1},
-    "tnbc.model.decoder_channels": [128, 64, 32, 16],
-    "tnbc.train.epochs": 50,
+    "augment.online": {**ONLINE, "scale": 0.25, "stain": 0.3, "colour": 0.1},
+    "model.decoder_channels": [128, 64, 32, 16],
+    "train.epochs": 50,
 }
-SHORT = {**PLAIN, "tnbc.train.epochs": 6}  # 228 steps: what an ingredient is worth, where time is short
+SHORT = {**PLAIN, "train.epochs": 6}  # 228 steps: what an ingredient is worth, where time is short
 RECIPES: dict[str, dict[str, Any]] = {
     "plain": PLAIN,
     "ours": OURS,
     "short": SHORT,
-    "short-random": {**SHORT, "tnbc.model.weights": "random"},
-    "short-tnbc-alone": {**SHORT, "tnbc.datasets": ["tnbc"], "tnbc.train.epochs": 9},  # 225 steps
+    "short-random": {**SHORT, "model.weights": "random"},
+    "short-tnbc-alone": {**SHORT, "datasets": ["tnbc"], "train.epochs": 9},  # 225 steps
     "short-crops-alone": {
         **SHORT,
-        "tnbc.augment.online": {**ONLINE, "flips": False, "turns": False, "colour": 0.0},
+        "augment.online": {**ONLINE, "flips": False, "turns": False, "colour": 0.0},
     },
 }
-RUN = "1"  # the official split
+RUN, SEED = "1", "42"  # the official split, the study's first training
 FLIPS = {"": False, "+flips": True}  # each recipe predicts without and with test-time flips
 
 
@@ -82,7 +82,7 @@ def main() -> None:
     sources = {f"datasets.{name}.source": str((arguments.data / name).resolve()) for name in ("tnbc", "monuseg")}
     prepare(work, sources)
     for recipe in arguments.recipes:
-        changes = {"tnbc.model.weights": str(arguments.weights.resolve()), **sources, **RECIPES[recipe]}
+        changes = {"model.weights": str(arguments.weights.resolve()), **sources, **RECIPES[recipe]}
         train(work, recipe, changes, [f"{patient:02}" for patient in arguments.hold_out])
     scores = pd.concat([score(work, recipe, suffix) for recipe in arguments.recipes for suffix in FLIPS])
     scores.to_csv(work / "scores.csv", index=False, lineterminator="\n", float_format="%.6f")
@@ -112,7 +112,7 @@ def train(work: Path, recipe: str, changes: dict[str, Any], hold_out: list[str])
     if not (folder / "predictions+flips").is_dir():
         stage(folder, "split", "tnbc", RUN)
         if hold_out:
-            path = folder / "data/plans/tnbc/run1/seed42/split.csv"
+            path = folder / "data/plans/tnbc/run1/split.csv"
             plan = read_plan(path)
             held = (plan["dataset"] == "tnbc") & plan["patient"].isin(hold_out)
             plan = plan[plan["split"] == "train"].assign(
@@ -121,25 +121,27 @@ def train(work: Path, recipe: str, changes: dict[str, Any], hold_out: list[str])
             write_plan(plan, path)
         for name in ("guard", "balance", "augment"):
             stage(folder, name, "tnbc", RUN)
-        stage(folder, "train", "tnbc", RUN, ENCODER, "augmented")
+        stage(folder, "train", "tnbc", RUN, SEED, ENCODER, "augmented")
         for suffix, flips in FLIPS.items():
-            write_params(folder, {**changes, "tnbc.predict.flips": flips})
-            stage(folder, "predict", "tnbc", RUN, ENCODER, "augmented")
+            write_params(folder, {**changes, "predict.flips": flips})
+            stage(folder, "predict", "tnbc", RUN, SEED, ENCODER, "augmented")
             (variant(folder) / "predictions").rename(folder / f"predictions{suffix}")
 
 
 def write_params(folder: Path, changes: dict[str, Any]) -> None:
-    """Write the project's params.yaml into a folder, with dotted keys changed."""
-    params = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    for key, value in changes.items():
-        *blocks, last = key.split(".")
-        block = params
-        for name in blocks:
-            block = block[name]
-        block[last] = value
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "params.yaml").open("w", encoding="utf-8") as file:
-        YAML(typ="safe").dump(params, file)
+    """Write the parameters of project and study into a folder; dotted keys under `datasets.` are the project's."""
+    for name in ("params.yaml", "studies/tnbc/params.yaml"):
+        params = YAML(typ="safe").load((ROOT / name).read_text(encoding="utf-8"))
+        for key, value in changes.items():
+            *blocks, last = key.split(".")
+            if key.startswith("datasets.") == (name == "params.yaml"):
+                block = params
+                for part in blocks:
+                    block = block[part]
+                block[last] = value
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with (folder / name).open("w", encoding="utf-8") as file:
+            YAML(typ="safe").dump(params, file)
 
 
 def stage(folder: Path, name: str, *words: str) -> None:
@@ -156,7 +158,7 @@ def variant(folder: Path) -> Path:
 def score(work: Path, recipe: str, suffix: str) -> pd.DataFrame:
     """Pixels and scores of each test image, at its native 512 x 512 px."""
     folder = work / recipe
-    plan = read_plan(folder / "data/plans/tnbc/run1/seed42/split.csv")
+    plan = read_plan(folder / "data/plans/tnbc/run1/split.csv")
     examples = Examples(plan[plan["split"] == "test"], 512, work / "data/tiles")
     rows = []
     with h5py.File(folder / f"predictions{suffix}" / "predictions.h5") as file:
@@ -180,11 +182,11 @@ def show(work: Path, scores: pd.DataFrame) -> None:
     print("| recipe | minutes | metric | mean | difference from the first | over images | over patients |")
     print("|---|---|---|---|---|---|---|")
     for recipe, rows in scores.groupby("recipe", sort=False):
-        machine = read_json(variant(work / str(recipe).removesuffix("+flips")) / "training/training.json")["machine"]
+        machine = Training.read(variant(work / str(recipe).removesuffix("+flips")) / "training/training.json").machine
         for metric in ("jaccard", "f1"):
             values = rows[metric].to_numpy()
             ours = stats.bootstrap(stats.score_counts(values), stats.mean_score)
-            line = f"| {recipe} | {machine['seconds'] / 60:.1f} | {metric} | {_interval(ours)} |"
+            line = f"| {recipe} | {machine.seconds / 60:.1f} | {metric} | {_interval(ours)} |"
             if recipe != first:
                 base = scores.loc[scores["recipe"] == first, metric].to_numpy()
                 pair = [stats.score_counts(values), stats.score_counts(base)]

@@ -21,7 +21,7 @@ from typing import Any
 
 KEY = "lobule.key"  # tag: which variant a run is of
 WEIGHTS = "lobule.weights"  # tag: SHA-256 of the weights that the run trained; `train` sets it when they are written
-CODE = ("pipeline", "params.yaml", "dvc.yaml", "requirements.lock")  # what a run's commit must tell about
+CODE = ("pipeline", "studies", "params.yaml", "dvc.yaml", "requirements.lock")  # what a run's commit must tell about
 BATCH = {"params": 100, "metrics": 1000}  # most entries that a store takes at once
 DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # nobody is told that it runs
@@ -55,7 +55,7 @@ class VariantRun:
         self._attempt(log)
 
     def metrics(self, values: Mapping[str, Any], step: int | None = None) -> None:
-        """Log numbers, nested names joined by slashes, all at `step` (an epoch, from 1); None and lists are left out."""
+        """Log numbers, nested names joined by slashes, at `step` (an epoch, from 1); None and lists are left out."""
 
         def log() -> None:
             from mlflow.entities import Metric

@@ -84,8 +84,15 @@ def as_yaml(params: Params, study: AnyStudy) -> str:
     yaml = YAML()
     yaml.default_flow_style = None  # short lists stay on one line
     yaml.width = 110
-    yaml.dump(used | {study.study: study.model_dump(mode="json")}, text)
+    yaml.dump(_worded(used | {study.study: study.model_dump(mode="json", exclude={"study"})}), text)
     return text.getvalue()
+
+
+def _worded(value: Any) -> Any:
+    """Parameters as the files have them: `none` where there is nothing."""
+    if isinstance(value, dict):
+        return {key: _worded(each) for key, each in value.items()}
+    return "none" if value is None else value
 
 
 def machine() -> dict[str, str]:

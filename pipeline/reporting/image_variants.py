@@ -14,9 +14,9 @@ from pipeline.base.study import Study
 from pipeline.metrics import classification, stats
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.metrics.votes import Figure, FloatArray, Found, Labels, Side, pooled
+from pipeline.reporting.names import BASELINES
 from pipeline.tiles.plan import SPLITS, TILE
 
-BASELINES = {"constant": "always the commonest class", "colour": "mean colour alone"}
 NO_CALL = "no call"
 TRAINING = ["run", "seed"]  # the columns that name a training
 
@@ -49,7 +49,7 @@ class Variant:
 def load(study: Study, encoder: str, names: Mapping[str, str], seed: int) -> list[Variant]:
     """All variants of a study in the order of its tables, then its baselines, which the first seed stands for.
 
-    `names` are what tables call the variants; `seed` draws the resamples of the intervals.
+    `names` are what tables call the variants where that is not their name; `seed` draws the resamples of the intervals.
 
     Raises:
         Problem: one was not evaluated.

@@ -96,21 +96,22 @@ def headline(study: AnyStudy) -> Paper:
 
 def differences(paper: Paper, study: Study, params: Params, sample: bool) -> list[str]:
     """Why figures of ours and the paper's cannot be compared, a clause each: parameters, synthetic tiles, the rest."""
-    values, both = study.model_dump(mode="json"), {}
+    values, clauses = study.model_dump(mode="json"), []
     for key, theirs in (paper.sets | paper.prints).items():
         if key not in (*MACHINE, *ROWS, *paper.unstated):
-            ours = look_up(values, key)
-            both[key] = (len(ours) if isinstance(ours, list) and isinstance(theirs, int) else ours, theirs)
+            clauses.append(_clause(key, look_up(values, key), theirs))
     project = params.model_dump(mode="json")
     for key, theirs in paper.project.items():
         if not key.endswith(".source"):  # said by `sample`: a folder of one's own holds the same data
-            both[key] = (look_up(project, key), theirs)
-    return [
-        *(["the tiles are synthetic"] if sample else []),
-        *(f"`{key}` is {_text(ours)}, the paper's is {_text(theirs)}" for key, (ours, theirs) in both.items()
-          if ours != theirs),
-        *paper.differs,
-    ]  # fmt: skip
+            clauses.append(_clause(key, look_up(project, key), theirs))
+    return [*(["the tiles are synthetic"] if sample else []), *filter(None, clauses), *paper.differs]
+
+
+def _clause(key: str, ours: Any, theirs: Any) -> str:
+    """What to say of a parameter that differs, nothing of one that does not."""
+    if isinstance(ours, list) and isinstance(theirs, int):
+        return "" if len(ours) == theirs else f"`{key}` are {len(ours)}, the paper's are {theirs}"
+    return "" if ours == theirs else f"`{key}` is {_text(ours)}, the paper's is {_text(theirs)}"
 
 
 def look_up(values: dict[str, Any], key: str) -> Any:

@@ -109,7 +109,7 @@ def ablations(evidence: Evidence, rows: Sequence[dict[str, Any]], scores: Sequen
                 "best": row["best"],
                 "baseline": False,
                 "change": row["plan"],
-                "published": difference(row["published"][scores[0]], before["published"][scores[0]]),
+                "published": difference(row["published"].get(scores[0]), before["published"].get(scores[0])),
                 "plain": before["figures"],
                 "tests": dict(zip(scores, tests[len(scores) * position :][: len(scores)], strict=True)),
             }

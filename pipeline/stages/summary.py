@@ -31,6 +31,7 @@ SCORES = {  # of the top-level encoder: name in metrics.json -> in intervals.csv
     "bpq": "bpq_images",
     "mpq": "mpq_images",
 }
+LABELS = ("mean IoU", "mean IoU, no background", "Dice, micro", "Dice, macro", "bPQ", "mPQ")  # of these
 CURVES = ("train_loss", "validation_loss", "validation_mean_iou")
 
 
@@ -64,7 +65,7 @@ def main() -> None:
             shared=shared_encoders(studies),
             encoder=encoder,
             headlines=mine,
-            names=list(SCORES),
+            labels=dict(zip(SCORES, LABELS, strict=True)),
         ),
     )
     write_json(REPORTS / "metrics.json", numbers(studies, encoder))
@@ -131,9 +132,10 @@ def shared_encoders(studies: list[Reported]) -> dict[str, dict[str, Any]]:
 
 
 def called(encoder: str, studies: list[Reported]) -> str:
-    """What the first paper that has an encoder calls it."""
-    having = [report.published for report in studies if encoder in set(report.published.rows["encoder"])]
-    return (having[0] if having else studies[0].published).name(encoder)
+    """What an encoder is called by the first paper that compares encoders as such, and not variants of its own."""
+    papers = [report.published for report in studies if not report.paper.names]
+    having = [published for published in papers if encoder in set(published.rows["encoder"])]
+    return (having or [studies[0].published])[0].name(encoder)
 
 
 def headlines(figures: pd.DataFrame, encoder: str) -> dict[str, dict[str, Any]]:

@@ -34,7 +34,7 @@ def test_every_command_explains_itself(
 
 
 def test_a_problem_is_one_line_and_exit_code_1() -> None:
-    done = lobule("band", "--seeds", "1", "2", "2")
+    done = lobule("band", "bach/resnet50-augmented", "--seeds", "1", "2", "2")
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr == "lobule: --seeds names 2 and a band needs at least three; name more.\n"
 

@@ -1,7 +1,6 @@
-"""`make verify`: what it says of scores that are the same, near, or far, with the training itself made up."""
+"""`lobule verify`: what it says of scores that are the same, near, or far, with the training itself made up."""
 
 import argparse
-import json
 import shutil
 from pathlib import Path
 
@@ -10,11 +9,13 @@ import pytest
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import read_params
+from pipeline.base.study import read_study
 from pipeline.commands import verify
 from pipeline.reporting import band
-from pipeline.stages import report
+from pipeline.reporting.paper import headline
 from tests import fabricated
 
+STUDY = "pannuke"
 VARIANT = "unet-augmented"
 
 
@@ -27,16 +28,16 @@ def run(*words: str) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with a report, and a band in which its scores lie."""
+    """A project with a report, and without a band."""
     folder = tmp_path_factory.mktemp("project")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(report, "draw_figures", lambda *arguments: None)
         fabricated.make_params()
         fabricated.make_tiles("sample")
         fabricated.make_evaluations()
-        fabricated.run(report.main, "pannuke", *fabricated.ENCODERS)
+        fabricated.write_report()
         (folder / "pipeline").mkdir()
+        band.band_path(STUDY).unlink()
     return folder
 
 
@@ -45,8 +46,6 @@ def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     folder = tmp_path / "project"
     shutil.copytree(finished, folder)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(band.read_bands, "__defaults__", (folder / "band.csv",))
-    (folder / "band.csv").write_text("study,variant,score,mean,sd,low,high,seeds,basis\n")
     return folder
 
 
@@ -67,22 +66,19 @@ def train_again(monkeypatch: pytest.MonkeyPatch, noise: float) -> list[tuple[str
 
 def measure_band(half: float) -> None:
     """A band of `half` on either side of the reported scores."""
-    scores = pd.read_csv("reports/pannuke/scores.csv").set_index(["encoder", "augmentation"]).loc[("unet", "augmented")]
-    found = [band.Band(name, 0, 0, scores[name] - half, scores[name] + half, 5) for name in band.SCORES["pannuke"]]
-    basis = band.basis(read_params(), "pannuke", VARIANT, verify.checksums("pannuke"))
-    band.write_bands("pannuke", VARIANT, basis, found, Path("band.csv"))
+    scores = pd.read_csv(f"reports/{STUDY}/scores.csv").set_index(["variant", "plan"]).loc[("unet", "augmented")]
+    study = read_study(STUDY)
+    found = [band.Band(name, 0, 0, scores[name] - half, scores[name] + half, 5) for name in headline(study).bands]
+    basis = band.basis(read_params(), study, VARIANT, verify.checksums(study))
+    band.write_bands(STUDY, VARIANT, basis, found)
 
 
 def test_the_same_class_maps_are_identical(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran = train_again(monkeypatch, noise=0.1 - 0.04)
-    run(VARIANT)
-    assert ran == [
-        ("train", "pannuke", "1", "unet", "augmented", "--seed", "42"),
-        ("predict", "pannuke", "1", "unet", "augmented", "--seed", "42"),
-        ("evaluate", "pannuke", "unet", "augmented"),
-    ]
+    run(f"{STUDY}/{VARIANT}")
+    assert ran == [(stage, "pannuke", "1", "42", "unet", "augmented") for stage in ("train", "predict", "evaluate")]
     assert capsys.readouterr().out.endswith("In all: identical.\n")
 
 
@@ -91,7 +87,7 @@ def test_other_class_maps_are_within_a_wide_band(
 ) -> None:
     train_again(monkeypatch, noise=0.1)
     measure_band(0.5)
-    run(VARIANT)
+    run(f"{STUDY}/{VARIANT}")
     assert "In all: within the band." in capsys.readouterr().out
 
 
@@ -107,7 +103,7 @@ def test_what_is_outside_or_has_no_band_fails(
     if half:
         measure_band(half)
     with pytest.raises(SystemExit) as stopped:
-        run(VARIANT)
+        run(f"{STUDY}/{VARIANT}")
     assert stopped.value.code == 1
     assert f"In all: {verdict}." in capsys.readouterr().out
 
@@ -117,48 +113,44 @@ def test_a_band_of_other_parameters_does_not_count(
 ) -> None:
     train_again(monkeypatch, noise=0.1)
     measure_band(0.5)
-    params = Path("params.yaml")
+    params = Path("studies/pannuke/params.yaml")
     params.write_text(params.read_text().replace("learning_rate: 0.001", "learning_rate: 0.002"))
     with pytest.raises(SystemExit):
-        run(VARIANT)
+        run(f"{STUDY}/{VARIANT}")
     assert "In all: differs, no band measured." in capsys.readouterr().out
 
 
 def test_an_unknown_variant_is_one_sentence_before_any_training(project: Path) -> None:
     for name in ("densenet121-plain", "otsu-plain", "unet"):
-        with pytest.raises(Problem, match=f"has no variant '{name}' to train again; it has unet-plain"):
-            run(name)
+        with pytest.raises(Problem, match=f"has no variant '{name}' to train again; it has resnet50-plain"):
+            run(f"{STUDY}/{name}")
 
 
 def test_the_project_is_left_as_it_was(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train_again(monkeypatch, noise=0.06)
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
-    run(VARIANT)
+    run(f"{STUDY}/{VARIANT}")
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
-def test_a_detector_has_stages_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[tuple[str, ...]] = []
-    monkeypatch.setattr(verify, "run_module", lambda folder, *arguments: ran.append(arguments))
-    shutil.copy(fabricated.ROOT / "params.yaml", tmp_path)
-    verify.rerun(tmp_path, "bach", "resnet50-augmented", [(1, 42)])
-    assert ran == [
-        ("train_detector", "bach", "1", "resnet50", "augmented", "--seed", "42"),
-        ("predict_detector", "bach", "1", "resnet50", "augmented", "--seed", "42"),
-        ("evaluate_detector", "bach", "resnet50", "augmented"),
-    ]
+def test_a_name_without_a_study_is_one_sentence() -> None:
+    with pytest.raises(Problem, match=r"'unet-augmented' names no variant; give STUDY/VARIANT-PLAN"):
+        run(VARIANT)
 
 
-def test_first_weights_that_a_stage_wrote_are_lent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("seed", "there"), [(42, 42), (43, 42)])
+def test_first_weights_that_a_training_wrote_are_lent(
+    seed: int, there: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(verify, "run_module", lambda *arguments: None)
-    weights = Path("models/bracs/classifier/weights/model.safetensors")
-    (tmp_path / "project" / weights).parent.mkdir(parents=True)
-    (tmp_path / "project" / weights).write_text("first weights")
+    weights = "models/bracs/run1/seed{}/tiles-densenet121-balanced/weights/model.safetensors"
+    path = tmp_path / "project" / weights.format(there)
+    path.parent.mkdir(parents=True)
+    path.write_text("first weights")
     (tmp_path / "copy").mkdir()
-    shutil.copy(fabricated.ROOT / "params.yaml", tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "project")
-    verify.rerun(tmp_path / "copy", "bracs", "unet-densenet121-augmented", [(1, 42)])
-    assert (tmp_path / "copy" / weights).read_text() == "first weights"
+    verify.rerun(tmp_path / "copy", read_study("bracs", fabricated.ROOT), "unet-densenet121-augmented", 1, seed)
+    assert (tmp_path / "copy" / weights.format(seed)).read_text() == "first weights"
 
 
 def test_a_stage_that_fails_is_told_with_its_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,5 +164,5 @@ def test_a_copy_has_the_code_and_the_data_and_no_models(project: Path, tmp_path:
     copy = tmp_path / "copy"
     copy.mkdir()
     verify.copy_project(copy)
-    assert {path.name for path in copy.iterdir()} == {"pipeline", "params.yaml", "data"}
-    assert json.loads((copy / "data/raw/pannuke/SOURCE.json").read_text())["sha256"] == "c0ffee"
+    assert {path.name for path in copy.iterdir()} == {"pipeline", "studies", "params.yaml", "data"}
+    assert (copy / "data/tiles/pannuke/fold1.h5").is_file()

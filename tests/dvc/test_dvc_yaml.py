@@ -1,154 +1,102 @@
-"""dvc.yaml names, for every stage, exactly the code that the stage imports."""
+"""What the files of stages say: the code that a stage imports, one text for all studies, what is pushed."""
 
 import ast
+import difflib
+import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parents[2]
+from pipeline.base.study import ENCODER, read_study, study_names
+from tests.dvc.stages import (
+    PARTS,
+    ROOT,
+    Stage,
+    changes_no_result,
+    imported_files,
+    one_of_each_kind,
+    python_files,
+    stages,
+)
 
-# Code that no stage names, with the reason. A change to these changes no result:
-EXEMPT = {
-    "pipeline/__init__.py": "holds a docstring only",
-    "pipeline/base/errors.py": "how a problem is told; a sentence must not retrain a model",
-    "pipeline/base/files.py": "how an output is put in its place, never what is in it",
-    "pipeline/base/params.py": "checks types and ranges; the values that a stage uses are under its params",
-    "pipeline/base/progress.py": "shows progress",
-    "pipeline/base/archives.py": "refuses an archive or lets it pass",
-    "pipeline/base/fetch.py": "gives the bytes of a known checksum, or none",
-    "pipeline/base/tracking.py": "MLflow's copy of the results; no stage reads it",
-    "pipeline/base/__init__.py": "holds a docstring only",
-    "pipeline/commands/__init__.py": "holds a docstring only",
-    "pipeline/nuclei/__init__.py": "holds a docstring only",
-    "pipeline/plans/__init__.py": "holds a docstring only",
-    "pipeline/stages/__init__.py": "holds a docstring only",
-    "pipeline/tasks/__init__.py": "holds a docstring only",
-    "pipeline/tasks/detection/__init__.py": "holds a docstring only",
-    "pipeline/tasks/segmentation/__init__.py": "holds a docstring only",
-    "pipeline/tiles/__init__.py": "holds a docstring only",
-    "pipeline/training/__init__.py": "holds a docstring only",
-    "pipeline/slides/__init__.py": "holds a docstring only",
-    **{
-        path.relative_to(ROOT).as_posix(): "holds a docstring only"
-        for path in ROOT.glob("pipeline/datasets/*/__init__.py")
-    },
-    "pipeline/metrics/__init__.py": "holds a docstring only",
-    "pipeline/reporting/__init__.py": "holds a docstring only",
-}
+STUDIES = study_names(ROOT)
+OWN = "pannuke"  # whose stages are not a link: it compares the top-level encoder
 
 
-def stages() -> dict[str, dict[str, Any]]:
-    """Every stage, a foreach or matrix once, with the templates left in."""
-    found = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-    return {name: stage.get("do", stage) for name, stage in found.items()}
+def read(path: Path) -> Any:
+    return YAML(typ="safe").load((ROOT / path).read_text())
 
 
-def imported_files(module: str, lazily: bool = True) -> set[str]:
-    """Files of this project that a module imports, and what these import in turn; what types alone need runs nothing.
+def of_study() -> list[Any]:
+    """One stage of each kind and study, named for pytest."""
+    return [
+        pytest.param(stage, id=f"{stage.study or 'project'}:{stage.kind}")
+        for stage in one_of_each_kind()
+        if stage.kind not in ("download", "convert")
+    ]
 
-    Args:
-        lazily: count imports inside of functions, too, and not only those that run on loading.
+
+def of_data_set() -> list[Any]:
+    """The stages of each data set, named for pytest."""
+    return [pytest.param(stage, id=stage.stage.name) for stage in stages() if stage.kind in ("download", "convert")]
+
+
+def imports(stage: Stage) -> set[str]:
+    """The code that a stage of a study, or of all, runs: its module, its task's, the cards that it loads by name."""
+    found = imported_files(stage.command[0])
+    if stage.verb in PARTS:
+        task = "tiles" if stage.kind.endswith("-tiles") else read_study(stage.study, ROOT).task
+        found |= imported_files(f"pipeline.tasks.{task}.{PARTS[stage.verb]}")
+    if "pipeline/datasets/__init__.py" in found:
+        datasets = read_study(stage.study, ROOT).datasets if stage.study else read(Path("params.yaml"))["datasets"]
+        found |= {file for name in datasets for file in imported_files(f"pipeline.datasets.{name}.card")}
+    return {file for file in found if not changes_no_result(file)}
+
+
+@pytest.mark.parametrize("stage", of_study())
+def test_a_stage_names_the_code_it_imports(stage: Stage) -> None:
+    assert imports(stage) - stage.code == set(), "code that it imports and its deps do not name"
+
+
+@pytest.mark.parametrize("stage", of_study())
+def test_a_stage_imports_the_code_it_names(stage: Stage) -> None:
+    """Every file, and something of every folder: a room is named where any change in it should run the stage.
+
+    What is named in all studies' one text counts as imported where the task of any of them imports it.
     """
-    found: set[str] = set()
-    waiting = [module]
-    while waiting:
-        path = module_file(waiting.pop())
-        if path is None or path in found:
-            continue
-        found.add(path)
-        tree = ast.parse((ROOT / path).read_text())
-        tree.body = [
-            node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
-        ]
-        for node in ast.walk(tree) if lazily else tree.body:
-            if isinstance(node, ast.Import):
-                waiting += [name.name for name in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                waiting += [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
-    return found
+    alike = [
+        other for other in one_of_each_kind() if other.kind == stage.kind and bool(other.study) == bool(stage.study)
+    ]
+    used = frozenset[str]().union(*(imports(other) for other in alike))
+    for dep in stage.deps:
+        if dep.startswith("pipeline") and Path(dep).suffix in ("", ".py"):
+            imported = imports(stage) if dep.startswith(("pipeline/tasks/", "pipeline/datasets/")) else used
+            assert python_files(dep) & imported, f"{dep} is named, and nothing of it is imported"
 
 
-def module_file(module: str) -> str | None:
-    path = Path(*module.split("."))
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if module.startswith("pipeline") and (ROOT / candidate).is_file():
-            return candidate.as_posix()
-    return None
-
-
-def named_files(stage: dict[str, Any]) -> set[str]:
-    """Python files of this project that a stage's deps name; a folder stands for all in it."""
-    found: set[str] = set()
-    for dep in stage["deps"]:
-        if dep.startswith("pipeline"):
-            path = ROOT / dep
-            found |= {p.relative_to(ROOT).as_posix() for p in path.rglob("*.py")} if path.is_dir() else {dep}
-    return {path for path in found if path.endswith(".py")}
-
-
-@pytest.mark.parametrize("name", set(stages()) - {"download", "convert"})
-def test_a_stage_names_the_code_it_imports(name: str) -> None:
-    stage = stages()[name]
-    imported = imported_files(stage["cmd"].split()[2]) - set(EXEMPT)
-    named = named_files(stage) - set(EXEMPT)
-    cards = {path for path in named if path.startswith("pipeline/datasets/") and not path.endswith("__init__.py")}
-    if "pipeline/datasets/__init__.py" in imported:
-        assert cards, f"{name} loads a data set's card by name and names none in its deps"
-    else:
-        assert not cards, f"{name} names {cards} and loads no data set's card"
-    folders = {dep for dep in stage["deps"] if (ROOT / dep).is_dir()}
-    in_folder = {path for path in named if any(path.startswith(f"{folder}/") for folder in folders)}
-    assert {path for path in cards - in_folder if Path(path).name != "card.py"} == set()
-    assert imported - named == set(), f"{name} imports code that its deps do not name"
-    assert named - cards - in_folder - imported == set(), f"{name} names code that it does not import"
-
-
-def items(name: str) -> dict[str, list[str]]:
-    """The deps of a stage for each data set, each once."""
-    stage = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"][name]
-    found = {}
-    for key, own in stage["foreach"].items():
-        values = {"${key}": key} | {f"${{item.{word}}}": path for word, path in own.items()}
-        deps = stage["do"]["deps"]
-        for template, value in values.items():
-            deps = [dep.replace(template, value) for dep in deps]
-        found[key] = list(dict.fromkeys(deps))
-    return found
-
-
-@pytest.mark.parametrize("dataset", items("convert"))
-@pytest.mark.parametrize("name", ["download", "convert"])
-def test_a_data_set_names_its_own_code_and_no_other(name: str, dataset: str) -> None:
-    own = f"pipeline.datasets.{dataset}"
-    if name == "download":  # it makes no tiles: what a reader imports for them, it imports in functions
+@pytest.mark.parametrize("stage", of_data_set())
+def test_a_data_set_names_its_own_code_and_no_other(stage: Stage) -> None:
+    own = f"pipeline.datasets.{stage.item}"
+    if stage.kind == "download":  # it makes no tiles: what a reader imports for them, it imports in functions
         needed = imported_files(f"{own}.reader", lazily=False) | imported_files(f"{own}.drawing", lazily=False)
         needed |= imported_files(f"{own}.drawing") - imported_files(f"{own}.reader")
     else:
         needed = imported_files(f"{own}.reader")
-    needed = (needed | imported_files(f"pipeline.stages.{name}", lazily=False)) - set(EXEMPT)
-    deps = items(name)[dataset]
-    assert needed - named_files({"deps": deps}) == set(), f"{name}@{dataset} runs code that its deps do not name"
-    for dep in deps:
+    needed |= imported_files(f"{own}.card") | imported_files(stage.command[0], lazily=False)
+    needed = {file for file in needed if not changes_no_result(file)}
+    assert needed - stage.code == set(), "code that it runs and its deps do not name"
+    for dep in stage.deps:
         if dep.startswith("pipeline"):
-            assert needed & named_files({"deps": [dep]}), f"{name}@{dataset} names {dep}, of which it runs nothing"
+            assert python_files(dep) & needed, f"{dep} is named, and nothing of it is run"
 
 
-@pytest.mark.parametrize("name", stages())
-def test_the_files_that_a_stage_names_are_there(name: str) -> None:
-    for dep in stages()[name]["deps"]:
-        if dep.startswith("pipeline") and "${" not in dep:
-            assert (ROOT / dep).exists(), f"{name} names {dep}, which is not there"
-
-
-def test_no_stage_imports_another() -> None:
-    modules = {stage["cmd"].split()[2] for stage in stages().values()}
-    for path in (ROOT / "pipeline").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
-                assert not names & modules, f"{path} imports the stage {names & modules}"
+@pytest.mark.parametrize("stage", [*of_study(), *of_data_set()])
+def test_the_code_that_a_stage_names_is_there(stage: Stage) -> None:
+    assert [dep for dep in stage.deps if dep.startswith(("pipeline", "studies")) and not (ROOT / dep).exists()] == []
 
 
 @pytest.mark.parametrize(
@@ -156,18 +104,103 @@ def test_no_stage_imports_another() -> None:
     [
         ("pipeline/slides/tiling.py", ["bracs"]),
         ("pipeline/datasets/bracs/table.py", ["bracs"]),
-        ("pipeline/datasets/members.py", ["tnbc", "monuseg", "bcss", "bach"]),
+        ("pipeline/datasets/members.py", ["bach", "bcss", "monuseg", "tnbc"]),
         ("pipeline/datasets/pannuke/reader.py", ["pannuke"]),
         ("pipeline/datasets/pannuke/drawing.py", []),
     ],
 )
 def test_a_change_converts_no_other_data_set_again(file: str, converted: list[str]) -> None:
-    assert [item for item, deps in items("convert").items() if file in named_files({"deps": deps})] == converted
+    assert sorted(stage.item for stage in stages() if stage.kind == "convert" and file in stage.code) == converted
+
+
+def test_no_stage_imports_another() -> None:
+    modules = {stage.command[0] for stage in stages()}
+    for path in (ROOT / "pipeline").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+                assert not names & modules, f"{path} imports the stage {names & modules}"
+
+
+def test_every_study_is_a_link_to_the_same_stages() -> None:
+    links = {name: ROOT / "studies" / name / "dvc.yaml" for name in STUDIES if name != OWN}
+    assert {name: path.readlink().as_posix() for name, path in links.items() if path.is_symlink()} == dict.fromkeys(
+        links, "../stages.dvc.yaml"
+    )
+
+
+@pytest.mark.parametrize("study", [name for name in STUDIES if name != OWN])
+def test_a_linked_study_has_two_data_sets_at_most(study: str) -> None:
+    assert len(read_study(study, ROOT).datasets) <= 2  # its stages name the first and the last
+
+
+def test_the_study_of_the_encoder_has_the_same_stages_but_for_what_it_compares() -> None:
+    shared, own = read(Path("studies/stages.dvc.yaml")), read(Path("studies", OWN, "dvc.yaml"))
+    study = read_study(OWN, ROOT)
+    assert study.classifiers == study.started == [] and study.variants == {}, "its dvc.yaml has no stages of these"
+
+    listed = own["stages"]["train"]["matrix"]["variant"]
+    assert [f"${{{ENCODER}}}" if name == ENCODER else name for name in study.compare] == listed
+    assert own["vars"] == [*shared["vars"], f"../../params.yaml:{ENCODER}"]
+
+    expected = {name: stage for name, stage in shared["stages"].items() if not name.endswith(("-tiles", "-started"))}
+    for name, stage in expected.items():
+        if stage.get("matrix", {}).get("variant") == "${compare}":
+            stage["matrix"]["variant"] = listed
+        if name.endswith("-ablation"):
+            stage["matrix"]["plan"] = [study.ablation_plan]
+        for param in stage.get("params", []):
+            if isinstance(param, dict):
+                ((file, keys),) = param.items()
+                param[file] = [key for key in keys if key != "variants.${item.variant}"]
+    assert own["stages"] == expected
+
+
+def test_the_ablation_plan_of_the_linked_studies_is_that_of_their_stages() -> None:
+    planned = read(Path("studies/stages.dvc.yaml"))["stages"]["train-ablation"]["matrix"]["plan"]
+    for name in STUDIES:
+        study = read_study(name, ROOT)
+        if name != OWN and study.ablation:
+            assert [study.ablation_plan] == planned, name
+
+
+def test_the_stages_are_written_in_less_than_400_lines() -> None:
+    written = [ROOT / "dvc.yaml", *(path for path in (ROOT / "studies").rglob("*dvc.yaml") if not path.is_symlink())]
+    assert sum(len(path.read_text().splitlines()) for path in written) < 400
+
+
+def test_an_encoder_to_try_changes_one_line_of_params_yaml(tmp_path: Path) -> None:
+    """`dvc exp run -S` writes lists an item a line and drops nulls: the file has none."""
+    path = Path(shutil.copy(ROOT / "params.yaml", tmp_path))
+    apply_overrides(path, ["encoder=vgg19"])
+    lines = [file.read_text().splitlines() for file in (ROOT / "params.yaml", path)]
+    changed = [line for line in difflib.ndiff(*lines) if line.startswith(("-", "+"))]
+    assert [line.split()[:3] for line in changed] == [["-", "encoder:", "resnet50"], ["+", "encoder:", "vgg19"]]
+
+
+def test_params_yaml_has_no_list_and_no_null() -> None:
+    waiting = [read(Path("params.yaml"))]
+    for value in waiting:
+        assert value is not None and not isinstance(value, list)
+        waiting += value.values() if isinstance(value, dict) else []
+
+
+def test_the_front_page_names_every_study() -> None:
+    (summary,) = (stage for stage in stages() if stage.kind == "summary")
+    for folder in ("reports", "studies"):
+        named = [Path(dep).parts[1] for dep in summary.deps if dep.startswith(f"{folder}/")]
+        assert named == STUDIES, folder
+    assert [Path(file).parts[1] for file in summary.params if file.startswith("studies/")] == STUDIES
+    assert len({tuple(keys) for file, keys in summary.params.items() if file.startswith("studies/")}) == 1
+
+
+def test_every_data_set_has_its_stages() -> None:
+    kinds = Counter(stage.item for stage in stages() if stage.kind in ("download", "convert"))
+    assert kinds == dict.fromkeys(read(Path("params.yaml"))["datasets"], 2)
 
 
 def test_no_data_and_no_private_picture_is_ever_pushed() -> None:
-    for name, stage in stages().items():
-        for out in stage.get("outs", []):
-            ((path, options),) = out.items() if isinstance(out, dict) else [(out, {})]
+    for stage in stages():
+        for path, pushed in stage.outs.items():
             if path.startswith(("data/raw/", "data/tiles/", "reports/private/")):
-                assert options["push"] is False, f"{name} lets {path} be pushed to a remote"
+                assert not pushed, f"{stage.stage.addressing} lets {path} be pushed to a remote"

@@ -160,13 +160,13 @@ def write_shard(folder: Path, tissues: list[str], classes: list[str]) -> None:
             writer.add(Tile(np.zeros((32, 32, 3), np.uint8), blank, blank.astype(np.int32), {}, index, group=tissue))
 
 
-def test_only_the_studys_tissue_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_studys_group_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_shard(tmp_path, ["Colon", "Breast", "Breast"], STUDY.classes)
     monkeypatch.chdir(tmp_path)
     assert list_tiles("pannuke", STUDY)["index"].tolist() == [1, 2]
 
 
-def test_a_store_without_the_tissue_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_without_the_group_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_shard(tmp_path, ["Colon"], STUDY.classes)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Problem, match="no tile of group Breast"):

@@ -1,20 +1,30 @@
 """The band of a training: its width, where it is kept, and when it holds."""
 
 import re
-from collections.abc import Mapping
+import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.base.params import parse_params, read_params
+from pipeline.base.params import read_params
+from pipeline.base.study import read_study, study_names
 from pipeline.reporting import band
-from pipeline.reporting.headlines import HEADLINES
+from pipeline.reporting.paper import headline
+from tests.fabricated import change
 
 ROOT = Path(__file__).parents[2]
-PARAMS = read_params(ROOT / "params.yaml")
+STUDIES = [name for name in study_names(ROOT) if (ROOT / "studies" / name / "paper" / "band.csv").exists()]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The parameters of the project and of its studies, to be changed."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(ROOT / "studies", tmp_path / "studies", ignore=shutil.ignore_patterns("dvc.*"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def test_the_band_is_the_prediction_interval_of_one_more_value() -> None:
@@ -30,79 +40,72 @@ def test_a_new_value_falls_in_the_band_as_often_as_promised() -> None:
     assert 0.94 < np.mean(inside) < 0.96
 
 
-def test_bands_are_read_for_their_own_variant_and_basis_alone(tmp_path: Path) -> None:
-    path = tmp_path / "band.csv"
-    for variant, low in (("unet-plain", 0.1), ("unet-augmented", 0.2), ("unet-augmented", 0.3)):
-        band.write_bands("pannuke", variant, "abc", [band.Band("mean_iou", 0.4, 0.01, low, 0.5, 5)], path)
-    assert band.read_bands("pannuke", "unet-augmented", "abc", path)["mean_iou"].low == 0.3
-    assert band.read_bands("pannuke", "unet-plain", "abc", path)["mean_iou"].low == 0.1
-    assert band.read_bands("pannuke", "unet-plain", "other", path) == {}
-
-
 def test_the_ends_of_a_band_are_scores() -> None:
     found = band.measure("mean_iou", [0.1, 0.2, 0.9])
     assert (found.low, found.high) == (0, 1)
 
 
-def test_the_basis_follows_what_shapes_a_score_and_nothing_else() -> None:
-    def of(variant: str = "unet-augmented", data: str = "data", study: str = "bracs", **changes: object) -> str:
-        changed = apply_changes(PARAMS.model_dump(), changes)
-        return band.basis(parse_params(changed), study, variant, [data])
-
-    found = of()
-    for change in (
-        {"bracs.report.examples": 9},
-        {"bracs.predict.batch": 3},
-        {"encoder": "vgg19"},
-        {"bcss.tile_size": 96},
-    ):
-        assert of(**change) == found, change
-    for change in (
-        {"data": "other data"},
-        {"variant": "resnet50-augmented"},
-        {"variant": "unet-paper-augmented"},
-        {"study": "bach"},
-        {"seed": 7},
-        {"bracs.tile_size": 96},
-        {"bracs.train.epochs": 9},
-        {"bracs.predict.flips": True},
-        {"bracs.variants.unet.encoder": "unet-bn"},
-        {"datasets.bracs.tiling.background": 3.0},
-    ):
-        assert of(**change) != found, change
+def test_bands_are_read_for_their_own_variant_and_basis_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert band.read_bands("mine", "unet-plain", "abc") == {}
+    for variant, low in (("unet-plain", 0.1), ("unet-augmented", 0.2), ("unet-augmented", 0.3)):
+        band.write_bands("mine", variant, "abc", [band.Band("mean_iou", 0.4, 0.01, low, 0.5, 5)])
+    assert band.read_bands("mine", "unet-augmented", "abc")["mean_iou"].low == 0.3
+    assert band.read_bands("mine", "unet-plain", "abc")["mean_iou"].low == 0.1
+    assert band.read_bands("mine", "unet-plain", "other") == {}
+    assert band.read_bands("another", "unet-plain", "abc") == {}
 
 
-def apply_changes(raw: dict[str, Any], changes: Mapping[str, object]) -> dict[str, Any]:
-    """Parameters with dotted keys put into them."""
-    for key, value in changes.items():
-        *blocks, last = key.split(".")
-        block = raw
-        for name in blocks:
-            block = block[name]
-        assert last in block
-        block[last] = value
-    return raw
+def test_the_basis_follows_what_shapes_a_score_and_nothing_else(project: Path) -> None:
+    def basis(variant: str = "unet-augmented", data: str = "data", study: str = "bracs") -> str:
+        return band.basis(read_params(), read_study(study), variant, [data])
+
+    def changed(path: str, key: str, value: object) -> str:
+        kept = (project / path).read_text()
+        change(project / path, {key: value})
+        found = basis()
+        (project / path).write_text(kept)
+        return found
+
+    own, found = "studies/bracs/params.yaml", basis()
+    assert changed(own, "report.examples", 9) == found
+    assert changed(own, "predict.batch", 3) == found
+    assert changed(own, "train.workers", 3) == found
+    assert changed("params.yaml", "encoder", "vgg19") == found
+    assert changed("studies/bcss/params.yaml", "tile_size", 96) == found
+    others = [basis(data="other data"), basis("resnet50-augmented"), basis("unet-paper-augmented")]
+    others += [basis("resnet50-augmented", study="bach"), changed("params.yaml", "seed", 7)]
+    others += [changed(own, "tile_size", 96), changed(own, "train.epochs", 9), changed(own, "predict.flips", True)]
+    others += [changed(own, "variants.unet.encoder", "unet-bn")]
+    others += [changed("params.yaml", "datasets.bracs.tiling.background", 3.0)]
+    assert found not in others and len(set(others)) == len(others)
 
 
-def test_the_bands_in_the_project_are_whole() -> None:
-    table = pd.read_csv(band.BAND)
-    for (study, _), rows in table.groupby(["study", "variant"]):
-        assert rows["score"].tolist() == list(band.SCORES[study])
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_bands_in_the_project_are_whole(study: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    labels = headline(read_study(study)).bands
+    for _, rows in pd.read_csv(band.band_path(study)).groupby("variant"):
+        assert rows["score"].tolist() == list(labels)
         assert (rows["seeds"] >= 3).all() and rows["low"].ge(0).all() and rows["high"].le(1).all()
         assert (rows["low"] < rows["mean"]).all() and (rows["mean"] < rows["high"]).all()
 
 
-@pytest.mark.parametrize("study", PARAMS.studies())
-def test_every_study_has_a_band_that_fits_its_parameters(study: str) -> None:
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_band_fits_its_studys_parameters(study: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else `lobule band` has to measure it again."""
-    page = ROOT / "reports" / f"{study}.md"  # in git, so that it is there without any run
+    monkeypatch.chdir(ROOT)
+    page = Path("reports", f"{study}.md")  # in git, so that it is there without any run
     data = re.findall(r"^- SHA-256 over the files: `(\w{64})`$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(data) == len(PARAMS.study(study).datasets)
-    table = pd.read_csv(band.BAND)
-    variants = table[table["study"] == study]["variant"].unique()
-    assert any(band.read_bands(study, each, band.basis(PARAMS, study, each, data)) for each in variants)
+    settings = read_study(study)
+    assert len(data) == len(settings.datasets)
+    variants = pd.read_csv(band.band_path(study))["variant"].unique()
+    assert any(band.read_bands(study, each, band.basis(read_params(), settings, each, data)) for each in variants)
 
 
-def test_the_headline_of_every_study_has_a_band() -> None:
-    for study, headline in HEADLINES.items():
-        assert headline.score == next(iter(band.SCORES[study]))
+def test_every_study_that_rebuilds_a_paper_has_a_band_of_its_headline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert [path.parent.parent.name for path in sorted(Path("studies").glob("*/paper/paper.yaml"))] == STUDIES
+    for name in STUDIES:
+        paper = headline(read_study(name))
+        assert next(iter(paper.bands)) == paper.score

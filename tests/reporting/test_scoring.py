@@ -1,9 +1,13 @@
 """Figures from counts: against the metrics they are made of, with units and runs in all arrangements."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.base.paths import plan_folder
+from pipeline.base.records import Metrics
 from pipeline.metrics import detection, instance, pixel, stats
 from pipeline.reporting import scoring
 from pipeline.reporting.results import Variant, load_variants
@@ -20,9 +24,15 @@ def variants(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         patch.chdir(tmp_path_factory.mktemp("project"))
         fabricated.make_params()
         fabricated.make_tiles("sample")
-        for (encoder, augmentation), noise in zip(NAMES, (0.2, 0.6, 1), strict=True):
-            fabricated.make_evaluation(encoder, augmentation, noise, request.param)
-        return load_variants("pannuke", NAMES)
+        study = fabricated.change_study(
+            {"runs": list(request.param), "compare": ["unet", "resnet50"], "plans": ["plain"], "ablation": []}
+            | {"baselines": ["background"]}
+        )
+        for run in request.param[1:]:
+            shutil.copytree(plan_folder("pannuke", 1), plan_folder("pannuke", run))
+        for (name, plan), noise in zip(NAMES, (0.2, 0.6, 1), strict=True):
+            fabricated.make_evaluation(name, plan, noise, request.param)
+        return load_variants(study, "resnet50")
 
 
 def columns(variant: Variant, run: int, prefix: str, names: tuple[str, ...]) -> np.ndarray:
@@ -33,7 +43,7 @@ def columns(variant: Variant, run: int, prefix: str, names: tuple[str, ...]) -> 
 def test_figures_are_those_of_the_metrics(variants: list[Variant]) -> None:
     found = Evidence(variants, CLASSES, 0).by_run()
     for place, variant in enumerate(variants):
-        for position, run in enumerate(run["run"] for run in variant.runs):
+        for position, run in enumerate(run.run for run in variant.runs):
             counts = variant.counts[(variant.images["run"] == run).to_numpy()]
             expected = pixel.score(counts, CLASSES)
             for name in ("mean_iou", "dice_macro_no_background", "mean_iou_of_images", "pixel_accuracy"):
@@ -81,9 +91,9 @@ def test_what_parting_is_worth_is_the_difference_of_both_counts(variants: list[V
     assert figures["parting_aji"].value == 0
 
 
-def quality(variant: Variant, run: dict) -> float:
+def quality(variant: Variant, run: Metrics) -> float:
     """Panoptic quality of all nuclei of a run together."""
-    tp, fp, fn, iou, *_ = columns(variant, run["run"], "binary", instance.COLUMNS).sum(axis=0)
+    tp, fp, fn, iou, *_ = columns(variant, run.run, "binary", instance.COLUMNS).sum(axis=0)
     return float(iou / (tp + fp / 2 + fn / 2))
 
 
@@ -103,7 +113,7 @@ def test_a_figure_is_the_mean_over_the_runs_and_lies_in_its_interval(variants: l
 def test_tissues_are_averaged_as_the_official_script_does(variants: list[Variant]) -> None:
     tissues = ["Breast", "Colon", "Breast", "Colon", "Colon"] * len(variants[0].runs)
     variant = variants[1]
-    changed = Variant(**{**variant.__dict__, "instances": variant.instances.assign(group=tissues)})
+    changed = Variant(**{**variant.__dict__, "images": variant.images.assign(group=tissues)})
     found = Evidence([changed], CLASSES, 0).by_run()
     binary = columns(variant, 1, "binary", instance.COLUMNS)
     per_class = np.stack([columns(variant, 1, name, instance.COLUMNS) for name in CLASSES[1:]], axis=1)
@@ -111,6 +121,7 @@ def test_tissues_are_averaged_as_the_official_script_does(variants: list[Variant
     assert found["bpq_tissues"][0, 0] == pytest.approx(official.bpq_tissues)
     assert found["mpq_tissues"][0, 0] == pytest.approx(official.mpq_tissues)
     assert found["bpq_images"][0, 0] == pytest.approx(official.bpq_images)
+    assert official.bpq_tissues != pytest.approx(official.bpq_images)
 
 
 @pytest.mark.parametrize("variants", [(1,)], ids=["one run"], indirect=True)

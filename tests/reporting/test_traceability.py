@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CLASSES = ["background", "neoplastic", "inflammatory", "connective", "dead", "epithelial"]
 NUCLEI = CLASSES[1:]
-KEY = ["encoder", "augmentation", "run", "seed"]
+KEY = ["variant", "plan", "run", "seed"]
 
 
 @pytest.fixture(scope="module", params=["made up", "committed"])
@@ -21,7 +21,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """The folder of a pannuke report."""
     if request.param == "committed":
         return ROOT / "reports/pannuke"
-    from pipeline.stages import report
+    from pipeline.tasks.segmentation import report
     from tests import fabricated
 
     place = tmp_path_factory.mktemp("project")
@@ -31,7 +31,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         fabricated.make_params()
         fabricated.make_tiles("sample")
         fabricated.make_evaluations(runs=(1, 3))
-        fabricated.run(report.main, "pannuke", *fabricated.ENCODERS)
+        fabricated.write_report()
     return place / "reports/pannuke"
 
 
@@ -112,7 +112,7 @@ def test_detection(nuclei: pd.DataFrame, scores: pd.DataFrame) -> None:
 
 
 def test_printed_figures_are_means_over_the_runs(folder: Path, scores: pd.DataFrame) -> None:
-    printed = pd.read_csv(folder / "intervals.csv").set_index(["encoder", "augmentation", "score"])
+    printed = pd.read_csv(folder / "intervals.csv").set_index(["variant", "plan", "score"])
     for name in ("mean_iou", "bpq_images", "mpq_images", "detection_f1"):
         figures = printed.xs(name, level="score").sort_index()
         same(scores.groupby(KEY[:2])[name].mean(), figures["value"])
@@ -158,7 +158,7 @@ OTHERS: dict[str, tuple[str, str, Callable[[pd.DataFrame], pd.Series]]] = {
 def test_the_headline_of_every_other_study(study: str) -> None:
     score, counts, headline = OTHERS[study]
     folder = ROOT / "reports" / study
-    printed = pd.read_csv(folder / "intervals.csv").set_index(["encoder", "augmentation", "score"])
+    printed = pd.read_csv(folder / "intervals.csv").set_index(["variant", "plan", "score"])
     printed = printed.xs(score, level="score").sort_index()
     found = headline(pd.read_csv(folder / counts)).groupby(KEY[:2]).mean()
     same(found, printed["value"])

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import Problem
-from pipeline.base.files import read_json, write_json
+from pipeline.base.files import read_json
+from pipeline.base.records import Source, SourceFile
 from pipeline.datasets.pannuke.card import CARD
 from pipeline.datasets.pannuke.reader import find
 from pipeline.stages.convert import convert
@@ -22,9 +23,12 @@ ROOT = Path(__file__).parents[2]
 def record(folder: Path, path: Path, source: str = "sample") -> Path:
     """What `download` leaves beside the data: every file of `folder` with its size."""
     files = [file for fold in find(folder) for file in fold.files]
-    named = [{"name": file.relative_to(folder).as_posix(), "bytes": file.stat().st_size} for file in files]
+    named = [
+        SourceFile(name=file.relative_to(folder).as_posix(), bytes=file.stat().st_size, sha256="0" * 64)
+        for file in files
+    ]
     licence = {"licence": CARD.licence, "licence_url": CARD.licence_url, "citation": CARD.citation}
-    write_json(path, {"source": source, "folder": str(folder), **licence, "files": named, "sha256": "5" * 64})
+    Source(dataset=CARD.name, source=source, folder=str(folder), **licence, files=named, sha256="5" * 64).write(path)
     return path
 
 

@@ -16,7 +16,7 @@ import pytest
 from pipeline import datasets
 from pipeline.base.errors import Problem
 from pipeline.base.files import read_json
-from pipeline.base.params import Block
+from pipeline.base.schema import Block
 from pipeline.datasets import Card, RemoteFile
 from pipeline.stages import download
 from tests.loopback import FileServer
@@ -79,7 +79,7 @@ def toy(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def get(source: str, name: str = "toy") -> dict[str, Any]:
-    params: Any = SimpleNamespace(sample=SimpleNamespace(seed=7, toy=ToySample(text="toy")))
+    params: Any = SimpleNamespace(sample={"seed": 7, "toy": {"text": "toy"}})
     download.get(name, source, params)
     record: dict[str, Any] = read_json(Path("data/raw") / name / "SOURCE.json")
     return record
@@ -104,6 +104,7 @@ def test_the_official_files_come_with_licence_and_checksum(
     record = get("official")
     assert (RAW / "fold_1.zip").read_bytes() == server.content
     assert record == {
+        "format": 1,
         "dataset": "toy",
         "source": "official",
         "folder": "data/raw/toy",

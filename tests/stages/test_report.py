@@ -1,20 +1,23 @@
-"""The report and the front page: what they say, what they leave out, and that they are the same twice."""
+"""The report of a study of U-Nets: what it says, what it leaves out, and that it is the same twice."""
 
-import json
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
+import h5py
 import pandas as pd
 import pytest
 from PIL import Image
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import read_params
+from pipeline.base.study import read_study
 from pipeline.reporting import band, facts, scoring
-from pipeline.reporting.headlines import HEADLINES
-from pipeline.stages import report, summary
+from pipeline.stages import report as stage
+from pipeline.tasks.segmentation import report
+from pipeline.tiles.store import shards
 from tests import fabricated
 
 PICTURES = {"best.png", "worst.png"}
@@ -27,21 +30,19 @@ def few_resamples() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("REPEATS", "PAIRED", "RANKED"):
             patch.setattr(scoring, name, 200)
-        patch.setattr(summary, "HEADLINES", {"pannuke": HEADLINES["pannuke"]})  # the study that the project has
         yield
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with every variant evaluated and both stages run; tests work on copies of it."""
+    """A project with every variant evaluated and reported; tests work on copies of it."""
     folder = tmp_path_factory.mktemp("project")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         fabricated.make_params()
         fabricated.make_tiles("sample")
         fabricated.make_evaluations()
-        fabricated.run(report.main, "pannuke", *fabricated.ENCODERS)
-        fabricated.run(summary.main)
+        fabricated.write_report()
     return folder
 
 
@@ -57,19 +58,12 @@ def page_of(folder: Path) -> str:
     return (folder / "reports" / "pannuke.md").read_text(encoding="utf-8")
 
 
-def write(*others: str, figures: bool = False) -> str:
+def write(figures: bool = False) -> str:
     """Run the report stage again, by default without its figures, which take the time, and give its page."""
     with pytest.MonkeyPatch.context() as patch:
         if not figures:
             patch.setattr(report, "draw_figures", lambda *arguments: None)
-        fabricated.run(report.main, "pannuke", *fabricated.ENCODERS, *others)
-    return page_of(Path())
-
-
-def change(old: str, new: str, path: str = "params.yaml") -> None:
-    text = Path(path).read_text()
-    assert old in text
-    Path(path).write_text(text.replace(old, new))
+        return fabricated.write_report()
 
 
 def test_the_first_line_of_a_sample_report_warns(project: Path) -> None:
@@ -90,13 +84,13 @@ def test_the_page_is_whole(project: Path) -> None:
 
 def test_ours_stand_beside_the_published_figures(project: Path) -> None:
     page = page_of(project)
-    ours = pd.read_csv("reports/pannuke/scores.csv").set_index(["encoder", "augmentation"])
+    ours = pd.read_csv("reports/pannuke/scores.csv").set_index(["variant", "plan"])
     vgg = ours.loc[("vgg19", "plain"), "mean_iou"]
     assert re.search(
         rf"\| U-Net \+ VGG19 \| plain \| {vgg:.3f} \[[\d.,\s]+\] \| 0\.430 \| −{0.430 - vgg:.3f} ‡ \|", page
     )
-    assert "‡ Not comparable: the tiles are synthetic" in page
-    assert "| **U-Net + ResNet50**\N{NO-BREAK SPACE}◀\N{NO-BREAK SPACE}`encoder` | augmented |" in page
+    assert "**Not comparable with the published figures**: the tiles are synthetic; `tile_size` is 32, the" in page
+    assert "| U-Net + ResNet50\N{NO-BREAK SPACE}◀\N{NO-BREAK SPACE}`encoder` | augmented |" in page
     assert "| published: CellViT-SAM-H § |" in page and "**the rows cannot be compared here**" in page
     assert "| published: HoVer-Net ¶ |" in page and "F1 of detected nuclei" in page
 
@@ -119,6 +113,28 @@ def test_verdicts_come_with_intervals_and_the_number_of_tiles(project: Path) -> 
         assert re.search(r"−?\d\.\d{3} \[.+,\s.+\]", row)
 
 
+def test_the_best_variant_has_a_star(project: Path) -> None:
+    page = page_of(project)
+    best = re.search(r"Highest mean IoU: \*\*(.+), (\w+), ", page)
+    assert best and f"| **{best[1]}**\N{NO-BREAK SPACE}★ | {best[2]} |" in page.split("## Segmentation")[1]
+
+
+def test_behind_each_verdict_stand_its_own_models(project: Path) -> None:
+    page = page_of(project)
+    sentence = next(line for line in page.splitlines() if line.startswith("- The 12 other variants against it: "))
+    found = re.findall(r"\d+ ([a-z ]+) \((.*?)\)(?:, |\.)", sentence)
+    said = {verdict: names.split("; ") for verdict, names in found}
+    section = page.split("## Which differences")[1].split("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if "[" in line and "|" in line
+    ]
+    for model, plan, *_, verdict in rows:
+        if not model.startswith("*"):
+            name = model.removesuffix("\N{NO-BREAK SPACE}◀\N{NO-BREAK SPACE}`encoder`")
+            assert f"{name}, {plan}" in said[verdict]
+    assert sum(map(len, said.values())) == 12
+
+
 def test_pairs_that_look_alike_are_named(project: Path) -> None:
     assert "1 pair of tiles on two sides look nearly alike" in page_of(project)
     assert "run 1, fold1 tile 1 (train) and fold3 tile 1 (test)." in page_of(project)
@@ -135,7 +151,7 @@ def test_three_runs_give_a_mean_and_a_standard_deviation(tmp_path: Path, monkeyp
     fabricated.make_tiles("sample")
     fabricated.make_evaluations(runs=(1, 2, 3))
     page = write()
-    scores = pd.read_csv("reports/pannuke/scores.csv").groupby(["encoder", "augmentation"])["mean_iou"]
+    scores = pd.read_csv("reports/pannuke/scores.csv").groupby(["variant", "plan"])["mean_iou"]
     mean, sd = scores.mean()["vgg19", "plain"], scores.std()["vgg19", "plain"]
     assert f"| U-Net + VGG19 | plain | {mean:.3f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{sd:.3f} [" in page
     assert "Each figure is the mean of 3 runs" in page
@@ -150,50 +166,47 @@ def test_patients_are_what_is_resampled_where_they_are_known(project: Path, colu
     assert f"bootstrap of the 3 {unit} of the run" in write()
 
 
-def test_the_band_is_printed_where_it_was_measured_on_these_data(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_band_is_printed_where_it_was_measured_on_these_data(project: Path) -> None:
     assert "No band was measured for these data and parameters" in page_of(project)
-    basis = band.basis(read_params(), "pannuke", "unet-augmented", ["c0ffee"])
-    band.write_bands(
-        "pannuke", "unet-augmented", basis, [band.Band("mean_iou", 0.5, 0.01, 0.47, 0.53, 5)], Path("band.csv")
-    )
-    monkeypatch.setattr(band.read_bands, "__defaults__", (Path("band.csv"),))
+    basis = band.basis(read_params(), read_study("pannuke"), "unet-augmented", ["c0ffee"])
+    band.write_bands("pannuke", "unet-augmented", basis, [band.Band("mean_iou", 0.5, 0.01, 0.47, 0.53, 5)])
     page = write()
     assert "| unet-augmented | mean IoU | 0.500 | 0.010 | 0.470 to 0.530 |" in page and ", outside |" in page
+    short = page.split("## In short")[1].split("\n## ")[0]
+    assert "]** (**outside its band**: with another seed 0.470 to 0.530)" in short
 
 
 def test_scores_of_few_nuclei_read_na(project: Path) -> None:
     page = page_of(project)
     assert "dead, n = 1" in page and "n/a" in page
-    change("min_count: 3", "min_count: 0")
+    fabricated.change_study({"report.min_count": 0})
     assert " n/a |" not in write()
 
 
 def test_a_variant_missing_is_one_sentence_and_leaves_the_old_report(project: Path) -> None:
     old = page_of(project)
-    Path("models/pannuke/evaluation/vgg19-plain/counts.csv").unlink()
+    Path("models/pannuke/evaluation/run1/seed42/vgg19-plain/counts.csv").unlink()
     with pytest.raises(Problem, match=r"vgg19-plain/counts\.csv is missing"):
-        fabricated.run(report.main, "pannuke", *fabricated.ENCODERS)
+        write()
     assert Path("reports/pannuke.md").read_text() == old
 
 
 def test_an_encoder_that_the_paper_has_not_adds_a_row(project: Path) -> None:
-    change("encoder: resnet50", "encoder: densenet121")
-    for augmentation in ("plain", "augmented"):
-        fabricated.make_evaluation("densenet121", augmentation, noise=0.5)
-    page = write("densenet121")
+    fabricated.change(Path("params.yaml"), {"encoder": "densenet121"})
+    for plan in ("plain", "augmented"):
+        fabricated.make_evaluation("densenet121", plan, noise=0.5)
+    page = write()
     row = next(
         line
         for line in page.splitlines()
-        if line.startswith("| **U-Net + densenet121**\N{NO-BREAK SPACE}◀\N{NO-BREAK SPACE}`encoder` | plain")
+        if line.startswith("| U-Net + densenet121\N{NO-BREAK SPACE}◀\N{NO-BREAK SPACE}`encoder` | plain")
     )
     assert row.split("|")[4:6] == [" – ", " – "]
     assert len(pd.read_csv("reports/pannuke/scores.csv")) == 17
 
 
 def test_a_variant_scored_on_other_tiles_is_refused(project: Path) -> None:
-    path = Path("models/pannuke/evaluation/vgg19-plain/instances.csv")
+    path = Path("models/pannuke/evaluation/run1/seed42/vgg19-plain/instances.csv")
     pd.read_csv(path).iloc[:-1].to_csv(path, index=False)
     with pytest.raises(Problem, match="vgg19-plain was scored on other test tiles than"):
         write()
@@ -231,8 +244,10 @@ def test_pictures_are_small_and_carry_no_date(project: Path) -> None:
 
 @pytest.mark.parametrize(("publish", "folder"), [(False, "reports/private/pannuke"), (True, "reports/pannuke")])
 def test_pictures_of_real_tiles_stay_private_unless_told(project: Path, publish: bool, folder: str) -> None:
-    change('"source": "sample"', '"source": "official"', "data/raw/pannuke/SOURCE.json")
-    change("publish_pictures: false", f"publish_pictures: {str(publish).lower()}")
+    for shard in shards("pannuke"):
+        with h5py.File(shard.path, "a") as file:
+            file.attrs["source"] = "official"
+    fabricated.change_study({"report.publish_pictures": publish})
     page = write()
     assert page.startswith("# PanNuke")
     assert "synthetic" not in page
@@ -241,46 +256,28 @@ def test_pictures_of_real_tiles_stay_private_unless_told(project: Path, publish:
     assert f"]({Path(folder).relative_to('reports').as_posix()}/best.png)" in page
 
 
-def test_the_summary_has_the_headlines_of_the_encoder(project: Path) -> None:
-    headline = json.loads(Path("reports/metrics.json").read_text())
-    figures = pd.read_csv("reports/pannuke/intervals.csv").set_index(["encoder", "augmentation", "score"])
-    assert headline["encoder"] == "resnet50"
-    for name, score in (("mean_iou", "mean_iou"), ("bpq", "bpq_images"), ("mpq", "mpq_images")):
-        row = figures.loc[("resnet50", "augmented", score)]
-        found = [headline["pannuke"]["augmented"][f"{name}{end}"] for end in ("", "_low", "_high")]
-        assert found == row[["value", "low", "high"]].tolist()
-    curves = pd.read_csv("reports/curves.csv")
-    assert curves["epoch"].tolist() == [1, 2, 3, 4]
-    assert {"plain_train_loss", "augmented_validation_loss"} <= set(curves.columns)
-    page = Path("reports/README.md").read_text()
-    assert "| U-Net, plain | mean IoU" in page and "0.482 (U-Net + ResNet50 + Aug)" in page
-    assert "mean nothing clinically" in page
+def test_nothing_is_read_of_the_raw_data(project: Path) -> None:
+    assert not Path("data/raw").exists()
+    page = page_of(project)
+    assert "- SHA-256 over the files: `c0ffee`" in page and "- Cite: Someone, 2020" in page
+    assert "[CC BY-NC-SA 4.0](https://example.org/licence)" in page
 
 
-def test_the_summary_sets_side_by_side_the_encoders_that_all_studies_compare(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(summary, "HEADLINES", {study: HEADLINES[study] for study in ("pannuke", "tnbc")})
-    columns = ["encoder", "augmentation", "score", "value"]
-    rows = [
-        ("unet", "plain", "mean_iou", 0.2),
-        ("unet", "augmented", "mean_iou", 0.3),
-        ("vgg19", "plain", "mean_iou", 0.9),
-    ]
-    rows += [("resnet50", "plain", "mean_iou", 0.4), ("otsu", "plain", "mean_iou", 0.1)]
-    nuclei = [("resnet50-random", 0.5), ("resnet50-imagenet", 0.6), ("unet-bn", 0.7), ("otsu", 0.4)]
-    figures = {
-        "pannuke": pd.DataFrame(rows, columns=columns),
-        "tnbc": pd.DataFrame(
-            [(name, "augmented", "jaccard_of_images", value) for name, value in nuclei], columns=columns
-        ),
-    }
-    (row,) = summary.shared_models(figures, read_params(fabricated.ROOT / "params.yaml"))
-    assert row["model"] == "U-Net + ResNet50"
-    assert {study: cell["value"] for study, cell in row["cells"].items()} == {"pannuke": 0.4, "tnbc": 0.6}
+def test_a_study_without_a_paper_has_the_report_of_its_task(project: Path) -> None:
+    shutil.rmtree("studies/pannuke/paper")
+    page = write(figures=True)
+    assert "# pannuke: which of the models does best on pannuke?" in page
+    assert not re.search(r"\{\{|\{%|\bnan\b|None|published|\n\n\n", page)
+    for table in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
+        assert len({row.count("|") for row in table.splitlines()}) == 1, table
+    for link in re.findall(r"\]\((pannuke/[^)]+)\)", page):
+        assert Path("reports", link).is_file(), link
 
 
-def test_the_summary_names_a_report_that_is_missing(project: Path) -> None:
-    Path("reports/pannuke/intervals.csv").unlink()
-    with pytest.raises(Problem, match=r"reports/pannuke/intervals\.csv is missing; run `dvc repro report@pannuke`"):
-        fabricated.run(summary.main)
+def test_the_best_variants_pictures_go_to_mlflow(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: dict[tuple[str, str], list[Path]] = {}
+    with mock.patch("pipeline.tasks.segmentation.report.track", lambda study, encoder, found: logged.update(found)):
+        monkeypatch.setattr(report, "draw_figures", lambda *arguments: None)
+        fabricated.run(stage.main, "pannuke")
+    ((_, pictures),) = logged.items()
+    assert {path.name for path in pictures} == PICTURES and all(path.is_file() for path in pictures)

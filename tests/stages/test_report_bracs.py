@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.base.paths import classifier_folder
+from pipeline.base.paths import plan_folder, variant_folder
+from pipeline.base.records import Leaks
 from pipeline.metrics import curve
-from pipeline.reporting import lesions, scoring
-from pipeline.stages import baseline, evaluate, evaluate_classifier, report
+from pipeline.reporting import scoring
+from pipeline.stages import evaluate
 from pipeline.tiles.examples import Examples
-from pipeline.tiles.plan import COLUMNS, plan_folder, read_plan, write_plan
+from pipeline.tiles.plan import COLUMNS, read_plan, write_plan
 from pipeline.tiles.store import Shard
 from tests import fabricated
 from tests.datasets.bracs.test_reader import run as convert_slides
@@ -23,6 +24,7 @@ from tests.datasets.bracs.test_reader import write as write_slide
 
 SIDES = {1: "train", 2: "validation", 3: "test", 4: "test"}  # of the slides, each of another patient
 VARIANTS = {"unet": 0.1, "resnet50": 0.3, "unet-paper": 1.0, "unet-densenet121": 0.2}  # share that is wrong
+CLASSIFIER = "tiles-densenet121"
 
 
 @pytest.fixture(scope="module")
@@ -33,21 +35,17 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setattr(fabricated, "STUDY", "bracs")
         patch.setattr(fabricated, "CLASSES", ["background", "UDH"])
-        patch.setattr(fabricated, "Examples", lambda plan, size: Examples(plan, size, target="UDH"))
-        patch.setattr(evaluate, "track", lambda *arguments: None)
         for name in ("REPEATS", "PAIRED", "RANKED"):
             patch.setattr(scoring, name, 200)
         fabricated.make_params()
         make_slides(folder)
         for name, noise in VARIANTS.items():
             make_variant(name, noise)
-            fabricated.run(evaluate.main, "bracs", name, "augmented")
+            fabricated.run(evaluate.main, "bracs", "1", "42", name, "augmented")
         for name in ("background", "otsu"):
-            fabricated.run(baseline.main, "bracs", "1", name)
-            fabricated.run(evaluate.main, "bracs", name, "plain")
+            fabricated.make_evaluation(name, "plain", 0)
         make_classifier()
-        fabricated.run(evaluate_classifier.main, "bracs")
-        fabricated.run(report.main, "bracs")
+        fabricated.write_report()
     return folder
 
 
@@ -57,26 +55,26 @@ def make_slides(folder: Path) -> None:
     convert_slides(folder / "slides", folder / "store")
     (folder / "data/tiles").mkdir(parents=True)
     (folder / "store/tiles").rename(folder / "data/tiles/bracs")
+    for shard in (folder / "data/tiles/bracs").glob("*.h5"):
+        with h5py.File(shard, "a") as file:
+            file.attrs["source"] = "sample"
     rows = []
     for number, side in SIDES.items():
         table = Shard(folder / f"data/tiles/bracs/BRACS_{number}.h5").table()
         for index, (x, y) in enumerate(zip(table["x"], table["y"], strict=True)):
-            rows.append(["bracs", table["slide"][0], index, str(number), "s", x, y, 0.25, side, 0, "{}", 1.0])
-    plans = folder / plan_folder("bracs", 1, 42)
+            rows.append(["bracs", table["slide"][0], index, str(number), "s", x, y, 0.25, side, 0, "{}"])
+    plans = plan_folder("bracs", 1)
     split = pd.DataFrame(rows, columns=list(COLUMNS))
     split["slide"] = split["shard"]
     for name in ("split", "plain", "augmented", "balanced"):
         write_plan(split, plans / f"{name}.csv")
-    (plans / "leaks.json").write_text(json.dumps({"tiles": {}, "distance": 3, "near_duplicates": []}))
-    source = {"source": "sample", "licence": "none: drawn", "licence_url": "", "citation": "", "sha256": "c0ffee"}
-    (folder / "data/raw/bracs").mkdir(parents=True)
-    (folder / "data/raw/bracs/SOURCE.json").write_text(json.dumps(source))
+    Leaks(tiles={}, distance=3, near_duplicates=[], leaks={}).write(plans / "leaks.json")
 
 
 def make_variant(name: str, noise: float) -> None:
     """Probabilities near the truth but in a share of blocks; all background where that share is 1."""
     folder = fabricated.make_variant(name, "augmented", noise) / "predictions"
-    plan = read_plan(plan_folder("bracs", 1, 42) / "split.csv")
+    plan = read_plan(plan_folder("bracs", 1) / "split.csv")
     for side, file in (("test", "predictions.h5"), ("train", "train.h5")):
         examples = Examples(plan[plan["split"] == side], fabricated.SIZE, target="UDH")
         truth = np.stack([examples.class_map(i) for i in range(len(examples))]) == 1
@@ -89,18 +87,14 @@ def make_variant(name: str, noise: float) -> None:
 
 
 def make_classifier() -> None:
-    folder = classifier_folder("bracs")
+    folder = variant_folder("bracs", 1, 42, CLASSIFIER, "balanced")
+    fabricated.write_training(folder, CLASSIFIER, "balanced", 0.1, 1, 42)
     (folder / "predictions").mkdir(parents=True)
-    (folder / "training").mkdir()
-    plan = read_plan(plan_folder("bracs", 1, 42) / "split.csv")
+    plan = read_plan(plan_folder("bracs", 1) / "split.csv")
     chances = np.linspace(1, 0, 16)  # each slide has its four lesion tiles first
     table = plan[["dataset", "shard", "index", "patient", "slide", "split"]]
     table.assign(probability=chances[table["index"]]).to_csv(folder / "predictions/predictions.csv", index=False)
-    curves = {"epoch": [1, 2], "train_loss": [1, 0.5], "validation_loss": [1, 0.6]}
-    pd.DataFrame(curves).to_csv(folder / "training/curves.csv", index=False)
-    record = {"weights": "random", "parameters": 7_000_000, "examples": {"train": 16, "validation": 16}}
-    record |= {"epochs_run": 2, "best_epoch": 2, "machine": {"seconds": 5.0}}
-    (folder / "training/training.json").write_text(json.dumps(record))
+    fabricated.run(evaluate.main, "bracs", "1", "42", CLASSIFIER, "balanced")
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +117,7 @@ def test_what_the_page_shows_is_there(project: Path, page: str) -> None:
 
 
 def test_a_model_that_finds_nothing_has_a_high_accuracy_and_no_f1(project: Path, page: str) -> None:
-    scores = pd.read_csv(project / "reports/bracs/scores.csv").set_index("encoder")
+    scores = pd.read_csv(project / "reports/bracs/scores.csv").set_index("variant")
     share = scores.loc["background", "average_precision"]
     for name in ("background", "unet-paper"):
         assert scores.loc[name, "dice_macro_no_background"] == scores.loc[name, "recall_UDH"] == 0
@@ -134,10 +128,10 @@ def test_a_model_that_finds_nothing_has_a_high_accuracy_and_no_f1(project: Path,
 
 
 def test_average_precision_follows_from_the_histograms_beside_the_page(project: Path) -> None:
-    scores = pd.read_csv(project / "reports/bracs/scores.csv").set_index("encoder")
+    scores = pd.read_csv(project / "reports/bracs/scores.csv").set_index("variant")
     table = pd.read_csv(project / "reports/bracs/histograms.csv")
-    assert table.groupby("encoder").size().eq(2).all()  # two test patients
-    for name, rows in table.groupby("encoder"):
+    assert table.groupby("variant").size().eq(2).all()  # two test patients
+    for name, rows in table.groupby("variant"):
         counts = rows[curve.COLUMNS].to_numpy().sum(axis=0).reshape(2, -1)
         assert curve.average_precision(counts) == pytest.approx(scores.loc[name, "average_precision"])
 
@@ -146,7 +140,7 @@ def test_the_published_tables_stand_beside_both_sides(page: str) -> None:
     assert "| published: U-Net, 50 epochs | test | 0.8756 | 0.2632 | 0.0001 | 0.0003 | – |" in page
     assert "| published: U-Net + ResNet50, 100 epochs | train | 0.1658 | 0.1653 | 0.9947 | 0.2834 |" in page
     assert "| published, macro | 0.8667 | 0.5547 | 0.8219 | 0.5639 | – |" in page
-    assert len(re.findall(r"^\| U-Net \| (train|test) \|", page, re.M)) == 2
+    assert len(re.findall(r"^\| \*\*U-Net\*\*.★ \| (train|test) \|", page, re.M)) == 2
 
 
 def test_calling_no_tile_a_lesion_stands_beside_the_classifier(page: str) -> None:
@@ -164,19 +158,11 @@ def test_the_heat_lies_where_the_model_sees_the_target(project: Path) -> None:
 
 def test_a_split_that_leaks_is_said(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
-    path = plan_folder("bracs", 1, 42) / "leaks.json"
+    path = plan_folder("bracs", 1) / "leaks.json"
     kept, page = path.read_text(), Path("reports/bracs.md").read_text()
     path.write_text(json.dumps(json.loads(kept) | {"leaks": {"slide": 4, "patient": 4, "identical tiles": 0}}))
     try:
-        fabricated.run(report.main, "bracs")
-        assert "puts on two sides 4 slide, 4 patient, 0 identical tiles." in Path("reports/bracs.md").read_text()
+        assert "puts on two sides 4 slide, 4 patient, 0 identical tiles." in fabricated.write_report("bracs")
     finally:
         path.write_text(kept)
         Path("reports/bracs.md").write_text(page)
-
-
-def test_published_rows_keep_the_side_of_the_split() -> None:
-    rows = lesions.published_rows(lesions.Published.of("bracs"), "Table 1")
-    assert [(row["model"], row["side"]) for row in rows] == [
-        (f"U-Net, {epochs} epochs", side) for epochs in (50, 100) for side in ("train", "test")
-    ]

@@ -2,19 +2,22 @@
 
 import re
 from pathlib import Path
+from unittest import mock
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.base.files import read_json, write_json
-from pipeline.commands.paper import apply
-from pipeline.reporting import scoring
-from pipeline.stages import report
-from pipeline.tiles.examples import Examples
-from pipeline.tiles.plan import plan_folder, read_plan
-from pipeline.tiles.store import Tile
+from pipeline.base.paths import evaluation_folder, plan_folder
+from pipeline.base.records import Leaks
+from pipeline.base.study import read_study
+from pipeline.metrics import instance
+from pipeline.reporting import overlays, scoring
+from pipeline.stages import report as stage
+from pipeline.tasks.segmentation import report
+from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
 from tests import fabricated
 
 SEEDS = (42, 43, 44)
@@ -42,25 +45,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("REPEATS", "PAIRED", "RANKED"):
             patch.setattr(scoring, name, 200)
         fabricated.make_params()
-        apply(
-            Path("params.yaml"),
-            {"tnbc.compare": ["unet", "unet-bn", "resnet50-random", "vgg19"], "tnbc.ablation": "unet"},
-        )
+        fabricated.change_study({"compare": ["unet", "unet-bn", "resnet50-random", "vgg19"], "ablation": ["unet"]})
         fabricated.make_tiles("sample")
-        source = read_json(Path("data/raw/tnbc/SOURCE.json"))
-        write_json(Path("data/raw/monuseg/SOURCE.json"), source | {"dataset": "monuseg", "licence": "CC BY-NC-SA 4.0"})
-        plan = read_plan(plan_folder("tnbc", 1, 42) / "split.csv")
-        examples = Examples(plan[plan["split"] == "test"], fabricated.SIZE)
-        truth = np.stack([examples.class_map(i) for i in range(len(examples))])
-        for rank, (name, augmentation) in enumerate(VARIANTS + BASELINES):
-            maps = {}
-            for seed in SEEDS:
-                random = np.random.default_rng([rank, seed])
-                noise = np.kron(random.random((len(truth), 8, 8)) < 0.05 + 0.05 * rank, np.ones((4, 4)))
-                maps[1, seed] = np.where(noise > 0, random.integers(0, 2, truth.shape), truth).astype(np.uint8)
-            fabricated.write_evaluation(name, augmentation, examples, maps)
-        fabricated.run(report.main, "tnbc")
+        make_other_tiles("monuseg")
+        for rank, (name, plan) in enumerate(VARIANTS + BASELINES):
+            fabricated.make_evaluation(name, plan, noise=0.05 + 0.05 * rank, seeds=SEEDS)
+        fabricated.write_report()
     return folder
+
+
+def make_other_tiles(dataset: str) -> None:
+    """A shard of the study's other data set, of which the plans have none here."""
+    info = ShardInfo(dataset, ("background", "nucleus"), 0.25, 40.0, "sample", "decaf", *fabricated.LICENCE)
+    with ShardWriter(Path(f"data/tiles/{dataset}/a.h5"), 1, fabricated.NATIVE, info) as writer:
+        writer.add(fabricated._tile(np.random.default_rng(0), 0))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +68,7 @@ def page(project: Path) -> str:
 
 @pytest.fixture(scope="module")
 def scores(project: Path) -> pd.DataFrame:
-    return pd.read_csv(project / "reports/tnbc/scores.csv").set_index(["encoder", "augmentation"])
+    return pd.read_csv(project / "reports/tnbc/scores.csv").set_index(["variant", "plan"])
 
 
 def section(page: str, title: str) -> str:
@@ -96,24 +94,26 @@ def test_medians_and_ranges_stand_beside_the_papers(page: str, scores: pd.DataFr
     plain = next(line for line in section(page, "Segmentation").splitlines() if line.startswith("| U-Net | plain |"))
     assert plain.split(" | ")[3:5] == ["–", "–"]  # the paper trained augmented, and its basic U-Net has no figures
     assert "0.448 | 0.486 |" in section(page, "Loss")
-    assert "by patient and not by image" in page
+    assert "`split.by` is official, the paper's is image" in page
 
 
 def test_the_band_is_that_of_the_seeds(page: str, scores: pd.DataFrame) -> None:
     values = scores.loc[("unet", "augmented"), "jaccard_of_images"]
     printed = ", ".join(f"{value:.3f}" for value in values)
-    assert f"| U-Net | augmented | {printed} | {values.std():.3f} |" in section(page, "Can this be reproduced?")
+    row = f"| **U-Net**\N{NO-BREAK SPACE}★ | augmented | {printed} | {values.std():.3f} |"
+    assert row in section(page, "Can this be reproduced?")
 
 
 def test_watersheds_worth_is_a_number_that_the_counts_give(project: Path, page: str) -> None:
     table = pd.read_csv(project / "reports/tnbc/instances.csv")
-    sums = table.groupby(["encoder", "augmentation", "seed"]).sum(numeric_only=True).loc[("unet", "augmented")]
+    sums = table.groupby(["variant", "plan", "seed"]).sum(numeric_only=True).loc[("unet", "augmented")]
     worth = (sums["binary_aji_intersection"] / sums["binary_aji_union"]).mean()
     worth -= (sums["components_aji_intersection"] / sums["components_aji_union"]).mean()
-    printed = pd.read_csv(project / "reports/tnbc/intervals.csv").set_index(["encoder", "augmentation", "score"])
+    printed = pd.read_csv(project / "reports/tnbc/intervals.csv").set_index(["variant", "plan", "score"])
     assert printed.loc[("unet", "augmented", "parting_aji"), "value"] == pytest.approx(worth, abs=1e-9)
     text = section(page, "Nuclei, one by one")
-    assert "| U-Net | augmented, watershed |" in text and "| U-Net | augmented, connected pieces |" in text
+    assert "| **U-Net**\N{NO-BREAK SPACE}★ | augmented, watershed |" in text
+    assert "| **U-Net**\N{NO-BREAK SPACE}★ | augmented, connected pieces |" in text
 
 
 def test_both_data_sets_are_named_with_their_licences(page: str) -> None:
@@ -130,11 +130,12 @@ def test_what_depends_on_the_machine_stands_in_one_section(page: str) -> None:
 
 def test_a_split_that_leaks_is_said(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
-    path = plan_folder("tnbc", 1, 42) / "leaks.json"
-    write_json(path, read_json(path) | {"leaks": {"patient": 9, "slide": 0}})
+    path = plan_folder("tnbc", 1) / "leaks.json"
+    Leaks.read(path).model_copy(update={"leaks": {"patient": 9, "slide": 0}}).write(path)
     monkeypatch.setattr(report, "draw_figures", lambda *arguments: None)
     monkeypatch.setattr(report, "REPORTS", project / "leaky")
-    fabricated.run(report.main, "tnbc")
+    with mock.patch("pipeline.tasks.segmentation.report.track"):
+        fabricated.run(stage.main, "tnbc")
     assert "**This split leaks, as asked for**" in (project / "leaky/tnbc.md").read_text(encoding="utf-8")
 
 
@@ -144,3 +145,23 @@ def test_units_too_few_for_any_verdict_are_said(page: str) -> None:
     assert "**Read the intervals here, not the words.**" in text
     row = next(line for line in text.splitlines() if "background everywhere" in line)
     assert float(row.split("|")[4]) >= 0.05
+
+
+@pytest.mark.parametrize(("name", "plan"), VARIANTS)
+def test_the_picture_counts_the_merged_and_split_nuclei_of_the_table(
+    project: Path, monkeypatch: pytest.MonkeyPatch, name: str, plan: str
+) -> None:
+    """It shows the nuclei that were scored, which probabilities gave, and not those that a class map would give."""
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(fabricated, "STUDY", "tnbc")
+    study = read_study("tnbc")
+    assert study.task == "segmentation" and study.instances is not None
+    examples = fabricated.tests_of()
+    with h5py.File(evaluation_folder("tnbc", 1, 42, name, plan) / "class_maps.h5", "r") as file:
+        shown = overlays.collect(examples, file["native"], study.instances, len(examples))
+    table = pd.read_csv("reports/tnbc/instances.csv").set_index(["variant", "plan", "seed", "shard", "index"])
+    for overlay in shown:
+        shard, index = overlay.name.split(", tile ")
+        row = table.loc[(name, plan, 42, shard, int(index))]
+        assert instance.joins(overlay.table).tolist() == row[["binary_merged", "binary_split"]].tolist()
+    assert len(shown) == fabricated.TILES

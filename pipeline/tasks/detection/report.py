@@ -16,7 +16,7 @@ from pipeline.base.study import variant as settings
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.reporting import band, class_figures, detections, facts, pictures
 from pipeline.reporting.image_variants import Variant, against_best, load
-from pipeline.reporting.paper import headline
+from pipeline.reporting.paper import differences, headline
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render_report
 from pipeline.reporting.track import track
@@ -57,6 +57,7 @@ def write(study: AnyStudy, params: Params) -> None:
             parameters=facts.as_yaml(params, study),
             source=info,
             sample=sample,
+            differs=differences(paper, study, params, sample),
             pictures_at=name if public else f"private/{name}",
             classes=classes,
             images=count_images(first),
@@ -68,7 +69,7 @@ def write(study: AnyStudy, params: Params) -> None:
             variants=variants,
             trained=trained,
             best=best,
-            names=paper.names,
+            paper=paper,
             published=Published.of(name),
             tests=against_best(variants, best, classes, params.seed),
             bands=band.measured(params, study, [info.source_sha256], here),

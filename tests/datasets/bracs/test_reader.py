@@ -10,8 +10,8 @@ import pytest
 import shapely
 
 from pipeline.base.errors import Problem
-from pipeline.base.files import write_json
 from pipeline.base.params import Tiling
+from pipeline.base.records import SourceFile
 from pipeline.datasets.bracs.card import CARD
 from pipeline.datasets.bracs.reader import CODES, find
 from pipeline.datasets.bracs.table import Row, read_table, side_of, slide_name
@@ -40,9 +40,9 @@ def run(folder: Path, root: Path, settings: Tiling = SETTINGS) -> Path:
     """Convert as the stage does; the folder of shards."""
     files = sorted({file for part in find(folder) for file in part.files})
     named = [
-        {"name": file.relative_to(folder).as_posix(), "bytes": file.stat().st_size, "sha256": ""} for file in files
+        SourceFile(name=file.relative_to(folder).as_posix(), bytes=file.stat().st_size, sha256="") for file in files
     ]
-    write_json(root / "SOURCE.json", source_record(CARD, str(folder), folder, named))
+    source_record(CARD, str(folder), folder, named).write(root / "SOURCE.json")
     convert("bracs", root / "SOURCE.json", root / "tiles", settings)
     return root / "tiles"
 
@@ -208,9 +208,9 @@ def test_every_wrong_slide_is_listed_and_the_others_go_on(tmp_path: Path, capsys
 def test_a_choice_of_slides(tmp_path: Path) -> None:
     raw = write(write(tmp_path / "raw", 1494), 1496)
     (raw / "train/Group_BT/Type_UDH/BRACS_1496.svs").write_bytes(b"")  # wrong, and not asked for
-    tiles = run(raw, tmp_path, Tiling(tile_size=32, stride=32, slides=[1494]))
+    tiles = run(raw, tmp_path, Tiling(tile_size=32, stride=32, slides="1494"))
     assert [path.name for path in sorted(tiles.glob("*.h5"))] == ["BRACS_1494.h5"]
-    assert "holds no slide bracs_9" in failure(raw, tmp_path / "b", Tiling(slides=["BRACS_9"]))
+    assert "holds no slide bracs_9" in failure(raw, tmp_path / "b", Tiling(slides="BRACS_9"))
 
 
 def test_a_folder_without_slides_is_refused(tmp_path: Path) -> None:

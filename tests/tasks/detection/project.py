@@ -56,7 +56,7 @@ def make_project() -> None:
             for index, side in enumerate(SIDES):
                 shard.add(draw(rng, kind, index))
                 patient = "" if kind == 3 else f"{kind}{index}"
-                rows.append(("bach", name, index, patient, f"{name}{index}", 0, 0, 0.42, side, 0, "{}", 1.0))
+                rows.append(("bach", name, index, patient, f"{name}{index}", 0, 0, 0.42, side, 0, "{}"))
     plan = pd.DataFrame(rows, columns=list(COLUMNS))
     for title in ("split", "augmented"):
         write_plan(plan, plan_folder("bach", 1) / f"{title}.csv")
@@ -91,7 +91,11 @@ def write_training(job: Job) -> None:
         store_sha256={"bach": "b" * 64},
         machine=machine,
     ).write(job.folder / "training" / "training.json")
-    names = [f"{side}_{name}" for name in ("loss", "class", "box") for side in ("train", "validation")]
+    names = [
+        f"{side}_{name}"
+        for name in ("loss", "class", "box", "mask", "rpn", "rpn_box")
+        for side in ("train", "validation")
+    ]
     row = {"epoch": [1]} | {name: [0.5 if "train" in name else np.nan] for name in names} | {"learning_rate": [0.001]}
     pd.DataFrame(row).to_csv(job.folder / "training" / "curves.csv", index=False)
     Speed(

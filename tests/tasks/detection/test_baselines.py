@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipeline.reporting import image_variants
+from pipeline.reporting.names import BASELINES as NAMES
 from pipeline.tasks.detection.baselines import BASELINES, colour, constant
 
 TRAINING = [np.full((4, 4, 3), value, np.uint8) for value in (10, 20, 200, 210, 220)]
@@ -8,7 +8,7 @@ LABELS = np.array([0, 0, 1, 1, 1])
 
 
 def test_a_report_has_a_name_for_each() -> None:
-    assert list(BASELINES) == list(image_variants.BASELINES)
+    assert BASELINES.keys() <= NAMES.keys()
 
 
 def test_the_commonest_class_of_the_training_images_wins() -> None:

@@ -1,0 +1,113 @@
+"""`lobule repro`: real DVC brings two small studies up to date side by side; one that fails stops no other."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from pipeline.base.errors import Problem
+from pipeline.commands import repro
+from tests.commands import project
+
+CORES = os.cpu_count() or 1
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    project.make(folder, ["first", "second"])
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (made / "ran").unlink(missing_ok=True)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    return made
+
+
+def ran(folder: Path) -> set[str]:
+    """The trainings that ran, each with its threads."""
+    return set((folder / "ran").read_text().splitlines()) if (folder / "ran").exists() else set()
+
+
+@pytest.mark.slow
+def test_everything_is_made_once_and_then_nothing(folder: Path) -> None:
+    done = project.lobule(folder, "repro", "--jobs", "2")
+    assert done.returncode == 0, done.stderr
+    threads = max(1, CORES // 2)
+    assert ran(folder) == {f"{s} {v} {threads}" for s in ("first", "second") for v in ("plain", "augmented")}
+    assert (folder / "summary").read_text() == "tilestiles"
+    (folder / "ran").unlink()
+    done = project.lobule(folder, "repro")
+    assert (done.returncode, done.stdout) == (0, "Everything is up to date.\n")
+    assert ran(folder) == set()
+
+
+@pytest.mark.slow
+def test_a_study_that_fails_is_told_and_stops_no_other(folder: Path) -> None:
+    definition = folder / "studies/first/dvc.yaml"
+    text = definition.read_text()
+    definition.write_text(text.replace("cp data-bright", "false && cp data-bright"))
+    (folder / "source-bright").write_text("other tiles")
+    done = project.lobule(folder, "repro", "--jobs", "1")
+    definition.write_text(text)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("lobule: studies/first/dvc.yaml failed, as said above; ")
+    assert ran(folder) == {f"second {v} {CORES}" for v in ("plain", "augmented")}
+    assert (folder / "second-report").read_text() == "other tiles"
+    (folder / "ran").unlink()
+    assert project.lobule(folder, "repro", "second").stdout == "Everything is up to date.\n"
+    assert project.lobule(folder, "repro", "first").returncode == 0
+    assert {line.split()[0] for line in ran(folder)} == {"first"}
+
+
+@pytest.mark.slow
+def test_a_pipeline_that_cannot_be_read_is_one_line(folder: Path) -> None:
+    (folder / "studies/third").mkdir()
+    (folder / "studies/third/dvc.yaml").write_text("stages: 3")
+    done = project.lobule(folder, "repro")
+    (folder / "studies/third/dvc.yaml").unlink()
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("lobule: DVC cannot tell what is up to date (")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_what_runs(folder: Path, number: int) -> None:
+    definition = folder / "studies/first/dvc.yaml"
+    text = definition.read_text()
+    definition.write_text(text.replace("cp data-bright", "echo $$ >> ran && exec sleep 60 && cp data-bright"))
+    start = f"import sys; sys.path.insert(0, {str(project.ROOT)!r}); from pipeline.commands import main; main()"
+    with subprocess.Popen([sys.executable, "-c", start, "repro", "first"], cwd=folder) as process:
+        while not ran(folder) and process.poll() is None:
+            time.sleep(0.1)
+        (stage,) = map(int, ran(folder))
+        process.send_signal(number)
+        assert process.wait(20) == 130
+    definition.write_text(text)
+    with pytest.raises(ProcessLookupError):
+        os.kill(stage, 0)
+
+
+def lay(folder: Path, sizes: Mapping[str, int]) -> None:
+    """Study folders with a dvc.lock of so many bytes; none where 0."""
+    for name, size in sizes.items():
+        (folder / "studies" / name).mkdir(parents=True)
+        (folder / "studies" / name / "dvc.yaml").touch()
+        if size:
+            (folder / "studies" / name / "dvc.lock").write_bytes(b"." * size)
+
+
+def test_the_study_with_the_most_to_do_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lay(tmp_path, {"a": 10, "b": 0, "c": 30})
+    assert repro.chosen([]) == ["studies/c/dvc.yaml", "studies/a/dvc.yaml", "studies/b/dvc.yaml"]
+    assert repro.chosen(["b", "a", "b"]) == ["studies/a/dvc.yaml", "studies/b/dvc.yaml"]
+    with pytest.raises(Problem, match=r"studies has no study named 'd'; it has a, b, c\."):
+        repro.chosen(["a", "d"])

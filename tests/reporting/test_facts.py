@@ -1,0 +1,30 @@
+"""What a report says of its parameters and machine."""
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.base.params import read_params
+from pipeline.base.study import read_study
+from pipeline.reporting import facts
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_machine_without_git_has_no_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert facts.machine()["commit"] == "none"
+
+
+def test_parameters_are_printed_as_their_files_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    found = YAML(typ="safe").load(facts.as_yaml(read_params(), read_study("tnbc")))
+    own = YAML(typ="safe").load(Path("studies/tnbc/params.yaml").read_text())
+    own.pop("study")
+    shown = {key: value for key, value in found["tnbc"].items() if key in own}
+    assert {key: shown[key] for key in ("target", "runs", "compare", "model", "instances")} == {
+        key: own[key] for key in ("target", "runs", "compare", "model", "instances")
+    }
+    assert shown.keys() == own.keys() and list(found["datasets"]) == ["tnbc", "monuseg"]
+    assert "encoder" not in found and "encoder" in facts.as_yaml(read_params(), read_study("pannuke"))
