@@ -1,16 +1,89 @@
-"""Read GeoJSON feature by feature, so that memory grows with the largest feature and not with the file."""
+"""Read GeoJSON feature by feature, so that memory grows with the largest feature and not with the file.
 
+Each value is parsed by `json`, not by a library for streams: QuPath before 0.5 writes NaN among its measurements, which
+`json` reads and ijson's parser refuses, and `json` takes half of its time.
+"""
+
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import ijson
-
 from pipeline.base.errors import Problem
 
-CHUNK = 1 << 16  # bytes read at once
-MARK = b"\xef\xbb\xbf"  # that some programs put before UTF-8
+CHUNK = 1 << 20  # characters read at once
 CURE = "export it from QuPath again (docs/how-to/export-from-qupath.md)"
+
+
+class _Stream:
+    """JSON text of which only a piece is in memory."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file, self._text, self._at, self._ended = file, "", 0, False
+        self._decoder = json.JSONDecoder()
+
+    def _more(self) -> None:
+        # At least as much again as is held: a feature of any size is then parsed in time linear in its size.
+        new = self._file.read(max(CHUNK, len(self._text) - self._at))
+        self._text, self._at = self._text[self._at :] + new, 0
+        self._ended = not new
+
+    def peek(self) -> str:
+        """The next character that is no space, or nothing at the end."""
+        while True:
+            while self._at < len(self._text):
+                if not self._text[self._at].isspace():
+                    return self._text[self._at]
+                self._at += 1
+            if self._ended:
+                return ""
+            self._more()
+
+    def skip(self, wanted: str) -> None:
+        """Pass over one of these characters."""
+        found = self.peek()
+        if not found:
+            raise EOFError
+        if found not in wanted:
+            raise ValueError(f"{found!r} where {' or '.join(wanted)} must be")
+        self._at += 1
+
+    def value(self) -> Any:
+        """The next whole value."""
+        if not self.peek():
+            raise EOFError
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                if self._ended:
+                    raise (EOFError() if _is_cut(error) else error) from None
+            else:
+                if end < len(self._text) or self._ended:  # else a number may go on
+                    self._at = end
+                    return value
+            self._more()
+
+    def items(self) -> Iterator[Any]:
+        """The items of the array that comes next."""
+        self.skip("[")
+        if self.peek() == "]":
+            self.skip("]")
+            return
+        while True:
+            yield self.value()
+            if self.peek() == "]":
+                self.skip("]")
+                return
+            self.skip(",")
+
+
+def _is_cut(error: json.JSONDecodeError) -> bool:
+    """Whether text is wrong only in that it ends too early: within a string, a word or a number, or before a value."""
+    rest = error.doc[error.pos :].strip()
+    in_escape = "escape" in error.msg and len(rest) <= len("\\uDEAD")
+    in_word = any(word.startswith(rest) for word in ("null", "true", "false"))
+    return error.msg.startswith("Unterminated") or in_escape or in_word or not rest.strip("+-.eE")
 
 
 def read_features(path: Path) -> Iterator[dict[str, Any]]:
@@ -21,52 +94,46 @@ def read_features(path: Path) -> Iterator[dict[str, Any]]:
     """
     count = 0
     try:
-        for feature in _features(path):
-            count += 1
-            if not isinstance(feature, dict) or feature.get("type") != "Feature":
-                raise ValueError(f"its item {count} is no Feature")
-            yield feature
-    except (ijson.JSONError, ValueError, RecursionError, OSError) as error:
-        said = error.args[0] if error.args else type(error).__name__
-        reason = (said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)).strip().split("\n")[0]
-        if not path.stat().st_size:
-            what = "is empty"
-        elif "premature EOF" in reason:
-            what = f"ends in the middle, after {count:,} whole features"
-        else:  # within a word or a number the reader cannot tell a cut from an error
-            what = f"is no GeoJSON of annotations, or cut off after {count:,} whole features ({reason})"
+        with path.open(encoding="utf-8-sig") as file:
+            for feature in _features(_Stream(file)):
+                count += 1
+                if not isinstance(feature, dict) or feature.get("type") != "Feature":
+                    raise ValueError(f"its item {count} is no Feature")
+                yield feature
+    except (EOFError, UnicodeDecodeError) as error:
+        if isinstance(error, UnicodeDecodeError) and error.reason != "unexpected end of data":
+            raise Problem(f"{path} is no GeoJSON of annotations: it is no text; {CURE}.") from None
+        what = f"ends in the middle, after {count:,} whole features" if path.stat().st_size else "is empty"
         raise Problem(f"{path} {what}; {CURE}.") from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise Problem(f"{path} is no GeoJSON of annotations ({error}); {CURE}.") from None
 
 
-def _features(path: Path) -> Iterator[Any]:
-    """What is listed in the file, or the whole of it where it lists nothing."""
-    with path.open("rb") as file:
-        if _begin(file) == b"[":
-            yield from _items(file, "item")
-            return
-        empty = True
-        for feature in _items(file, "features.item"):
-            empty = False
-            yield feature
-        if not empty:
-            return
-        _begin(file)
-        if not any(place == "features" for place, _, _ in ijson.parse(file, buf_size=CHUNK)):
-            _begin(file)
-            yield from _items(file, "")
+def _features(stream: _Stream) -> Iterator[Any]:
+    if stream.peek() == "[":
+        yield from stream.items()
+    else:
+        yield from _features_of_object(stream)
+    if stream.peek():
+        raise ValueError(f"{stream.peek()!r} after its end")
 
 
-def _items(file: IO[bytes], place: str) -> Iterator[Any]:
-    return iter(ijson.items(file, place, buf_size=CHUNK, use_float=True))
-
-
-def _begin(file: IO[bytes]) -> bytes:
-    """Go to the first character that is no space, after a byte order mark, and return it."""
-    file.seek(0)
-    if file.read(len(MARK)) != MARK:
-        file.seek(0)
-    while (first := file.read(1)).isspace():
-        pass
-    if first:
-        file.seek(-1, 1)
-    return first
+def _features_of_object(stream: _Stream) -> Iterator[Any]:
+    """Of a FeatureCollection, whose other members are passed over, or of a Feature."""
+    stream.skip("{")
+    members: dict[str, Any] = {}
+    while stream.peek() != "}":
+        if members:
+            stream.skip(",")
+        key = stream.value()
+        if not isinstance(key, str):
+            raise ValueError(f"the key {key!r}")
+        stream.skip(":")
+        if key == "features" and stream.peek() == "[":
+            yield from stream.items()
+            members[key] = True
+        else:
+            members[key] = stream.value()
+    stream.skip("}")
+    if "features" not in members:
+        yield members

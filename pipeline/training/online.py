@@ -4,6 +4,7 @@ Unlike a plan's transforms these are drawn while training, from (seed, epoch, po
 them and a training that is resumed or reads its tiles in other processes sees the same pixels.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,6 @@ from pipeline.tiles.store import ClassMap, Image
 
 Matrix = npt.NDArray[np.float32]
 
-# Optical densities (red, green, blue) of haematoxylin, eosin and what remains (Ruifrok and Johnston 2001)
-STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]], np.float32)
-STAINS /= np.linalg.norm(STAINS, axis=1, keepdims=True)
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # weights of red, green, blue in brightness (ITU-R BT.601)
 
 
@@ -76,6 +74,18 @@ def crop(
     return np.asarray(resized), np.asarray(codes)
 
 
+@cache
+def stain_vectors() -> Matrix:
+    """Optical densities (3, 3) float32 of haematoxylin, eosin and what remains (rows) in red, green and blue.
+
+    Those of Ruifrok and Johnston (2001), each of length 1.
+    """
+    from skimage.color import rgb_from_hed
+
+    vectors = rgb_from_hed.astype(np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
 def jitter_stain(image: Image, strength: float, rng: np.random.Generator) -> Image:
     """More or less of each stain, by light's absorption (Tellez et al. 2018).
 
@@ -84,7 +94,8 @@ def jitter_stain(image: Image, strength: float, rng: np.random.Generator) -> Ima
     gain = rng.uniform(1 - strength, 1 + strength, 3).astype(np.float32)
     shift = rng.uniform(-strength / 10, strength / 10, 3).astype(np.float32)
     density = -np.log((image.astype(np.float32) + 1) / 256)
-    density = density @ (np.linalg.inv(STAINS) @ (gain[:, None] * STAINS)) + shift @ STAINS
+    stains = stain_vectors()
+    density = density @ (np.linalg.inv(stains) @ (gain[:, None] * stains)) + shift @ stains
     return _to_bytes(256 * np.exp(-density) - 1)
 
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.study_blocks import Online
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.plan import read_plan
 from pipeline.tiles.store import IGNORE
-from pipeline.training.online import OnlineExamples, crop, jitter_colour, jitter_stain, vary
+from pipeline.training.online import OnlineExamples, crop, jitter_colour, jitter_stain, stain_vectors, vary
 from tests.tiny_study import SIZE, make_tiny_study
 
 NOTHING = {"crop": 32, "crops": 1, "scale": 0.0, "flips": False, "turns": False, "stain": 0.0, "colour": 0.0}
@@ -44,6 +44,7 @@ def test_geometry_moves_image_and_class_map_alike(seed: int, flips: bool, turns:
 
 
 @given(st.integers(0, 2**32 - 1))
+@settings(deadline=None)  # the first one imports scikit-image
 def test_all_of_it_invents_no_class_and_keeps_the_size(seed: int) -> None:
     class_map = np.kron(rng(1).choice([0, 1, IGNORE], (8, 8)), np.ones((8, 8))).astype(np.uint8)
     image = rng(2).integers(0, 255, (64, 64, 3), np.uint8)
@@ -118,3 +119,10 @@ def test_every_epoch_shows_other_versions_and_the_same_ones_again(
     assert not set(first) & set(versions(2))
     data = OnlineExamples(examples, online(crops=2), 1)
     np.testing.assert_array_equal(data[3][1], examples.native(1)[1])
+
+
+def test_stains_are_the_published_ones_to_the_last_digit() -> None:
+    published = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]], np.float32)
+    published /= np.linalg.norm(published, axis=1, keepdims=True)
+    assert stain_vectors().dtype == np.float32
+    assert (stain_vectors() == published).all(), "other digits would train other weights"
