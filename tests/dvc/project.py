@@ -58,7 +58,9 @@ class Project:
         for study, values in STUDIES.items():
             self.put(study, values)
         path = folder / "studies/pannuke/dvc.yaml"  # which names the encoders, too
-        text, count = re.subn(r'variant: \["\$\{encoder\}", .*\]', f'variant: ["${{encoder}}", {ENCODERS[1]}]', path.read_text())
+        text, count = re.subn(
+            r'variant: \["\$\{encoder\}", .*\]', f'variant: ["${{encoder}}", {ENCODERS[1]}]', path.read_text()
+        )
         assert count == 1
         path.write_text(text)
         self.run("git", "init", "--quiet")

@@ -4,8 +4,8 @@ COMMANDS.json is a list of commands, each a list of a module and its arguments; 
 process. READS.json gets a list with, for each, the dotted keys that it read, by file.
 
 A block of parameters keeps its path: one that is taken whole (model_dump, __dict__) reads all its keys, one that is
-only looked at (`if study.instances`) reads `instances.`, with a dot at its end: something of it. A study that `variant` builds reads
-`variants.<name>`, too, as any of its values may be that variant's own.
+only looked at (`if study.instances`) reads `instances.`, with a dot at its end: something of it. A study that
+`variant` builds reads `variants.<name>`, too, as any of its values may be that variant's own.
 """
 
 import json
