@@ -1,5 +1,6 @@
 """Is a zip archive safe to read and whole? Archives come from outside and are believed nothing."""
 
+import lzma
 import ntpath
 import posixpath
 import stat
@@ -7,9 +8,10 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from tqdm import tqdm
+from tqdm.utils import CallbackIOWrapper
 
 from pipeline.base.errors import Problem
+from pipeline.base.progress import byte_bar
 
 CURE = "get the archive again from the data set's own site"
 
@@ -31,7 +33,7 @@ def check_members(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, OSError) as error:
         raise Problem(f"{path} is no whole zip archive ({error}); {CURE}.") from None
     for member in members:
         if not stays_inside(member.filename):
@@ -47,11 +49,14 @@ def check_zip(path: Path) -> None:
         Problem: as `check_members`, or a member is cut, damaged, encrypted or packed in a way that Python cannot read.
     """
     check_members(path)
-    tqdm.write(f"checking {path.name} ...")
-    try:
-        with zipfile.ZipFile(path) as archive:
+    with (
+        path.open("rb") as file,
+        byte_bar(f"checking {path.name}", path.stat().st_size) as bar,
+        zipfile.ZipFile(CallbackIOWrapper(bar.update, file)) as archive,
+    ):
+        try:
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        raise Problem(f"{path}: a member cannot be read ({error}); {CURE}.") from None
+        except (zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError) as error:
+            raise Problem(f"{path} cannot be read ({error}); {CURE}.") from None
     if damaged is not None:
         raise Problem(f"{path}: its member {damaged!r} is damaged; {CURE}.")

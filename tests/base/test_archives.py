@@ -1,15 +1,17 @@
 """Archives that could do harm are refused."""
 
+import lzma
 import ntpath
 import stat
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.base.archives import check_members, check_zip, stays_inside
+from pipeline.base.archives import CURE, check_members, check_zip, stays_inside
 from pipeline.base.errors import Problem
 
 
@@ -62,8 +64,36 @@ def test_a_damaged_member_is_refused(tmp_path: Path) -> None:
         archive.writestr("images.npy", b"0123456789")
     path.write_bytes(path.read_bytes().replace(b"0123456789", b"0123456780"))
     check_members(path)  # the list of members is in order
-    with pytest.raises(Problem, match=r"fold_1\.zip: its member 'images\.npy' is damaged"):
+    with pytest.raises(Problem, match=r"fold_1\.zip: its member 'images\.npy' is damaged; get the archive again"):
         check_zip(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@given(place=st.integers(0), flipped=st.integers(1, 255))
+def test_a_zip_is_whole_exactly_where_each_of_its_members_is(
+    method: int, place: int, flipped: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("zip") / "fold_1.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("images.npy", bytes(range(256)) * 2)
+        archive.writestr("masks.npy", b"0" * 512)
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= flipped
+    path.write_bytes(content)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                archive.read(member)
+        whole = True
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, UnicodeDecodeError, OSError):
+        whole = False
+    try:
+        check_zip(path)
+        passed = True
+    except Problem as problem:
+        assert str(problem).startswith(str(path)) and str(problem).endswith(f"; {CURE}.")
+        passed = False
+    assert passed <= whole  # a member's name or kind may be refused, too
 
 
 NAMES = st.lists(st.sampled_from(["..", ".", "", "a", "C:", "\\", "..."]) | st.text(max_size=3)).map("/".join)

@@ -6,21 +6,21 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.base.study import PixelStudy as Study
-from pipeline.base.study import read_study
+from pipeline.base.study import PixelStudy, read_study
 from pipeline.nuclei import comparison
-from pipeline.plans.census import count_nuclei
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import IGNORE, ShardInfo, ShardWriter, Tile
 from tests.tiles.test_plan import make_plan
 
+ROOT = Path(__file__).parents[2]
 NATIVE, SIZE = 64, 32
 
 
 @pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PixelStudy:
     """One test tile with nuclei of class 1 (twice) and 3; the corner of the tile is to be ignored."""
-    study = read_study("pannuke", Path(__file__).parents[2])
+    study = read_study("pannuke", ROOT)
+    assert isinstance(study, PixelStudy)
     monkeypatch.chdir(tmp_path)
     instances = np.zeros((NATIVE, NATIVE), np.int32)
     instances[8:20, 8:20], instances[30:44, 30:44], instances[8:20, 40:56] = 1, 2, 5
@@ -48,19 +48,23 @@ def predict(class_map: np.ndarray, probabilities: bool = False) -> Path:
 
 @pytest.mark.parametrize("method", ["watershed", "components"])
 @pytest.mark.parametrize("probabilities", [False, True])
-def test_a_prediction_of_the_truth_finds_every_nucleus(study: Study, method: str, probabilities: bool) -> None:
+def test_a_prediction_of_the_truth_finds_every_nucleus(study: PixelStudy, method: str, probabilities: bool) -> None:
     study = study.model_copy(update={"instances": study.instances.model_copy(update={"method": method})})
     truth = np.where(
         examples().class_map(0) == IGNORE, 1, examples().class_map(0)
     )  # whatever is predicted there must not matter
-    row = comparison.compare(examples(), predict(truth, probabilities), study.classes, study.instances)[0].iloc[0]
+    table, native = comparison.compare(examples(), predict(truth, probabilities), study.classes, study.instances)
+    row = table.iloc[0]
     assert (row["binary_tp"], row["binary_fp"], row["binary_fn"]) == (3, 0, 0)
     assert row["binary_sum_iou"] > 2.7  # the corners of squares are lost on the way to 32 px and back
     assert (row["neoplastic_tp"], row["connective_tp"], row["dead_tp"]) == (2, 1, 0)
     assert (row["detection_tp_d"], row["neoplastic_detection_tp_c"], row["connective_detection_tp_c"]) == (3, 2, 1)
+    assert [class_map.shape for class_map in native] == [(NATIVE, NATIVE)]
+    assert not native[0][48:, 48:].any()  # what is to be ignored is background, as no nucleus is sought in it
+    assert (native[0] == examples().nuclei(0)[1])[:48].mean() > 0.98
 
 
-def test_a_wrong_class_is_found_and_misnamed(study: Study) -> None:
+def test_a_wrong_class_is_found_and_misnamed(study: PixelStudy) -> None:
     truth = examples().class_map(0)
     table, _ = comparison.compare(
         examples(), predict(np.where((truth > 0) & (truth < IGNORE), 2, 0)), study.classes, study.instances
@@ -75,41 +79,35 @@ def test_a_wrong_class_is_found_and_misnamed(study: Study) -> None:
 
 
 @pytest.mark.parametrize(("method", "merging"), [("watershed", 0), ("components", 1)])
-def test_touching_nuclei_are_counted_with_and_without_watershed(study: Study, method: str, merging: int) -> None:
+def test_touching_nuclei_are_counted_with_and_without_watershed(study: PixelStudy, method: str, merging: int) -> None:
     """Two true nuclei, predicted with a bridge between them: one connected piece, parted by watershed."""
     settings = study.instances.model_copy(update={"method": method})
     truth = examples().class_map(0)
     dumbbell = np.where(truth == 1, 1, 0)
     dumbbell[9:17, 8:10] = dumbbell[15:17, 8:16] = 1
-    row = comparison.compare(examples(), predict(dumbbell.astype(np.uint8)), study.classes, settings)[0].iloc[0]
+    table, _ = comparison.compare(examples(), predict(dumbbell.astype(np.uint8)), study.classes, settings)
+    row = table.iloc[0]
     assert (row["binary_merged"], row["components_merged"]) == (merging, 1)
     assert row["components_tp"] + row["components_fp"] == 1
     assert row["components_detection_tp_d"] + row["components_detection_fp_d"] == 1
     assert (row["binary_tp"] == 2) == (method == "watershed")
 
 
-def test_the_radius_follows_the_pixel_size(study: Study) -> None:
+def test_the_radius_follows_the_pixel_size(study: PixelStudy) -> None:
     shifted = np.roll(examples().class_map(0), 4, axis=0)  # 8 px at native size
     shifted[shifted == IGNORE] = 0
     found = []
     for microns in (0.25, 0.5):  # 12 px and 6 px
         tiles = Examples(make_plan(1, split="test", microns_per_pixel=microns), SIZE)
-        found.append(
-            comparison.compare(tiles, predict(shifted), study.classes, study.instances)[0]["detection_tp_d"].iloc[0]
-        )
+        table, _ = comparison.compare(tiles, predict(shifted), study.classes, study.instances)
+        found.append(table["detection_tp_d"].iloc[0])
     assert found == [3, 0]
 
 
-def test_native_probabilities_keep_pixel_centres(study: Study) -> None:
+def test_native_probabilities_keep_pixel_centres(study: PixelStudy) -> None:
     halves = np.zeros((SIZE, SIZE), np.uint8)
     halves[:, SIZE // 2 :] = 4
     with h5py.File(predict(halves, probabilities=True)) as file:
         native = comparison.native_class_map(file, 0, (NATIVE, NATIVE), 6)
     assert not native[:, : NATIVE // 2].any()
     assert (native[:, NATIVE // 2 :] == 4).all()
-
-
-@pytest.mark.usefixtures("study")
-def test_the_census_counts_every_row_of_a_plan() -> None:
-    plan = make_plan(2, index=0, copy=[0, 1])
-    assert count_nuclei(plan, 6).tolist() == [[0, 2, 0, 1, 0, 0]] * 2

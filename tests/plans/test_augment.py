@@ -85,11 +85,16 @@ def test_algorithm_1_makes_165_rows_of_55_without_the_originals() -> None:
     assert len(rest) == 25 and set(rest["transform"]) == {IDENTITY} and set(rest["copy"]) == {0}
 
 
-def test_each_class_of_bach_has_its_own_factor() -> None:
+def shards_of_bach() -> pd.DataFrame:
+    """80 training tiles and 20 test tiles of each class, which has a shard of its own."""
+    names = ("normal", "benign", "insitu", "invasive")
+    parts = [make_plan(100, shard=shard, split=["train"] * 80 + ["test"] * 20) for shard in names]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_each_class_of_bach_has_its_own_factor_by_the_name_of_the_class() -> None:
     factors = {"normal": 4, "benign": 4, "in_situ": 2.025, "invasive": 4}
-    shards = ["normal", "benign", "insitu", "invasive"]
-    plan = pd.concat([make_plan(100, shard=shard, split=["train"] * 80 + ["test"] * 20) for shard in shards])
-    augmented = augment(plan.reset_index(drop=True), settings(factors), seed=42)
+    augmented = augment(shards_of_bach(), settings(factors), seed=42)
     training = augmented[augmented["split"] == "train"]
     assert training["shard"].value_counts().to_dict() == {"normal": 320, "benign": 320, "insitu": 162, "invasive": 320}
     assert not training.duplicated(["shard", "index", "transform"]).any()
@@ -98,6 +103,7 @@ def test_each_class_of_bach_has_its_own_factor() -> None:
     assert len(rest) == 80 and set(rest["transform"]) == {IDENTITY}
 
 
-def test_a_class_without_a_factor_is_one_sentence() -> None:
-    with pytest.raises(Problem, match=r"names normal, but the tiles have a class invasive; name it, too\.$"):
-        augment(make_plan(6, shard="invasive"), settings({"normal": 2.0}), seed=0)
+def test_a_class_without_a_factor_is_named() -> None:
+    factors = {"normal": 4, "benign": 4, "in_situ": 2}
+    with pytest.raises(Problem, match=r"names normal, .*, in_situ, but the tiles have a class invasive; name it"):
+        augment(shards_of_bach(), settings(factors), seed=42)

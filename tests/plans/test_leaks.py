@@ -1,8 +1,25 @@
-"""Tiles that look alike are found by their hashes."""
+"""Tiles that are or look the same are found, whatever they are called."""
+
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pipeline.plans import leaks
+from tests.tiles.test_plan import make_plan
+from tests.tiny_study import make_tiny_study
+
+
+def test_tiles_of_two_sides_with_the_same_pixels_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tiny_study(tmp_path, tiles=4)
+    monkeypatch.chdir(tmp_path)
+    plan = make_plan(6, index=[0, 1, 2, 3, 0, 2])  # two train, two validate, two test
+    near, same = leaks.compare_pixels(plan)
+    assert same == [(0, 4), (2, 5)]
+    assert [pair.distance for pair in near[:2]] == [0, 0]
+    assert near[0].tiles["train"] == near[0].tiles["test"] == leaks.tile_of(plan, 0)
+    assert leaks.tile_name(plan, 5) == "tile 2 of pannuke fold1"
+    assert leaks.compare_pixels(plan.assign(split="train")) == ([], [])
 
 
 def test_a_hash_by_hand() -> None:

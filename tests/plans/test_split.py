@@ -1,4 +1,4 @@
-"""Every tile lands on one side, by the rule that params.yaml names."""
+"""Every tile lands on one side, by the rule that the study names."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,8 @@ from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
 from tests.tiles.test_plan import make_plan
 
 ROOT = Path(__file__).parents[2]
-STUDY, NUCLEI = read_study("pannuke", ROOT), read_study("tnbc", ROOT)
+STUDY = read_study("pannuke", ROOT)
+NUCLEI = read_study("tnbc", ROOT)
 Splitter = Callable[[pd.DataFrame, Study, int, int], pd.DataFrame]
 
 
@@ -29,6 +30,12 @@ def test_the_official_rotation(run: int, trains: str) -> None:
     plan = split_official(tiles, STUDY, run, seed=0)
     assert plan.loc[plan["split"] == "train", "shard"].tolist() == [trains]
     assert sorted(plan["split"]) == ["test", "train", "validation"]
+
+
+def test_a_run_that_the_official_split_does_not_have_is_refused() -> None:
+    tiles = make_plan(3, shard=["fold1", "fold2", "fold3"], group="Breast")
+    with pytest.raises(Problem, match=r"the official split of pannuke has no run 4, but 1, 2, 3; correct runs in "):
+        split_official(tiles, STUDY, 4, seed=0)
 
 
 def test_an_official_split_may_name_groups_of_tiles() -> None:
@@ -68,11 +75,6 @@ def test_the_official_split_of_slides_is_their_tiles_group() -> None:
     assert split_official(tiles, study, 1, seed=0)["split"].tolist() == groups
     with pytest.raises(Problem, match="official split of bracs does not name BRACS_2"):
         split_official(tiles.assign(group=["train", "", "test"]), study, 1, seed=0)
-
-
-def test_a_run_that_the_data_set_does_not_have_is_refused() -> None:
-    with pytest.raises(Problem, match=r"official split of pannuke has no run 4, but 1, 2, 3; correct runs"):
-        split_official(make_plan(3, group="Breast"), STUDY, 4, seed=0)
 
 
 def nuclei_tiles() -> pd.DataFrame:

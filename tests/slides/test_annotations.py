@@ -191,9 +191,7 @@ def test_an_outline_off_the_slide_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("corners", [[["a", 1]] * 4, [[1]] * 4, [[1, float("nan")]] * 4, 5, [1, 2, 3], [None] * 4])
 def test_corners_that_are_no_numbers_are_refused(corners: Any, tmp_path: Path) -> None:
-    with pytest.raises(
-        Problem, match=r"the outline of feature 2 cannot be read .*\.$"
-    ):
+    with pytest.raises(Problem, match=r"the outline of feature 2 cannot be read .*\.$"):
         read(tmp_path, feature("Polygon", [box(0, 0, 4, 4)]), feature("Polygon", [corners]))
 
 

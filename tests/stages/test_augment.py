@@ -16,8 +16,8 @@ def test_training_rows_are_multiplied_the_same_way_each_time(
 ) -> None:
     make_tiny_study(tmp_path, augment__factor=3)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["augment", "pannuke", "1"])
-    path = Path("data/plans/pannuke/run1/augmented.csv")
+    monkeypatch.setattr(sys, "argv", ["augment", "tiny", "1"])
+    path = Path("data/plans/tiny/run1/augmented.csv")
     augment.main()
     first, plan = path.read_bytes(), read_plan(path)
     assert plan["split"].value_counts().to_dict() == {"train": 24, "validation": 8, "test": 8}

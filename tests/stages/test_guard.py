@@ -18,14 +18,14 @@ from tests.tiles.test_plan import make_plan
 from tests.tiny_study import set_params
 
 SIZE = 64
-LEAKS = plan_folder("pannuke", 1) / "leaks.json"
+LEAKS = plan_folder("tiny", 1) / "leaks.json"
 
 
 @pytest.fixture
 def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """Six different pictures: two each to train, validate and test on."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["guard", "pannuke", "1"])
+    monkeypatch.setattr(sys, "argv", ["guard", "tiny", "1"])
     set_params(tmp_path)
     random = np.random.default_rng(5)
     coarse = random.integers(40, 220, (6, 8, 8, 3), np.uint8)
@@ -98,6 +98,8 @@ def test_a_near_duplicate_is_listed(images: list[np.ndarray]) -> None:
     images[4] = np.asarray(brighter)
     check(images)
     (pair,) = Leaks.read(LEAKS).near_duplicates
-    assert pair.tiles["train"] == TileName(dataset="pannuke", shard="fold1", index=0)
-    assert pair.tiles["test"] == TileName(dataset="pannuke", shard="fold1", index=4)
+    assert pair.tiles == {
+        "train": TileName(dataset="pannuke", shard="fold1", index=0),
+        "test": TileName(dataset="pannuke", shard="fold1", index=4),
+    }
     assert pair.distance <= DISTANCE

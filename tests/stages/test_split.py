@@ -11,7 +11,7 @@ from pipeline.stages import split
 from pipeline.tiles.plan import read_plan
 from tests.tiny_study import make_tiny_study, set_params
 
-PLAN = Path("data/plans/pannuke/run2/split.csv")
+PLAN = Path("data/plans/tiny/run2/split.csv")
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny study, in the working directory."""
     make_tiny_study(tmp_path, runs=[1, 2])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["split", "pannuke", "2"])
+    monkeypatch.setattr(sys, "argv", ["split", "tiny", "2"])
     return tmp_path
 
 
@@ -40,9 +40,9 @@ def test_seed_and_run_decide_and_nothing_else(folder: Path, monkeypatch: pytest.
         set_params(folder, split__by="random")
         text = Path("params.yaml").read_text()
         Path("params.yaml").write_text(text.replace("\nseed: 42", f"\nseed: {seed}"))
-        monkeypatch.setattr(sys, "argv", ["split", "pannuke", run])
+        monkeypatch.setattr(sys, "argv", ["split", "tiny", run])
         split.main()
-        return Path(f"data/plans/pannuke/run{run}/split.csv").read_bytes()
+        return Path(f"data/plans/tiny/run{run}/split.csv").read_bytes()
 
     assert dealt() == dealt()
     assert len({dealt(), dealt(run="1"), dealt(seed=43)}) == 3
@@ -53,7 +53,7 @@ def test_a_study_may_do_without_validation_and_not_without_a_test_part(folder: P
     split.main()
     assert read_plan(PLAN)["split"].value_counts().to_dict() == {"train": 12, "test": 12}
     set_params(folder, split__by="random", split__fractions=[0.5, 0.5, 0])
-    with pytest.raises(Problem, match=r"the random split of pannuke leaves no tile to test; .*studies/pannuke/params\.yaml"):
+    with pytest.raises(Problem, match=r"the random split of tiny leaves no tile to test; .*studies/tiny/params\.yaml"):
         split.main()
 
 

@@ -16,7 +16,12 @@ TERMS = {name: Loss(**{**NO_TERM, name: 1.0}) for name in ("cross_entropy", "dic
 EVEN = torch.ones(3)
 
 
-def loss_of(name: str, logits: torch.Tensor, truth: torch.Tensor, class_weights: torch.Tensor = EVEN) -> torch.Tensor:
+def loss_of(
+    name: str,
+    logits: torch.Tensor,
+    truth: torch.Tensor,
+    class_weights: torch.Tensor = EVEN,
+) -> torch.Tensor:
     return segmentation_loss(logits, truth, class_weights, TERMS[name])
 
 

@@ -105,7 +105,7 @@ def test_every_epoch_shows_other_versions_and_the_same_ones_again(
 ) -> None:
     make_tiny_study(tmp_path)
     monkeypatch.chdir(tmp_path)
-    plan = read_plan(Path("data/plans/pannuke/run1/plain.csv"))
+    plan = read_plan(Path("data/plans/tiny/run1/plain.csv"))
     examples = Examples(plan[plan["split"] == "train"], 2 * SIZE)  # online crops are cut before any resizing
 
     def versions(seed: int) -> list[bytes]:

@@ -1,3 +1,5 @@
+"""Predictions are the model's, tile by tile, and the same ones each time."""
+
 import json
 import sys
 from pathlib import Path
@@ -17,7 +19,7 @@ from pipeline.tiles.examples import Examples
 from pipeline.tiles.plan import read_plan
 from tests.tiny_study import CLASSES, SIZE, make_tiny_study, set_params
 
-VARIANT = Path("models/pannuke/run1/seed42/unet-plain")
+VARIANT = Path("models/tiny/run1/seed42/unet-plain")
 MEAN, STD = [0.5, 0.4, 0.6], [0.2, 0.3, 0.25]
 
 
@@ -26,7 +28,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
     """A tiny study with a model that was never trained, in the current folder; returns the model."""
     make_tiny_study(tmp_path, tiles=6)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["predict", "pannuke", "1", "42", "unet", "plain"])
+    monkeypatch.setattr(sys, "argv", ["predict", "tiny", "1", "42", "unet", "plain"])
     monkeypatch.setattr(predict, "SPEED_SECONDS", 0.01)
     torch.manual_seed(1)
     model = build("unet", 6, 8, [32, 16, 8])
@@ -53,7 +55,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
 
 def test_predictions_are_the_models_in_the_order_of_the_plan(study: torch.nn.Module) -> None:
     stage.main()
-    plan = read_plan(Path("data/plans/pannuke/run1/split.csv"))
+    plan = read_plan(Path("data/plans/tiny/run1/split.csv"))
     examples = Examples(plan[plan["split"] == "test"], SIZE)
     with h5py.File(VARIANT / "predictions/predictions.h5") as file:
         assert json.loads(file.attrs["classes"]) == list(CLASSES)
@@ -88,7 +90,7 @@ def test_the_train_rows_are_predicted_where_they_are_asked_for(study: torch.nn.M
     assert not (VARIANT / "predictions/train.h5").exists()
     set_params(tmp_path, predict__splits=["train", "test"])
     stage.main()
-    plan = read_plan(Path("data/plans/pannuke/run1/split.csv"))
+    plan = read_plan(Path("data/plans/tiny/run1/split.csv"))
     first = torch.from_numpy(Examples(plan[plan["split"] == "train"], SIZE).image(0))[None]
     model, _ = predict.load_model(VARIANT / "weights", torch.device("cpu"))
     with h5py.File(VARIANT / "predictions/train.h5") as file, torch.inference_mode():
@@ -99,17 +101,35 @@ def test_speed_counts_what_was_measured(study: torch.nn.Module) -> None:
     stage.main()
     speed = Speed.read(VARIANT / "predictions/speed.json")
     assert speed.parameters == sum(value.numel() for value in study.parameters())
-    rates = speed.images_per_second
-    assert list(rates) == ["1", "2"]
-    assert rates[speed.best_batch] == max(rates.values()) > 0
+    assert list(speed.images_per_second) == ["1", "2"]
+    assert speed.images_per_second[speed.best_batch] == max(speed.images_per_second.values()) > 0
     assert speed.images == 6
 
 
-def test_flops_of_a_convolution_by_hand() -> None:
+def test_flops_of_a_convolution_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict, "SPEED_SECONDS", 0.01)
     model = predict.Predictor(torch.nn.Conv2d(3, 4, 1, bias=False), MEAN, STD)
     images = torch.zeros(3, 8, 8, 3, dtype=torch.uint8)
-    options = PixelPredict(splits=["test"], batch=1, probabilities=False, flips=False, speed_batches=[5])
-    assert predict.measure_speed(model, images, options, 3, 1.0).flops_per_image == 2 * 3 * 4 * 8 * 8
+    options = PixelPredict(splits=["test"], batch=1, probabilities=False, flips=False, speed_batches=[5, 2, 5])
+    speed = predict.measure_speed(model, images, options, predicted=7, seconds=1.234)
+    assert speed.flops_per_image == 2 * 3 * 4 * 8 * 8
+    assert list(speed.images_per_second) == ["2", "5"]
+    assert (speed.images, speed.seconds) == (7, 1.23)
+
+
+@pytest.mark.usefixtures("study")
+def test_a_model_that_is_missing_is_one_sentence() -> None:
+    (VARIANT / "weights/model.json").unlink()
+    with pytest.raises(Problem, match=r"model\.json is missing"):
+        stage.main()
+
+
+@pytest.mark.usefixtures("study")
+def test_a_split_without_test_tiles_is_one_sentence() -> None:
+    plan = Path("data/plans/tiny/run1/split.csv")
+    plan.write_text("".join(line for line in plan.open() if ",test," not in line))
+    with pytest.raises(Problem, match=r"split\.csv has no test tiles; change split in studies/tiny/params\.yaml"):
+        stage.main()
 
 
 @pytest.mark.usefixtures("study")
