@@ -2,7 +2,7 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test verify paper prune lint bench lock
+.PHONY: repro test verify paper prune stages lint bench lock
 
 repro: .venv/ready ## the whole comparison, the studies side by side; reruns only what a change touches
 	lobule repro
@@ -18,6 +18,9 @@ paper: .venv/ready ## the papers' budgets, sources and weights into the paramete
 
 prune: .venv/ready ## takes stages that have left the pipeline out of the lock files
 	lobule prune
+
+stages: ## studies/stages.dvc.yaml into every study; pannuke has stages of its own
+	for study in $$(ls -d studies/*/ | grep -v pannuke); do cp studies/stages.dvc.yaml $$study/dvc.yaml; done
 
 lint: .venv/ready ## style and types
 	ruff check && ruff format --check && mypy
