@@ -1,6 +1,7 @@
 """The stages of the project as DVC resolves them, and the code that each imports."""
 
 import ast
+import warnings
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from dvc.dependency.param import ParamsDependency
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
+from networkx import topological_sort
 
 ROOT = Path(__file__).parents[2]
 PARTS = {"train": "learn", "predict": "predict", "evaluate": "score", "report": "report"}  # verb -> of its task
@@ -80,6 +82,12 @@ def stages() -> list[Stage]:
     """Every stage of this project."""
     with Repo(ROOT) as repo:
         return [Stage(stage) for stage in repo.index.stages]
+
+
+def in_order(root: Path) -> list[Stage]:
+    """Every stage of the project in a folder; those that a stage depends on come before it."""
+    with Repo(root) as repo, warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        return [Stage(stage) for stage in reversed(list(topological_sort(repo.index.graph)))]
 
 
 def one_of_each_kind() -> list[Stage]:
