@@ -37,7 +37,7 @@ class Study(Block):
     """One question: what holds whatever the task is."""
 
     study: Name
-    datasets: list[Name] = Field(min_length=1)
+    datasets: list[Name] = Field(min_length=1, max_length=2)  # dvc.yaml names the first and the last
     group: str
     target: Annotated[str | None, NONE]
     classes: list[str] = Field(min_length=2)
@@ -51,7 +51,6 @@ class Study(Block):
     ablation: list[Name]
     classifiers: list[Name]
     started: list[Name]
-    baselines: list[Name]
     variants: dict[Name, dict[str, Any]]
     split: Split
     balance: Balance
@@ -81,7 +80,7 @@ class Study(Block):
 
     @model_validator(mode="after")
     def names_come_once(self) -> "Study":
-        for key in ("runs", "seeds", "compare", "plans", "datasets"):
+        for key in ("runs", "seeds", "compare", "plans", "ablation", "classifiers", "started", "datasets", "classes"):
             values = getattr(self, key)
             if len(set(values)) != len(values):
                 raise ValueError(f"names {next(v for v in values if values.count(v) > 1)} twice in {key}")
@@ -131,6 +130,7 @@ class PixelStudy(Study):
     """A study whose models give every pixel a class, or, in a variant of task `tiles`, every tile."""
 
     task: Literal["segmentation", "tiles"]
+    baselines: list[Literal["background", "otsu", "commonest"]]
     instances: Annotated[Instances | None, NONE]
     model: UNetModel
     train: PixelTrain
@@ -152,6 +152,7 @@ class DetectionStudy(Study):
     """A study whose models find nuclei as objects, which vote on their image's class."""
 
     task: Literal["detection"]
+    baselines: list[Literal["constant", "colour"]]
     instances: Literal["network"]  # the model itself tells nuclei apart
     model: DetectorModel
     train: Train

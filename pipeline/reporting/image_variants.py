@@ -10,7 +10,7 @@ import pandas as pd
 from pipeline.base.errors import Problem
 from pipeline.base.paths import evaluation_folder
 from pipeline.base.records import Machine, Metrics
-from pipeline.base.study import Study
+from pipeline.base.study import DetectionStudy
 from pipeline.metrics import classification, stats
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.metrics.votes import Figure, FloatArray, Found, Labels, Side, pooled
@@ -46,7 +46,7 @@ class Variant:
         return np.sum([found.scores[side]["confusion"] for found in self.trainings], axis=0)
 
 
-def load(study: Study, encoder: str, names: Mapping[str, str], seed: int) -> list[Variant]:
+def load(study: DetectionStudy, encoder: str, names: Mapping[str, str], seed: int) -> list[Variant]:
     """All variants of a study in the order of its tables, then its baselines, which the first seed stands for.
 
     `names` are what tables call the variants where that is not their name; `seed` draws the resamples of the intervals.
@@ -62,7 +62,7 @@ def load(study: Study, encoder: str, names: Mapping[str, str], seed: int) -> lis
     ] + [_load(study, name, "plain", BASELINES[name], study.seeds[:1], seed) for name in study.baselines]
 
 
-def _load(study: Study, name: str, plan: str, model: str, seeds: Sequence[int], seed: int) -> Variant:
+def _load(study: DetectionStudy, name: str, plan: str, model: str, seeds: Sequence[int], seed: int) -> Variant:
     baseline = name in study.baselines
     classes = [each for each in study.classes if each != BACKGROUND]
     trainings, machines, votes, detections, curves = [], [], [], [], []

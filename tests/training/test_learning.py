@@ -1,10 +1,10 @@
 """The stages, run one after the other without DVC, on data where the outcome is known, and on real tiles."""
 
-import json
 import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +13,33 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.base.params import Params
+from pipeline.base.paths import evaluation_folder, variant_folder
+from pipeline.base.records import Metrics, Model
+from pipeline.base.schema import parse
+from pipeline.base.study import parse_study
 from pipeline.commands.paper import apply
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
+STUDY = "pannuke"
+VARIANT = (1, 42, "unet-bn", "plain")
 
 
 class Stages:
-    """An empty folder with params.yaml in it, in which stages run one by one."""
+    """An empty folder with parameters in it, in which stages run one by one."""
 
     def __init__(self, folder: Path, **values: Any) -> None:
         self.folder = folder
+        path = folder / "studies" / STUDY / "params.yaml"
+        path.parent.mkdir(parents=True)
         shutil.copy(ROOT / "params.yaml", folder)
-        apply(folder / "params.yaml", {key.replace("__", "."): value for key, value in values.items()})
+        shutil.copy(ROOT / "studies" / STUDY / "params.yaml", path)
+        changes = {key.replace("__", "."): value for key, value in values.items()}
+        apply(path, changes, partial(parse_study, path=path))
 
     def run(self, *stages: str) -> None:
-        """Run stages, each named as on the command line after `python -m pipeline.`."""
+        """Run stages, each named as on the command line after `python -m pipeline.stages.`."""
         for stage in stages:
             name, *arguments = stage.split()
             done = subprocess.run(
@@ -41,23 +52,30 @@ class Stages:
             )
             assert done.returncode == 0, done.stdout + done.stderr
 
-    def train_and_score(self, variant: str) -> dict[str, float]:
-        """Train, predict and evaluate a variant; return its scores."""
-        self.run(f"train pannuke 1 {variant}", f"predict pannuke 1 {variant}", f"evaluate pannuke {variant}")
-        record = json.loads((self.evaluation(variant) / "metrics.json").read_text())
-        scores: dict[str, float] = record["runs"][0]["scores"]
-        return scores
+    def train_and_score(self) -> dict[str, Any]:
+        """Train, predict and evaluate the variant; return its scores."""
+        self.run(*(f"{stage} {STUDY} {' '.join(map(str, VARIANT))}" for stage in ("train", "predict", "evaluate")))
+        return Metrics.read(self.evaluation / "metrics.json").scores
 
-    def curves(self, variant: str) -> pd.DataFrame:
-        """The learning curves of a variant."""
-        return pd.read_csv(self.evaluation(variant) / "curves.csv")
+    def curves(self) -> pd.DataFrame:
+        """The learning curves of the variant."""
+        return pd.read_csv(self.evaluation / "curves.csv")
 
-    def evaluation(self, variant: str) -> Path:
-        """What `evaluate` wrote of a variant."""
-        return self.folder / "models/pannuke/evaluation" / variant.replace(" ", "-")
+    @property
+    def evaluation(self) -> Path:
+        """What `evaluate` wrote of the variant."""
+        return self.folder / evaluation_folder(STUDY, *VARIANT)
 
 
-DATA = ("check", "download pannuke", "convert pannuke", "split pannuke 1", "guard pannuke 1", "balance pannuke 1")
+DATA = (
+    "check",
+    f"check {STUDY}",
+    "download pannuke",
+    "convert pannuke",
+    f"split {STUDY} 1",
+    f"guard {STUDY} 1",
+    f"balance {STUDY} 1",
+)
 
 
 def shuffle_labels(shard: Path) -> None:
@@ -70,14 +88,14 @@ def shuffle_labels(shard: Path) -> None:
 
 def test_shuffled_labels_score_near_chance(tmp_path: Path) -> None:
     # Metrics that cannot fail would score this well: images whose labels belong to other tiles.
-    stages = Stages(tmp_path, pannuke__train__epochs=6, pannuke__predict__speed_batches=[1])
+    stages = Stages(tmp_path, train__epochs=6, predict__speed_batches=[1])
     stages.run(*DATA)
-    right = stages.train_and_score("unet-bn plain")
+    right = stages.train_and_score()
     for shard in (tmp_path / "data/tiles/pannuke").glob("*.h5"):
         shard.chmod(0o644)
         shuffle_labels(shard)
     shutil.rmtree(tmp_path / "models")
-    wrong = stages.train_and_score("unet-bn plain")
+    wrong = stages.train_and_score()
     background_alone = 0.11  # mean IoU of a constant prediction on the drawn tiles
     assert right["mean_iou"] > 2 * background_alone
     assert wrong["mean_iou"] < 1.3 * background_alone
@@ -88,17 +106,18 @@ def test_real_tiles_are_converted_and_learned(tmp_path: Path, real_data: Path) -
     # Three real breast tiles of one fold: one trains, one validates, one tests.
     stages = Stages(
         tmp_path,
-        datasets__pannuke__source=str(real_data / "pannuke"),
-        pannuke__split__by="random",
-        pannuke__split__fractions=[0.34, 0.33, 0.33],
-        pannuke__train__epochs=40,
-        pannuke__predict__speed_batches=[1],
+        split__by="random",
+        split__fractions=[0.34, 0.33, 0.33],
+        train__epochs=40,
+        predict__speed_batches=[1],
     )
+    source = {"datasets.pannuke.source": str(real_data / "pannuke")}
+    apply(tmp_path / "params.yaml", source, partial(parse, Params, name="params.yaml"))
     stages.run(*DATA)
-    scores = stages.train_and_score("unet-bn plain")
-    losses = stages.curves("unet-bn plain")["train_loss"]
+    scores = stages.train_and_score()
+    losses = stages.curves()["train_loss"]
     assert losses.iloc[-1] < 0.7 * losses.iloc[0]
     assert 0 < scores["mean_iou"] < 1
-    description = json.loads((tmp_path / "models/pannuke/run1/seed42/unet-bn-plain/weights/model.json").read_text())
-    assert description["licence"] == "CC BY-NC-SA 4.0"
-    assert description["sample"] is False
+    model = Model.read(tmp_path / variant_folder(STUDY, *VARIANT) / "weights/model.json")
+    assert model.licence == "CC BY-NC-SA 4.0"
+    assert model.sample is False

@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline.base.files import replacing, write_text
 from pipeline.base.params import Params
 from pipeline.base.paths import REPORTS, evaluation_folder, plan_folder
-from pipeline.base.study import AnyStudy
+from pipeline.base.study import DetectionStudy
 from pipeline.base.study import variant as settings
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.reporting import band, class_figures, detections, facts, pictures
@@ -26,7 +26,7 @@ from pipeline.tiles.plan import SPLITS, read_plan
 from pipeline.tiles.store import shards
 
 
-def write(study: AnyStudy, params: Params) -> None:
+def write(study: DetectionStudy, params: Params) -> None:
     """Write reports/<study>.md and reports/<study>/: scores.csv, intervals.csv, votes.csv, curves.csv, figures.
 
     Pictures of images go to reports/private/<study>/ where the data's licence does not let them be published.
@@ -122,7 +122,7 @@ def draw_figures(folder: Path, trained: Sequence[Variant], classes: Sequence[str
     class_figures.losses(curves, folder / "losses.png")
 
 
-def draw_detections(study: AnyStudy, variant: Variant, classes: Sequence[str]) -> Image.Image:
+def draw_detections(study: DetectionStudy, variant: Variant, classes: Sequence[str]) -> Image.Image:
     """Draw what a variant found in the first test image of each class, in its first training."""
     run, seed = variant.trainings[0].run, variant.trainings[0].seed
     plan = read_plan(plan_folder(study.study, run) / "split.csv")

@@ -19,8 +19,6 @@ from pipeline.tasks import Job
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import ClassMap, Image
 
-NAMES = ("background", "otsu", "commonest")
-
 
 def predict(job: Job, study: PixelStudy, side: str, path: Path) -> None:
     """Write the predictions of a baseline for one side of the split, in the format of a model's."""
