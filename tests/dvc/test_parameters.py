@@ -55,7 +55,7 @@ def test_every_parameter_that_a_stage_declares_is_read(watched: Watched) -> None
     """By some stage with the same list of keys, as all studies have one text."""
     declared: set[tuple[str, str, str]] = set()
     read: set[tuple[str, str, str]] = set()
-    for stage, file, mine, found in keys(watched):
+    for stage, _, mine, found in keys(watched):
         listed = ", ".join(key for key in map(named, mine) if key != "variants.*")  # pannuke's have none
         declared |= {(stage.verb, listed, named(key)) for key in mine}
         read |= {(stage.verb, listed, named(key)) for key in mine if any(covers(key, each) for each in found)}
