@@ -1,105 +1,96 @@
-"""Where the time of a `dvc repro` goes, kind of stage by kind of stage, with imports and DVC apart.
+"""Where the time of `lobule repro` goes, by kind of stage: work, imports, and DVC's own part.
 
-    python -m benchmarks.repro_time            # a fresh clone of HEAD, then twice `dvc repro` with nothing to do
-    python -m benchmarks.repro_time --here     # what the working tree still has to run, then likewise
+    python -m benchmarks.repro_time            # in a fresh clone of HEAD, then again with nothing to do
+    python -m benchmarks.repro_time --here     # what the working tree still has to run
+    python -m benchmarks.repro_time --jobs 1   # one study after another: a stage has the machine for itself
 
-For every kind of stage: how often it ran, the seconds of its commands, of these the seconds of its imports (measured
-once in a process of their own), and DVC's own seconds around it (hashing, caching, writing dvc.lock). Ratios within one
-run mean something; seconds depend on the machine and on what else it does.
+`imports` are those at the top of the stage's module, measured once each by themselves; what a stage imports later
+counts as its work. `DVC` is what lies between a stage's command and the next one of the same process: hashing,
+caching, writing dvc.lock, finding what comes next.
 """
 
 import argparse
+import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
+import pandas as pd
 
-@dataclass
-class Kind:
-    """What the stages of one kind took, in seconds."""
-
-    module: str = ""
-    commands: list[float] = field(default_factory=list)
-    around: list[float] = field(default_factory=list)  # from a command's end to the next stage's beginning
+# Stands in for the shell that DVC starts a stage's command with, and notes when it began and ended.
+SHELL = """#!{python}
+import os, subprocess, sys, time
+begin = time.time()
+code = subprocess.call(["/bin/sh", *sys.argv[1:]])
+with open({times!r}, "a") as file:
+    print(os.getppid(), os.environ["DVC_STAGE"], begin, time.time(), sys.argv[-1], sep="\\t", file=file)
+sys.exit(code)
+"""
+COLUMNS = ["process", "stage", "begin", "end", "command"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--here", action="store_true", help="in the working tree, not in a fresh clone")
-    if parser.parse_args().here:
-        measure(Path.cwd())
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        clone = Path(folder) / "lobule"
-        subprocess.run(["git", "clone", "--quiet", Path.cwd(), clone], check=True)
-        measure(clone)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="studies at once (default: %(default)s)")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path.cwd() if arguments.here else Path(name) / "lobule"
+        if not arguments.here:
+            subprocess.run(["git", "clone", "--quiet", Path.cwd(), folder], check=True)
+        times = Path(name) / "times"
+        shell = Path(name) / "sh"
+        shell.write_text(SHELL.format(python=sys.executable, times=str(times)))
+        shell.chmod(0o755)
+        repro = [sys.executable, "-m", "pipeline.commands", "repro", "--jobs", str(arguments.jobs)]
+        seconds = clock(repro, folder, {"SHELL": str(shell)})
+        print(f"lobule repro --jobs {arguments.jobs}: {seconds:.0f} s")
+        if times.exists():
+            print(table(pd.read_csv(times, sep="\t", names=COLUMNS), folder))
+        print(f"lobule repro with nothing to do: {clock(repro, folder):.1f} s")
+        print(f"dvc repro with nothing to do: {clock([sys.executable, '-m', 'dvc', 'repro'], folder):.1f} s")
 
 
-def measure(folder: Path) -> None:
-    """Run `dvc repro` in a folder and print what its stages took, then what it takes with nothing to do."""
-    started = time.perf_counter()
-    kinds = watch(folder)
-    total = time.perf_counter() - started
-    show(kinds, total, folder)
-    for title, command in (
-        ("dvc repro, nothing to do", [sys.executable, "-m", "dvc", "repro"]),
-        ("lobule repro, nothing to do", [sys.executable, "-m", "pipeline.commands", "repro"]),
-    ):
-        started = time.perf_counter()
-        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        print(f"{title:<36}{time.perf_counter() - started:>9.1f} s")
+def clock(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> float:
+    """Seconds of a command in a folder; what it prints goes to stderr."""
+    start = time.perf_counter()
+    subprocess.run(command, cwd=folder, env={**os.environ, **(environment or {})}, stdout=sys.stderr, check=True)
+    return time.perf_counter() - start
 
 
-def watch(folder: Path) -> dict[str, Kind]:
-    """Run `dvc repro` and take the time at what it prints."""
-    kinds: dict[str, Kind] = defaultdict(Kind)
-    kind, since, running = "", time.perf_counter(), False
-    with subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro"], cwd=folder, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout
-        for line in process.stdout:
-            now = time.perf_counter()
-            print(line, end="", file=sys.stderr, flush=True)
-            if running and line.startswith(("Updating lock file", "Generating lock file")):
-                kinds[kind].commands.append(now - since)
-                since, running = now, False
-            elif line.startswith("Running stage '"):
-                if kind:
-                    (kinds[kind].commands if running else kinds[kind].around).append(now - since)
-                kind, since = line.split("'")[1].rpartition(":")[2].partition("@")[0], now
-            elif line.startswith("> python -m ") and kind:
-                kinds[kind].module = line.split()[3]
-                since, running = now, True
-    if process.returncode:
-        sys.exit(f"dvc repro failed with exit code {process.returncode}")
-    return kinds
+def table(stages: pd.DataFrame, folder: Path) -> str:
+    """A line a kind of stage: how often, seconds of its commands, and what of a run is imports, work and DVC."""
+    stages = stages.sort_values("begin", kind="stable")
+    stages["kind"] = [kind_of(name) for name in stages["stage"]]
+    stages["module"] = stages["command"].str.extract(r"-m (pipeline\.\S+)", expand=False)
+    imports = {module: import_seconds(module, folder) for module in stages["module"].dropna().unique()}
+    stages["imports"] = stages["module"].map(imports).fillna(0.0)
+    stages["seconds"] = stages["end"] - stages["begin"]
+    for _, rows in stages.groupby("process"):
+        for (before, first), (_, after) in pairwise(rows.iterrows()):
+            stages.loc[before, "dvc"] = after["begin"] - first["end"]
+    lines = [f"{'stage':<24}{'runs':>6}{'seconds':>9}{'a run':>8}{'imports':>9}{'work':>8}{'DVC':>8}"]
+    everything = [(str(kind), rows) for kind, rows in stages.groupby("kind", sort=False)]
+    for kind, rows in [*everything, ("all", stages)]:
+        seconds, imported, own = rows["seconds"].mean(), rows["imports"].mean(), rows["dvc"].mean()
+        figures = f"{seconds:>8.1f}{imported:>9.1f}{seconds - imported:>8.1f}{'' if pd.isna(own) else f'{own:.1f}':>8}"
+        lines.append(f"{kind:<24}{len(rows):>6}{rows['seconds'].sum():>9.1f}{figures}")
+    return "\n".join(lines)
 
 
-def show(kinds: dict[str, Kind], total: float, folder: Path) -> None:
-    """Print a line a kind."""
-    print(f"\ndvc repro: {total:.0f} s")
-    print(f"{'stage':<20}{'runs':>6}{'seconds':>9}{'a run':>8}{'imports':>9}{'DVC':>7}{'share':>8}")
-    for name, kind in kinds.items():
-        runs, seconds = len(kind.commands), sum(kind.commands)
-        around = sum(kind.around) / max(1, len(kind.around))
-        print(
-            f"{name:<20}{runs:>6}{seconds:>9.1f}{seconds / max(1, runs):>8.1f}{imports(kind.module, folder):>9.1f}"
-            f"{around:>7.1f}{seconds / total:>8.0%}"
-        )
-    spent = sum(sum(kind.commands) for kind in kinds.values())
-    print(f"{'DVC itself':<20}{'':>6}{total - spent:>9.1f}{'':>24}{(total - spent) / total:>8.0%}")
+def kind_of(stage: str) -> str:
+    """`train` of `studies/<name>/dvc.yaml:train@1-42-unet-plain`."""
+    return re.sub(r"^.*:|@.*$", "", stage)
 
 
-def imports(module: str, folder: Path) -> float:
-    """Seconds that a stage's module takes to be imported, the start of Python included."""
-    started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", f"import {module}"], cwd=folder, check=True)
-    return time.perf_counter() - started
+def import_seconds(module: str, folder: Path) -> float:
+    """Seconds that Python takes to import a module, the second time."""
+    command = [sys.executable, "-c", f"import {module}"]
+    return [clock(command, folder) for _ in range(2)][-1]
 
 
 if __name__ == "__main__":

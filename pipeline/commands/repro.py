@@ -3,7 +3,8 @@
 In:  the project: dvc.yaml with its stages named `convert`, and a dvc.yaml and a dvc.lock in each folder of studies/.
 Out: what `dvc repro` leaves. First the data, then each study as a `dvc repro` of its own, at last what needs them all.
 
-Studies share no stage but the data's, so DVC lets them run side by side. A study that fails stops no other.
+Studies share no stage but the data's, so DVC lets them run side by side. A study that fails stops no other; the last
+step tries it again, since it may have found data busy that another study was reading.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.base.errors import Problem
@@ -39,14 +40,12 @@ def run(arguments: argparse.Namespace) -> None:
     environment = {"OMP_NUM_THREADS": threads, **os.environ, "PATH": path}
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    failed = []
-    if not arguments.studies:  # else each study fetches its own
-        failed += run_all({"data": ("--keep-going", "convert")}, 1, environment)
-    failed += run_all({target: (target,) for target in targets}, arguments.jobs, environment)
-    if not arguments.studies and not failed:
-        failed += run_all({"summary": ()}, 1, environment)
-    if failed:
-        raise Problem(f"{', '.join(failed)} failed, as said above; mend it and run the same command again.")
+    if not arguments.studies:  # else each study makes its own data
+        run_all([["--keep-going", "convert"]], 1, environment)
+    run_all([[target] for target in targets], arguments.jobs, environment)
+    if not run_all([["--keep-going", *(targets if arguments.studies else ["--all-pipelines"])]], 1, environment):
+        left = [target for target in targets if is_stale([target])]
+        raise Problem(f"{', '.join(left) or 'dvc.yaml'} failed, as said above; mend it and run the same command again.")
 
 
 def chosen(names: Sequence[str]) -> list[str]:
@@ -79,30 +78,29 @@ def is_stale(targets: Sequence[str] | None) -> bool:
         raise Problem(f"DVC cannot tell what is up to date ({error}); `dvc status` may say more.") from None
 
 
-def run_all(repros: Mapping[str, Sequence[str]], jobs: int, environment: Mapping[str, str]) -> list[str]:
-    """Run `dvc repro` with each of these arguments, `jobs` at a time and in this order; the names of what failed.
+def run_all(repros: Iterable[Sequence[str]], jobs: int, environment: Mapping[str, str]) -> bool:
+    """Run `dvc repro` with each of these arguments, `jobs` at a time and in this order; whether none failed.
 
     Each is a group of processes of its own: DVC keeps an interruption from the stage that it runs, so that all of the
     group must be told.
     """
-    waiting, failed = list(repros), []
-    running: dict[str, subprocess.Popen[bytes]] = {}
+    waiting = [[sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *arguments] for arguments in repros]
+    running: list[subprocess.Popen[bytes]] = []
+    succeeded = True
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                name = waiting.pop(0)
-                command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *repros[name]]
-                running[name] = subprocess.Popen(command, env=environment, start_new_session=True)
+                running.append(subprocess.Popen(waiting.pop(0), env=environment, start_new_session=True))
             time.sleep(POLL)
-            for name in [name for name, process in running.items() if process.poll() is not None]:
-                if running.pop(name).returncode:
-                    failed.append(name)
+            succeeded &= not any(process.poll() for process in running)
+            running = [process for process in running if process.returncode is None]
     finally:
-        for process in running.values():
-            os.killpg(process.pid, signal.SIGINT)
-        for process in running.values():
+        for process in running:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)
+        for process in running:
             process.wait()
-    return failed
+    return succeeded
 
 
 def _length_of_lock(path: Path) -> int:

@@ -68,6 +68,20 @@ def test_a_study_that_fails_is_told_and_stops_no_other(folder: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_study_that_finds_its_data_busy_is_made_by_the_last_step(folder: Path) -> None:
+    (folder / "source-bright").write_text("tiles that are read slowly")
+    texts = {path: path.read_text() for path in folder.glob("studies/*/dvc.yaml")}
+    for path, text in texts.items():
+        path.write_text(text.replace("cp data-bright", "sleep 2 && cp data-bright"))
+    done = project.lobule(folder, "repro", "--jobs", "2")
+    for path, text in texts.items():
+        path.write_text(text)
+    assert done.returncode == 0, done.stderr
+    assert len((folder / "ran").read_text().splitlines()) == 4
+    assert (folder / "second-report").read_text() == "tiles that are read slowly"
+
+
+@pytest.mark.slow
 def test_a_pipeline_that_cannot_be_read_is_one_line(folder: Path) -> None:
     (folder / "studies/third").mkdir()
     (folder / "studies/third/dvc.yaml").write_text("stages: 3")

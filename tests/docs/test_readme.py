@@ -19,10 +19,10 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("augmentation", ["plain", "augmented"])
-def test_the_readmes_figures_are_the_reports(name: str, augmentation: str) -> None:
+@pytest.mark.parametrize("plan", ["plain", "augmented"])
+def test_the_readmes_figures_are_the_reports(name: str, plan: str) -> None:
     figures = pd.read_csv(ROOT / "reports/pannuke/intervals.csv")
-    figures = figures.set_index(["encoder", "augmentation", "score"])
-    row = figures.loc[(NAMES[name], augmentation, "mean_iou")]
+    figures = figures.set_index(["variant", "plan", "score"])
+    row = figures.loc[(NAMES[name], plan, "mean_iou")]
     rows = {found["name"].strip(): found for found in ROW.finditer((ROOT / "README.md").read_text())}
-    assert rows[name][augmentation].strip().strip("*") == f"{row['value']:.3f} [{row['low']:.2f}, {row['high']:.2f}]"
+    assert rows[name][plan].strip().strip("*") == f"{row['value']:.3f} [{row['low']:.2f}, {row['high']:.2f}]"
