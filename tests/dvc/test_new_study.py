@@ -1,4 +1,4 @@
-"""What is new is one folder: a sixth study and a seventh data set, made in a copy of the project and run by real DVC."""
+"""What is new is one folder: a sixth study and a seventh data set, made in a copy of the project, run by real DVC."""
 
 import shutil
 from pathlib import Path
@@ -74,8 +74,8 @@ def test_a_seventh_data_set_is_one_folder_and_its_lines_in_two_files(project: Pr
         {"datasets:": "  seventh:\n    source: sample", "sample:": "  seventh:\n    tiles: 4"},
     )
     maps = {
-        "      bracs: {one: *none, two: *none}": "      seventh: {one: *none, two: *none}",
-        "      tnbc: {one: *members, two: *none, three: *none}": "      seventh: {one: *none, two: *none, three: *none}",
+        "      bracs: {one: *none": "      seventh: {one: *none, two: *none}",
+        "      tnbc: {one: *members, two: *none, three": "      seventh: {one: *none, two: *none, three: *none}",
     }
     edit(project.folder / "dvc.yaml", maps)
     done = project.run("dvc", "repro", "studies/eighth/dvc.yaml:split@1")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from pipeline.datasets.seventh.card import CARD
 
 if TYPE_CHECKING:
