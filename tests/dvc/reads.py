@@ -136,7 +136,10 @@ def watch() -> None:
             encoder, built = plain_variant(of, name)
             named = name in of.variants
         if origin:
-            READS.know(built, (origin[0], "", f"variants.{name}" if named else ""))
+            changed_by = f"variants.{name}" if named else ""
+            if named:
+                READS.note(origin, changed_by)  # the encoder stands there
+            READS.know(built, (origin[0], "", changed_by))
         return encoder, built
 
     base_dump, plain_variant = schema.Block.model_dump, study.variant

@@ -11,8 +11,11 @@ from tests.dvc.stages import Stage, in_order
 pytestmark = pytest.mark.slow
 Watched = list[tuple[Stage, dict[str, list[str]]]]  # each stage that ran, and the keys that it read, by file
 
-# Keys that a kind of stage declares and does not read, with the reason:
-UNREAD: dict[tuple[str, str], str] = {}
+# Keys that a stage reads and does not declare, with the reason:
+KNOWN = {
+    "study": "the name of the folder, which stands in the command",
+    "sample": "a report looks among all of params.yaml for what its paper.yaml names, and no paper names a drawing",
+}
 
 
 @pytest.fixture(scope="module")
@@ -42,21 +45,21 @@ def test_every_parameter_that_a_stage_reads_is_declared(watched: Watched) -> Non
     undeclared = {
         f"{stage.study or 'project'}:{stage.kind} reads {key} of {file}"
         for stage, file, declared, read in keys(watched)
-        for key in read
+        for key in {*read} - {*KNOWN}
         if not any(covers(each, key) for each in declared)
     }
     assert sorted(undeclared) == []
 
 
 def test_every_parameter_that_a_stage_declares_is_read(watched: Watched) -> None:
-    """By some stage of its kind, as all studies have one text."""
-    declared: set[tuple[str, str]] = set()
-    read: set[tuple[str, str]] = set()
-    for stage, file, mine, found in keys(watched):
-        where = "" if file == "params.yaml" else "study "
-        declared |= {(stage.kind, f"{where}{named(key)}") for key in mine}
-        read |= {(stage.kind, f"{where}{named(key)}") for key in mine if any(covers(key, each) for each in found)}
-    assert sorted(declared - read) == sorted(UNREAD)
+    """By some stage with the same list of keys, as all studies have one text."""
+    declared: set[tuple[str, str, str]] = set()
+    read: set[tuple[str, str, str]] = set()
+    for stage, _, mine, found in keys(watched):
+        listed = ", ".join(key for key in map(named, mine) if key != "variants.*")  # pannuke's have none
+        declared |= {(stage.verb, listed, named(key)) for key in mine}
+        read |= {(stage.verb, listed, named(key)) for key in mine if any(covers(key, each) for each in found)}
+    assert sorted(declared - read) == []
 
 
 def named(key: str) -> str:

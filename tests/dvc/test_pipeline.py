@@ -111,3 +111,10 @@ def test_a_wrong_value_stops_before_any_work(project: Project) -> None:
     assert "studies/pannuke/params.yaml: train.epochs is 0 but should be greater than 0" in done.stderr
     assert ran(done.stdout) == set()
     assert project.changed() == before
+
+
+def test_a_reader_reads_its_own_data_set_again_and_trains_nothing(project: Project) -> None:
+    project.repro("tnbc")
+    project.commit()
+    project.append("pipeline/datasets/monuseg/reader.py", "\n# changed\n")
+    assert project.repro("tnbc") == {"download@monuseg", "convert@monuseg"}
