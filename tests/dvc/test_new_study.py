@@ -23,7 +23,7 @@ def add_study(project: Project, name: str, values: dict[str, Any]) -> list[str]:
     folder = project.folder / "studies" / name
     (folder / "paper").mkdir(parents=True)
     (folder / "paper/.gitkeep").touch()
-    (folder / "dvc.yaml").symlink_to("../stages.dvc.yaml")
+    shutil.copy(project.folder / "studies/stages.dvc.yaml", folder / "dvc.yaml")
     shutil.copy(project.folder / "studies/pannuke/params.yaml", folder)
     project.put(name, {"study": name, "compare": ["unet"], "variants": {"unet": {"encoder": "unet"}}, **values})
     return [f"studies/{name}/{file}" for file in ("dvc.yaml", "paper/.gitkeep", "params.yaml")]
