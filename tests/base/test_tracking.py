@@ -269,7 +269,7 @@ def test_a_store_that_breaks_later_costs_one_warning(key: str, capsys: pytest.Ca
 
 @pytest.mark.slow
 def test_two_processes_may_make_the_store_at_once(tmp_path: Path) -> None:
-    code = "from pipeline import tracking\nwith tracking.variant_run('pannuke', 'unet-plain', 'key', None): pass"
+    code = "from pipeline.base import tracking\nwith tracking.variant_run('pannuke', 'unet-plain', 'key', None): pass"
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"]
     both = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     assert [process.communicate()[1] for process in both] == ["", ""]
