@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.base.errors import Problem
-from pipeline.base.files import write_json
+from pipeline.base.records import SourceFile
 from pipeline.datasets.bach.card import CARD
 from pipeline.datasets.bach.reader import PREFIXES, TRUTH, find
 from pipeline.stages.convert import convert
@@ -77,9 +77,9 @@ def test_the_tile_store_holds_tiles_that_are_not_square(tmp_path: Path) -> None:
     paths = {path for part in find(folder) for path in part.files}
     assert len(paths) == 9  # eight images and the ground truth
     files = [
-        {"name": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": ""} for path in paths
+        SourceFile(name=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256="") for path in paths
     ]
-    write_json(tmp_path / "SOURCE.json", source_record(CARD, "sample", folder, files))
+    source_record(CARD, "sample", folder, files).write(tmp_path / "SOURCE.json")
     convert("bach", tmp_path / "SOURCE.json", tmp_path / "tiles")
     shard = Shard(tmp_path / "tiles" / "invasive.h5")
     assert (shard.image(1).shape, shard.class_map(1).shape, shard.instance_map(1).shape) == ((*SIZE, 3), SIZE, SIZE)

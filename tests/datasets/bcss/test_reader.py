@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.base.errors import Problem
-from pipeline.base.files import write_json
+from pipeline.base.records import SourceFile
 from pipeline.datasets.bcss.card import CARD
 from pipeline.datasets.bcss.reader import TILE, find
 from pipeline.stages.convert import convert
@@ -133,11 +133,11 @@ def test_the_tile_store_holds_what_is_read_and_its_pixel_size(tmp_path: Path) ->
     for name in (fine, coarse):
         write(folder, np.full((TILE, TILE + 1), 7), name)
     files = [
-        {"name": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": ""}
+        SourceFile(name=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256="")
         for region in find(folder)
         for path in region.files
     ]
-    write_json(tmp_path / "SOURCE.json", source_record(CARD, "sample", folder, files))
+    source_record(CARD, "sample", folder, files).write(tmp_path / "SOURCE.json")
     convert("bcss", tmp_path / "SOURCE.json", tmp_path / "tiles")
     shards = [Shard(tmp_path / "tiles" / f"{name}.h5") for name in (fine, coarse)]
     assert [shard.path.stem for shard in shards] == [fine, coarse]

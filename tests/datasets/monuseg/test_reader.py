@@ -12,7 +12,7 @@ from matplotlib.path import Path as Outline
 from PIL import Image
 
 from pipeline.base.errors import Problem
-from pipeline.base.files import write_json
+from pipeline.base.records import SourceFile
 from pipeline.datasets.members import Member
 from pipeline.datasets.monuseg.card import CARD, ORGANS
 from pipeline.datasets.monuseg.reader import Region, draw_nuclei, find, read_regions
@@ -168,10 +168,10 @@ def test_names_tell_patient_and_organ(tmp_path: Path) -> None:
 def test_the_tile_store_holds_what_is_read(tmp_path: Path) -> None:
     folder = write(tmp_path / "raw", layers(region(square(2, 3, 4))))
     files = [
-        {"name": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": ""}
+        SourceFile(name=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256="")
         for path in find(folder)[0].files
     ]
-    write_json(tmp_path / "SOURCE.json", source_record(CARD, "sample", folder, files))
+    source_record(CARD, "sample", folder, files).write(tmp_path / "SOURCE.json")
     convert("monuseg", tmp_path / "SOURCE.json", tmp_path / "tiles")
     shard = Shard(tmp_path / "tiles" / f"{BREAST}.h5")
     assert (shard.table()["patient"].tolist(), shard.nuclei()["class"].tolist()) == (["TCGA-A7-A13E"], [1])

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 from pipeline.base.errors import Problem
-from pipeline.base.files import write_json
+from pipeline.base.records import SourceFile
 from pipeline.datasets.tnbc.card import CARD
 from pipeline.datasets.tnbc.reader import find, read_instances
 from pipeline.stages.convert import convert
@@ -234,11 +234,11 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path: Path) -> None:
 def test_the_tile_store_holds_what_is_read(tmp_path: Path) -> None:
     folder = write(tmp_path / "raw", {1: 2, 4: 1})
     files = [
-        {"name": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": ""}
+        SourceFile(name=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256="")
         for p in find(folder)
         for path in p.files
     ]
-    write_json(tmp_path / "SOURCE.json", source_record(CARD, "sample", folder, files))
+    source_record(CARD, "sample", folder, files).write(tmp_path / "SOURCE.json")
     convert("tnbc", tmp_path / "SOURCE.json", tmp_path / "tiles")
     shard = Shard(tmp_path / "tiles" / "patient01.h5")
     assert (len(shard), shard.info.classes) == (2, CARD.classes)
