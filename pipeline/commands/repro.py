@@ -38,8 +38,10 @@ def run(arguments: argparse.Namespace) -> None:
     threads = str(max(1, (os.cpu_count() or 1) // arguments.jobs))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # the stages' `python` is this one
     environment = {"OMP_NUM_THREADS": threads, **os.environ, "PATH": path}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & ignores it, and stages would do so, too
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup it stays ignored
+            signal.signal(number, signal.default_int_handler)
     if not arguments.studies:  # else each study makes its own data
         run_all([["--keep-going", "convert"]], 1, environment)
     run_all([[target] for target in targets], arguments.jobs, environment)

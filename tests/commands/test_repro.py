@@ -98,7 +98,8 @@ def test_an_interruption_ends_what_runs(folder: Path, number: int) -> None:
     text = definition.read_text()
     definition.write_text(text.replace("cp data-bright", "echo $$ >> ran && exec sleep 60 && cp data-bright"))
     start = f"import sys; sys.path.insert(0, {str(project.ROOT)!r}); from pipeline.commands import main; main()"
-    with subprocess.Popen([sys.executable, "-c", start, "repro", "first"], cwd=folder) as process:
+    background = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]  # as a shell's & starts it
+    with subprocess.Popen([*background, sys.executable, "-c", start, "repro", "first"], cwd=folder) as process:
         while not ran(folder) and process.poll() is None:
             time.sleep(0.1)
         (stage,) = map(int, ran(folder))
