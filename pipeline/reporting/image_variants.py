@@ -74,7 +74,7 @@ def _load(study: DetectionStudy, name: str, plan: str, model: str, seeds: Sequen
             votes.append(_read(folder / "votes.csv", empty=False))
             if not baseline:
                 detections.append(_read(folder / "detections.csv"))
-                curves.append(_read(folder / "curves.csv").assign(run=run, seed=number))
+                curves.append(_read(folder / "curves.csv"))
     figures = {side: _figures(votes, detections, side, classes, seed) for side in SPLITS}
     all_curves = pd.concat(curves) if curves else pd.DataFrame()
     return Variant(name, plan, model, baseline, trainings, machines, pd.concat(votes), all_curves, figures)

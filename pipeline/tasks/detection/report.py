@@ -103,7 +103,7 @@ def write_tables(folder: Path, study: str, source: str, variants: Sequence[Varia
         ("scores", pd.DataFrame(scores), 10),
         ("intervals", pd.DataFrame(intervals), 10),
         ("votes", pd.concat(votes), 6),
-        ("curves", pd.concat(curves), 10),
+        ("curves", pd.concat(curves), 6),
     ):
         table.to_csv(folder / f"{title}.csv", index=False, lineterminator="\n", float_format=f"%.{digits}g")
 

@@ -16,12 +16,13 @@ import pandas as pd
 
 from pipeline.base.errors import Problem
 from pipeline.base.paths import TILES
-from pipeline.base.records import Machine, Metrics, Scores, Speed, Training
+from pipeline.base.records import Scores
 from pipeline.metrics import average_precision
 from pipeline.metrics.pixel import BACKGROUND, number
 from pipeline.metrics.votes import RIGHT, FloatArray, Found, Labels, Side, table, vote
 from pipeline.tasks import Job
 from pipeline.tasks.detection.baselines import BASELINES
+from pipeline.tasks.evaluation import write_records
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.objects import Masks, Objects
 from pipeline.tiles.plan import SPLITS
@@ -71,13 +72,9 @@ def score(job: Job, folder: Path) -> None:
             pd.concat([examples.plan[ROW], table(truth, cast, nuclei, counted, classes)], axis=1).assign(split=side)
         )
     write_csv(pd.concat(votes).assign(run=job.run, seed=job.seed), folder / "votes.csv")
-    training, speed = (None, None) if job.is_baseline else read_training(job)
-    if training:
+    if not job.is_baseline:
         write_csv(pd.concat(detections), folder / "detections.csv")
-        curves = pd.read_csv(job.folder / "training" / "curves.csv")
-        curves.to_csv(folder / "curves.csv", index=False, lineterminator="\n", float_format="%.6g")
-    describe(job, training, scores).write(folder / "metrics.json")
-    Machine(training=training and training.machine, speed=speed).write(folder / "machine.json")
+    write_records(job, folder, scores)
 
 
 def true_classes(examples: Examples, classes: list[str]) -> Labels:
@@ -176,28 +173,3 @@ def write_shown(path: Path, found: Sequence[Objects], truth: Labels) -> None:
 def write_csv(rows: pd.DataFrame, path: Path) -> None:
     """Write a table with all digits."""
     rows.to_csv(path, index=False, lineterminator="\n")
-
-
-def read_training(job: Job) -> tuple[Training, Speed]:
-    """What training and prediction told of themselves."""
-    training = Training.read(job.folder / "training" / "training.json")
-    return training, Speed.read(job.folder / "predictions" / "speed.json")
-
-
-def describe(job: Job, training: Training | None, scores: Scores) -> Metrics:
-    """The content of metrics.json; what a baseline has not is None."""
-    return Metrics(
-        variant=job.variant,
-        plan=job.plan,
-        run=job.run,
-        seed=job.seed,
-        title=training and training.title,
-        weights=training and training.weights,
-        parameters=training and training.parameters,
-        trainable_parameters=training and training.trainable_parameters,
-        flops_per_image=None,
-        epochs_run=training and training.epochs_run,
-        best_epoch=training and training.best_epoch,
-        weights_sha256=training and training.weights_sha256,
-        scores=scores,
-    )

@@ -13,12 +13,12 @@ import pandas as pd
 
 from pipeline.base.errors import Problem
 from pipeline.base.paths import TILES
-from pipeline.base.records import Machine, Metrics, Scores, Speed, Training
 from pipeline.base.study import PixelStudy
 from pipeline.metrics import curve, pixel
 from pipeline.nuclei import comparison
 from pipeline.plans.census import count_nuclei
 from pipeline.tasks import Job
+from pipeline.tasks.evaluation import write_records
 from pipeline.tasks.segmentation import baselines
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import Shard
@@ -68,14 +68,9 @@ def score(job: Job, folder: Path) -> None:
     if target is not None:
         scores["average_precision"] = pixel.number(curve.average_precision(target[0].sum(axis=0)))
         tables["histograms"] = images.join(pd.DataFrame(target[0].reshape(len(images), -1), columns=curve.COLUMNS))
-    training, speed = (None, None) if job.is_baseline else read_training(job)
-    if training:
-        curves = pd.read_csv(job.folder / "training" / "curves.csv")
-        tables["curves"] = pd.concat([pd.DataFrame(named, index=curves.index), curves], axis=1)
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
-    describe(job, training, speed, scores).write(folder / "metrics.json")
-    Machine(training=training and training.machine, speed=speed).write(folder / "machine.json")
+    write_records(job, folder, scores)
     with h5py.File(folder / "class_maps.h5", "w") as file:
         file.create_dataset("class_map", data=class_maps, compression="gzip")
         if target is not None:
@@ -159,29 +154,3 @@ def groups(plan: pd.DataFrame, root: Path = TILES) -> list[str]:
     tables = {(dataset, shard): Shard(root / dataset / f"{shard}.h5").table()["group"] for dataset, shard in shards}
     rows = zip(plan["dataset"], plan["shard"], plan["index"], strict=True)
     return [str(tables[dataset, shard][index]) for dataset, shard, index in rows]
-
-
-def read_training(job: Job) -> tuple[Training, Speed]:
-    """What training and prediction told of themselves."""
-    return Training.read(job.folder / "training" / "training.json"), Speed.read(
-        job.folder / "predictions" / "speed.json"
-    )
-
-
-def describe(job: Job, training: Training | None, speed: Speed | None, scores: Scores) -> Metrics:
-    """The content of metrics.json; what a baseline has not is None."""
-    return Metrics(
-        variant=job.variant,
-        plan=job.plan,
-        run=job.run,
-        seed=job.seed,
-        title=training and training.title,
-        weights=training and training.weights,
-        parameters=training and training.parameters,
-        trainable_parameters=training and training.trainable_parameters,
-        flops_per_image=speed and speed.flops_per_image,
-        epochs_run=training and training.epochs_run,
-        best_epoch=training and training.best_epoch,
-        weights_sha256=training and training.weights_sha256,
-        scores=scores,
-    )

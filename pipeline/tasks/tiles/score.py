@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.base.records import Machine, Metrics, Scores, Training
+from pipeline.base.records import Scores
 from pipeline.metrics import curve, pixel
 from pipeline.plans.census import has_lesion
 from pipeline.tasks import Job
+from pipeline.tasks.evaluation import write_records
 
 SIDES = ("train", "test")
 
@@ -20,28 +21,9 @@ def score(job: Job, folder: Path) -> None:
     assert study.target is not None  # the study was checked
     found = pd.read_csv(job.folder / "predictions" / "predictions.csv", keep_default_na=False)
     tiles = found.assign(truth=has_lesion(found, study.target).astype(int))
-    training = Training.read(job.folder / "training" / "training.json")
     tiles.to_csv(folder / "tiles.csv", index=False, lineterminator="\n")
     scores = {side: tile_scores(tiles[tiles["split"] == side], study.classes) for side in SIDES}
-    Metrics(
-        variant=job.variant,
-        plan=job.plan,
-        run=job.run,
-        seed=job.seed,
-        title=training.title,
-        weights=training.weights,
-        parameters=training.parameters,
-        trainable_parameters=training.trainable_parameters,
-        flops_per_image=None,
-        epochs_run=training.epochs_run,
-        best_epoch=training.best_epoch,
-        weights_sha256=training.weights_sha256,
-        scores=scores,
-    ).write(folder / "metrics.json")
-    Machine(training=training.machine, speed=None).write(folder / "machine.json")
-    curves = pd.read_csv(job.folder / "training" / "curves.csv")
-    named = pd.DataFrame({"run": job.run, "seed": job.seed}, index=curves.index)
-    pd.concat([named, curves], axis=1).to_csv(folder / "curves.csv", index=False, lineterminator="\n")
+    write_records(job, folder, scores, timed=False)
 
 
 def tile_scores(tiles: pd.DataFrame, classes: list[str]) -> Scores:
