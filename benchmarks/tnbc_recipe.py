@@ -161,7 +161,7 @@ def score(work: Path, recipe: str, suffix: str) -> pd.DataFrame:
     plan = read_plan(folder / "data/plans/tnbc/run1/split.csv")
     examples = Examples(plan[plan["split"] == "test"], 512, work / "data/tiles")
     rows = []
-    with h5py.File(folder / f"predictions{suffix}" / "predictions.h5") as file:
+    with h5py.File(folder / f"predictions{suffix}" / "test.h5") as file:
         for position, row in enumerate(examples.plan.itertuples()):
             truth, predicted = examples.class_map(position), file["class_map"][position]
             known = truth != IGNORE

@@ -170,13 +170,13 @@ def write_training(folder: Path, variant: str, plan: str, noise: float, run: int
 
 
 def write_predictions(folder: Path, class_map: np.ndarray, classes: list[str] | None = None) -> None:
-    """predictions.h5 and speed.json of a variant, which is more certain of some pixels than of others."""
+    """test.h5 and speed.json of a variant, which is more certain of some pixels than of others."""
     (folder / "predictions").mkdir(parents=True, exist_ok=True)
     names = classes or CLASSES
     certain = np.random.default_rng(0).uniform(0.55, 0.99, class_map.shape)
     others = (1 - certain) / (len(names) - 1)
     probabilities = np.stack([np.where(class_map == code, certain, others) for code in range(len(names))], axis=1)
-    with h5py.File(folder / "predictions" / "predictions.h5", "w") as file:
+    with h5py.File(folder / "predictions" / "test.h5", "w") as file:
         file["class_map"] = class_map
         file["probabilities"] = probabilities.astype(np.float16)
         file.attrs["classes"] = json.dumps(names)

@@ -32,7 +32,7 @@ def compare(
 
     Args:
         examples: the test tiles.
-        predictions: predictions.h5 of these tiles, in their order.
+        predictions: the predictions (test.h5) of these tiles, in their order.
         classes: names, by their codes.
         settings: how nuclei are found in a class map.
     """
@@ -70,7 +70,7 @@ def compare(
 
 
 def native_class_map(predictions: Any, position: int, shape: tuple[int, ...], classes: int) -> ClassMap:
-    """The most probable class of each pixel at native size, (H, W) uint8, from an open predictions.h5.
+    """The most probable class of each pixel at native size, (H, W) uint8, from an open file of predictions.
 
     Probabilities are resized bilinearly, pixel centres aligned; where they were not kept, the class map stands for
     probabilities of 0 and 1. Ties go to the lower class.

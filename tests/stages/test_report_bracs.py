@@ -75,12 +75,12 @@ def make_variant(name: str, noise: float) -> None:
     """Probabilities near the truth but in a share of blocks; all background where that share is 1."""
     folder = fabricated.make_variant(name, "augmented", noise) / "predictions"
     plan = read_plan(plan_folder("bracs", 1) / "split.csv")
-    for side, file in (("test", "predictions.h5"), ("train", "train.h5")):
+    for side in ("test", "train"):
         examples = Examples(plan[plan["split"] == side], fabricated.SIZE, target="UDH")
         truth = np.stack([examples.class_map(i) for i in range(len(examples))]) == 1
         wrong = np.random.default_rng(1).random((len(truth), 8, 8)).repeat(4, axis=1).repeat(4, axis=2) < noise
         target = np.where(truth ^ wrong, 0.8, 0.1) if noise < 1 else np.full(truth.shape, 0.2)
-        with h5py.File(folder / file, "w") as written:
+        with h5py.File(folder / f"{side}.h5", "w") as written:
             written["class_map"] = (target > 0.5).astype(np.uint8)
             written["probabilities"] = np.stack([1 - target, target], axis=1).astype(np.float16)
             written.attrs["classes"] = json.dumps(["background", "UDH"])

@@ -19,14 +19,13 @@ from pipeline.models import build, to_input, weights
 from pipeline.tasks import Job
 from pipeline.tiles.examples import Examples
 
-FILES = {"test": "predictions.h5", "train": "train.h5"}  # side of the split -> its predictions
 WARM_UPS = 2  # runs before the clock starts
 SPEED_SECONDS = 1.0  # of measuring, for each batch size
 SPEED_RUNS = (3, 50)  # at least and at most, within that time
 
 
 def predict(job: Job, folder: Path) -> None:
-    """Write predictions.h5 of the test tiles, in their order, and speed.json.
+    """Write test.h5 of the test tiles, in their order, and speed.json.
 
         class_map      (N, H, W) uint8       the most probable class
         probabilities  (N, C, H, W) float16  where `predict.probabilities` asks for them
@@ -36,13 +35,13 @@ def predict(job: Job, folder: Path) -> None:
     """
     study = job.settings
     assert isinstance(study, PixelStudy)
-    parts = {side: Examples.of(job.rows(side), study) for side in FILES if side in {"test", *study.predict.splits}}
+    parts = {side: Examples.of(job.rows(side), study) for side in dict.fromkeys(["test", *study.predict.splits])}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, classes = load_model(job.folder / "weights", device, study.predict.flips)
     seconds = {}
     for side, examples in parts.items():
         started = time.perf_counter()
-        write_maps(model, examples, folder / FILES[side], classes, study.predict, device)
+        write_maps(model, examples, folder / f"{side}.h5", classes, study.predict, device)
         seconds[side] = time.perf_counter() - started
     tests = parts["test"]
     images = images_of(tests, range(min(len(tests), 16))).to(device)

@@ -45,16 +45,16 @@ def score(job: Job, folder: Path) -> None:
     named = {"run": job.run, "seed": job.seed}
     images = named_rows(tests, named)
     with predictions(job, study) as found:
-        class_maps = read_predictions(found["test"], study.classes, tests)
-        counts = count_pixels(study, tests, found["test"])
+        class_maps = read_predictions(found / "test.h5", study.classes, tests)
+        counts = count_pixels(study, tests, found / "test.h5")
         nuclei = None
         if study.instances:
-            nuclei, native = comparison.compare(tests, found["test"], study.classes, study.instances)
-        target = measure_target(tests, found["test"]) if study.target else None
+            nuclei, native = comparison.compare(tests, found / "test.h5", study.classes, study.instances)
+        target = measure_target(tests, found / "test.h5") if study.target else None
         train = None
         if "train" in study.predict.splits:
             rows = Examples.of(job.rows("train"), study)
-            train = count_table(named_rows(rows, named), count_pixels(study, rows, found["train"]))
+            train = count_table(named_rows(rows, named), count_pixels(study, rows, found / "train.h5"))
     scores = pixel.score(counts, study.classes)
     annotated = count_nuclei(tests.plan, len(study.classes)).sum(axis=0)
     for code, name in enumerate(study.classes):
@@ -81,16 +81,15 @@ def score(job: Job, folder: Path) -> None:
 
 
 @contextmanager
-def predictions(job: Job, study: PixelStudy) -> Iterator[dict[str, Path]]:
-    """The files of predictions by side of the split; those of a baseline are made in a folder that goes afterwards."""
-    names = {"test": "predictions.h5", "train": "train.h5"}
+def predictions(job: Job, study: PixelStudy) -> Iterator[Path]:
+    """The folder with <side>.h5 of each predicted side of the split; a baseline's is made, and goes afterwards."""
     if not job.is_baseline:
-        yield {side: job.folder / "predictions" / name for side, name in names.items()}
+        yield job.folder / "predictions"
         return
     with tempfile.TemporaryDirectory() as temporary:
         for side in dict.fromkeys(["test", *study.predict.splits]):
-            baselines.predict(job, study, side, Path(temporary) / names[side])
-        yield {side: Path(temporary) / name for side, name in names.items()}
+            baselines.predict(job, study, side, Path(temporary) / f"{side}.h5")
+        yield Path(temporary)
 
 
 def named_rows(examples: Examples, named: dict[str, int]) -> pd.DataFrame:

@@ -57,7 +57,7 @@ def test_predictions_are_the_models_in_the_order_of_the_plan(study: torch.nn.Mod
     stage.main()
     plan = read_plan(Path("data/plans/tiny/run1/split.csv"))
     examples = Examples(plan[plan["split"] == "test"], SIZE)
-    with h5py.File(VARIANT / "predictions/predictions.h5") as file:
+    with h5py.File(VARIANT / "predictions/test.h5") as file:
         assert json.loads(file.attrs["classes"]) == list(CLASSES)
         class_map, probabilities = file["class_map"][:], file["probabilities"][:]
     assert class_map.shape == (6, SIZE, SIZE)
@@ -74,7 +74,7 @@ def test_predictions_are_the_models_in_the_order_of_the_plan(study: torch.nn.Mod
 
 @pytest.mark.usefixtures("study")
 def test_the_same_predictions_give_the_same_bytes_and_probabilities_can_be_left_out(tmp_path: Path) -> None:
-    path = VARIANT / "predictions/predictions.h5"
+    path = VARIANT / "predictions/test.h5"
     stage.main()
     first = path.read_bytes()
     stage.main()
@@ -167,7 +167,7 @@ def test_flips_leave_what_a_symmetric_model_says(study: torch.nn.Module) -> None
 @pytest.mark.usefixtures("study")
 def test_the_parameter_puts_flips_into_the_predictions(tmp_path: Path) -> None:
     stage.main()
-    path = VARIANT / "predictions/predictions.h5"
+    path = VARIANT / "predictions/test.h5"
     plain = path.read_bytes()
     set_params(tmp_path, predict__flips=True)
     stage.main()

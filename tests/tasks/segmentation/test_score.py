@@ -45,7 +45,7 @@ def evaluated(monkeypatch: pytest.MonkeyPatch, job: Job) -> Metrics:
 def test_scores_come_from_the_counts_of_each_image(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = evaluated(monkeypatch, job).scores
     table = pd.read_csv(job.evaluation / "counts.csv", keep_default_na=False)
-    with h5py.File(job.folder / "predictions/predictions.h5") as file:
+    with h5py.File(job.folder / "predictions/test.h5") as file:
         predicted = file["class_map"][:]
     assert list(table.columns[:8]) == ["run", "seed", "dataset", "shard", "index", "patient", "slide", "group"]
     assert table["index"].tolist() == list(range(TILES))
@@ -98,7 +98,7 @@ def test_predictions_of_another_plan_or_size_are_refused(
 
 
 def test_broken_and_missing_predictions_are_refused(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = job.folder / "predictions/predictions.h5"
+    path = job.folder / "predictions/test.h5"
     path.write_bytes(b"half a file")
     with pytest.raises(Problem, match="no readable predictions"):
         evaluated(monkeypatch, job)
@@ -241,5 +241,5 @@ def test_a_target_has_histograms_of_each_image_and_heat(tmp_path: Path, monkeypa
 
 def test_pixels_to_ignore_count_in_no_table(job: Job) -> None:
     tests = Examples.of(job.rows("test"), job.settings)
-    counts = count_pixels(job.settings, tests, job.folder / "predictions/predictions.h5")  # type: ignore[arg-type]
+    counts = count_pixels(job.settings, tests, job.folder / "predictions/test.h5")  # type: ignore[arg-type]
     assert counts.sum(axis=(1, 2)).tolist() == [SIZE**2 - 16] * TILES
