@@ -5,26 +5,20 @@ tiles with rare classes, or with the study's target, stand several times; in `pl
 `balance.method` says otherwise.
 """
 
-import argparse
-
 import numpy as np
 
 from pipeline.base.errors import run_stage
 from pipeline.base.params import read_params
 from pipeline.base.paths import plan_folder
-from pipeline.base.study import read_study
+from pipeline.plans import read_run
 from pipeline.plans.balance import oversample, undersample
 from pipeline.plans.census import count_nuclei, has_lesion
 from pipeline.tiles.plan import read_plan, write_plan
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Repeat training tiles with what is rare, or leave some out.")
-    parser.add_argument("study")
-    parser.add_argument("run", type=int)
-    arguments = parser.parse_args()
-    study = read_study(arguments.study)
-    folder = plan_folder(arguments.study, arguments.run)
+    study, run = read_run("Repeat training tiles with what is rare, or leave some out.")
+    folder = plan_folder(study.study, run)
     plan = read_plan(folder / "split.csv")
     if study.target is None:
         held = count_nuclei(plan, len(study.classes))

@@ -10,23 +10,17 @@ No plan to train on is made before this has passed. Refused are a patient, slide
 listed in leaks.json, under `leaks`, for the report to say.
 """
 
-import argparse
-
 from pipeline.base.errors import Problem, run_stage
 from pipeline.base.paths import plan_folder
 from pipeline.base.records import Leaks
-from pipeline.base.study import read_study
+from pipeline.plans import read_run
 from pipeline.plans.leaks import DISTANCE, compare_pixels, tile_name
 from pipeline.tiles.plan import SPLITS, check_plan, parted, read_plan
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Refuse a split that leaks.")
-    parser.add_argument("study")
-    parser.add_argument("run", type=int)
-    arguments = parser.parse_args()
-    split = read_study(arguments.study).split
-    folder = plan_folder(arguments.study, arguments.run)
+    study, run = read_run("Refuse a split that leaks.")
+    split, folder = study.split, plan_folder(study.study, run)
     plan = read_plan(folder / "split.csv")
     check_plan(plan, split.leaky)
     near, same = compare_pixels(plan)

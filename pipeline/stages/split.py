@@ -3,25 +3,19 @@
 In: the tile store of the study's data sets. Out: `split.csv`, a plan with every tile of the study once.
 """
 
-import argparse
-
 import pandas as pd
 
 from pipeline.base.errors import Problem, run_stage
 from pipeline.base.params import read_params
 from pipeline.base.paths import plan_folder
-from pipeline.base.study import read_study
+from pipeline.plans import read_run
 from pipeline.plans.split import SPLITTERS, list_tiles
 from pipeline.tiles.plan import SPLITS, write_plan
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Decide which tiles of a study train, validate and test.")
-    parser.add_argument("study")
-    parser.add_argument("run", type=int)
-    arguments = parser.parse_args()
-    name, run = arguments.study, arguments.run
-    study = read_study(name)
+    study, run = read_run("Decide which tiles of a study train, validate and test.")
+    name = study.study
     tiles = pd.concat([list_tiles(dataset, study) for dataset in study.datasets], ignore_index=True)
     plan = SPLITTERS[study.split.by](tiles, study, run, read_params().seed)
     counts = plan["split"].value_counts()
