@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from pipeline.base.errors import Problem
+from pipeline.base.paths import RAW, expand
 from pipeline.base.schema import Block, Positive, Weight, parse, read_yaml
 
 PARAMS = Path("params.yaml")
@@ -47,6 +49,12 @@ class Params(Block):
     datasets: dict[str, Dataset]
     sample: dict[str, Any]
 
+    def dataset(self, name: str) -> Dataset:
+        """Where a data set comes from; a Problem where the file does not say."""
+        if name not in self.datasets:
+            raise Problem(f"{PARAMS} has no data set named {name!r} under datasets; add it, or give another name.")
+        return self.datasets[name]
+
 
 def read_params(path: Path = PARAMS) -> Params:
     """Read and check the project's params.yaml.
@@ -55,3 +63,22 @@ def read_params(path: Path = PARAMS) -> Params:
         Problem: the file is missing, is no YAML, or holds a key, type or value that is not allowed.
     """
     return parse(Params, read_yaml(path), str(path))
+
+
+def own_folder(name: str, source: str) -> Path | None:
+    """The user's folder that is the source of a data set, as an absolute path; None for `sample` and `official`.
+
+    Relative ones start at the project, `~` is the home folder.
+
+    Raises:
+        Problem: it is no folder, or one that DVC deletes.
+    """
+    if source in {"sample", "official"}:
+        return None
+    folder = expand(source).resolve()
+    key = f"{PARAMS}: datasets.{name}.source is {source!r}"
+    if not folder.is_dir():
+        raise Problem(f"{key}, which is no folder ({folder}); give sample, official or a folder.")
+    if folder.is_relative_to(RAW.resolve()):
+        raise Problem(f"{key}, which DVC empties before it is read; move your files to a folder outside of {RAW}.")
+    return folder

@@ -1,8 +1,10 @@
-"""Where the files of a study lie. Run and seed are levels of every path of a training."""
+"""Where files lie: the data's, and a study's. Run and seed are levels of every path of a training."""
 
+import os
 from pathlib import Path
 
 PLANS = ("plain", "augmented", "balanced")  # those that a variant may be trained on
+RAW = Path("data/raw")
 TILES = Path("data/tiles")
 REPORTS = Path("reports")
 
@@ -25,3 +27,8 @@ def evaluation_folder(study: str, run: int, seed: int, variant: str, plan: str) 
 def paper_folder(study: str) -> Path:
     """The folder with what the paper says that a study rebuilds."""
     return Path("studies") / study / "paper"
+
+
+def expand(path: str) -> Path:
+    """A path that a person wrote, with `~` as the home folder."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser fails where ~ names an unknown user

@@ -11,6 +11,7 @@ from pipeline.base.errors import Problem
 
 ENCODERS = frozenset(Path(__file__).with_name("encoders.txt").read_text(encoding="utf-8").split())
 PLAIN = frozenset({"unet", "unet-bn"})  # our own U-Nets: no encoder library, no pretrained weights
+DETECTORS = ("resnet50", "resnet101", "resnet152")  # of which pipeline.models.mask_rcnn builds a detector
 
 
 def check_encoder(name: str, where: str = "params.yaml") -> None:

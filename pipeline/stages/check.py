@@ -5,19 +5,18 @@ changes, so that a right change of parameters reruns only the stages that use wh
 """
 
 import argparse
-import os
 from pathlib import Path
 
 from pipeline import datasets
 from pipeline.base.errors import Problem, run_stage
 from pipeline.base.files import write_text
-from pipeline.base.params import read_params
+from pipeline.base.params import own_folder, read_params
+from pipeline.base.paths import expand
 from pipeline.base.schema import parse
 from pipeline.base.study import ENCODER, AnyStudy, Study, read_study, variant
-from pipeline.models.encoders import PLAIN, check_encoder
+from pipeline.models.encoders import DETECTORS, PLAIN, check_encoder
 
 CHECKED = Path("data/checked")
-DETECTORS = ("resnet50", "resnet101", "resnet152")  # the encoders of which models.mask_rcnn builds a detector
 
 
 def main() -> None:
@@ -38,7 +37,7 @@ def check_project() -> None:
     check_encoder(params.encoder)
     for name, settings in params.datasets.items():
         card = datasets.load_card(name)
-        check_source(name, settings.source)
+        own_folder(name, settings.source)
         if settings.tiling is not None and not card.slides:
             raise Problem(f"params.yaml: datasets.{name}.tiling is for data sets of slides; remove it.")
     unknown = [name for name in params.sample if name != "seed" and name not in params.datasets]
@@ -46,22 +45,6 @@ def check_project() -> None:
         raise Problem(f"params.yaml: sample.{unknown[0]} is of no data set under datasets; remove it or add that.")
     for name in params.datasets:
         parse(datasets.load_card(name).sample, params.sample.get(name, {}), f"params.yaml: sample.{name}")
-
-
-def check_source(name: str, source: str) -> None:
-    """Refuse a source that is neither a known word nor a folder that exists, outside of what stages write."""
-    if source in {"sample", "official"}:
-        return
-    folder = _expand(source).resolve()
-    if not folder.is_dir():
-        raise Problem(
-            f"params.yaml: datasets.{name}.source is {source!r}, which is no folder; give sample, official or a folder."
-        )
-    if folder.is_relative_to(Path("data/raw").resolve()):
-        raise Problem(
-            f"params.yaml: datasets.{name}.source is {source!r}, which a stage writes and DVC would delete first;"
-            " move your files to a folder outside of data/raw."
-        )
 
 
 def check_study(study: AnyStudy) -> None:
@@ -112,15 +95,11 @@ def check_variant(study: Study, name: str, where: str) -> None:
     weights = changed.model.weights
     if weights in {"random", "imagenet"} or weights.startswith("models/"):
         return  # what a stage writes may not be there yet
-    if not _expand(weights).is_file():
+    if not expand(weights).is_file():
         raise Problem(
             f"{where}: the model.weights of {name} is {weights!r}, which is no file;"
             " give random, imagenet or the path of a checkpoint."
         )
-
-
-def _expand(path: str) -> Path:
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser fails where ~ names an unknown user
 
 
 if __name__ == "__main__":

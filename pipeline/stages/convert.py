@@ -15,19 +15,17 @@ from pipeline import datasets
 from pipeline.base.errors import Problem, run_stage
 from pipeline.base.files import replacing
 from pipeline.base.params import Tiling, read_params
+from pipeline.base.paths import RAW, TILES
 from pipeline.base.records import Source
 from pipeline.datasets import Part, SlidePart
 from pipeline.tiles.store import ShardInfo, ShardWriter
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description="Put a data set's tiles into the tile store.")
     parser.add_argument("dataset")
     name = parser.parse_args().dataset
-    params = read_params()
-    if name not in params.datasets:
-        raise Problem(f"params.yaml has no data set named {name!r} under datasets; add it, or give another name.")
-    convert(name, Path("data/raw") / name / "SOURCE.json", Path("data/tiles") / name, params.datasets[name].tiling)
+    convert(name, RAW / name / "SOURCE.json", TILES / name, read_params().dataset(name).tiling)
 
 
 def convert(name: str, record_path: Path, tiles: Path, tiling: Tiling | None = None) -> None:

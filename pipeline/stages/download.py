@@ -9,7 +9,6 @@ Downloads go to `data/incoming/<name>` and are linked from there: DVC deletes `d
 
 import argparse
 import hashlib
-import os
 import shutil
 from pathlib import Path
 
@@ -17,13 +16,13 @@ from pipeline import datasets
 from pipeline.base.errors import Problem, run_stage
 from pipeline.base.fetch import fetch, sha256_of
 from pipeline.base.files import replacing, write_text
-from pipeline.base.params import Params, read_params
+from pipeline.base.params import Params, own_folder, read_params
+from pipeline.base.paths import RAW
 from pipeline.base.records import Source, SourceFile
 from pipeline.base.schema import parse
 from pipeline.datasets import Card
 
 INCOMING = Path("data/incoming")
-RAW = Path("data/raw")
 
 
 def main() -> None:
@@ -31,9 +30,7 @@ def main() -> None:
     parser.add_argument("dataset")
     name = parser.parse_args().dataset
     params = read_params()
-    if name not in params.datasets:
-        raise Problem(f"params.yaml has no data set named {name!r} under datasets; add it, or give another name.")
-    get(name, params.datasets[name].source, params)
+    get(name, params.dataset(name).source, params)
 
 
 def get(name: str, source: str, params: Params) -> None:
@@ -45,7 +42,7 @@ def get(name: str, source: str, params: Params) -> None:
     raw, card = RAW / name, datasets.load_card(name)
     notice = licence_notice(card, source)
     print(notice, end="", flush=True)  # before a download that may take hours
-    folder = raw if source in {"sample", "official"} else own_folder(name, source)
+    folder = own_folder(name, source) or raw
     if source == "official":
         download(card, INCOMING)
     with replacing(raw) as temporary:
@@ -71,17 +68,6 @@ def licence_notice(card: Card, source: str) -> str:
     if source == "sample":
         return f"Tiles drawn by Lobule in the format of {card.title}: none of them is real, no licence binds them.\n"
     return f"{card.title}, {card.homepage}\nLicence: {card.licence}, {card.licence_url}\nPlease cite: {card.citation}\n"
-
-
-def own_folder(name: str, source: str) -> Path:
-    """The user's folder as an absolute path; relative ones start at the project, `~` is the home folder."""
-    folder = Path(os.path.expanduser(source)).resolve()  # noqa: PTH111 - pathlib's raises where there is no such user
-    key = f"datasets.{name}.source in params.yaml"
-    if not folder.is_dir():
-        raise Problem(f"{key} is {source!r}, but {folder} is no folder; give sample, official or a folder.")
-    if folder.is_relative_to(RAW.resolve()):
-        raise Problem(f"{key} is {source!r}, which DVC empties before this stage; move the files out of {RAW} first.")
-    return folder
 
 
 def download(card: Card, incoming: Path) -> None:

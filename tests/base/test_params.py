@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.base.errors import Problem
-from pipeline.base.params import Params, Tiling, read_params
+from pipeline.base.params import Params, Tiling, own_folder, read_params
 from pipeline.base.schema import parse
 
 ROOT = Path(__file__).parents[2]
@@ -88,3 +88,13 @@ def test_words_stand_for_what_is_not_given() -> None:
 )
 def test_slides_are_named_with_commas_between_them(slides: str, names: list[str]) -> None:
     assert Tiling(slides=slides).names == names
+
+
+def test_a_source_that_dvc_would_delete_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/raw/mine").mkdir(parents=True)
+    with pytest.raises(Problem, match="DVC empties"):
+        own_folder("pannuke", "data/raw/mine")
+    (tmp_path / "mine").mkdir()
+    assert own_folder("pannuke", "mine") == tmp_path / "mine"
+    assert own_folder("pannuke", "sample") is None

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.base.errors import Problem
 from pipeline.base.study import read_study, study_names
-from pipeline.stages.check import check_source, check_study
+from pipeline.stages.check import check_study
 
 ROOT = Path(__file__).parents[2]
 PANNUKE, BRACS = read_study("pannuke", ROOT), read_study("bracs", ROOT)
@@ -90,15 +90,6 @@ def test_the_check_imports_nothing_heavy() -> None:
     code = "import sys, pipeline.stages.check; print({'torch', 'pandas', 'mlflow', 'h5py'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
-
-
-def test_a_source_that_dvc_would_delete_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "data/raw/mine").mkdir(parents=True)
-    with pytest.raises(Problem, match="DVC would delete"):
-        check_source("pannuke", "data/raw/mine")
-    (tmp_path / "mine").mkdir()
-    check_source("pannuke", "mine")
 
 
 def test_a_target_that_the_data_set_does_not_have() -> None:

@@ -196,7 +196,7 @@ def test_the_checksum_follows_every_file(toy: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", ["/no/such/folder", "offical", "~no-such-user/data"])
 def test_a_missing_folder_is_one_sentence(toy: Any, source: str) -> None:
-    with pytest.raises(Problem, match=rf"datasets\.toy\.source in params\.yaml is '{source}', but .* give sample, off"):
+    with pytest.raises(Problem, match=rf"params\.yaml: datasets\.toy\.source is '{source}', which is no folder .* give sample, off"):
         get(source)
     assert not RAW.exists()
 
@@ -209,7 +209,7 @@ def test_a_folder_without_the_data_set_is_refused(toy: Any, tmp_path: Path) -> N
 
 def test_a_folder_that_dvc_empties_is_refused_before_that(toy: Any) -> None:
     get("sample")
-    with pytest.raises(Problem, match=r"which DVC empties .* move the files out of data/raw first"):
+    with pytest.raises(Problem, match=r"which DVC empties .* move your files to a folder outside of data/raw"):
         get("data/raw/toy")
     assert (RAW / "fold_1.npy").exists()
 
