@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.metrics import classification
+from pipeline.metrics.votes import share
 from pipeline.reporting.style import figure
 
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
@@ -24,9 +25,7 @@ def roc_curves(votes: Mapping[str, pd.DataFrame], classes: Sequence[str], path: 
     """
     with _panels(path, len(votes)) as (_, axes):
         for axis, (name, rows) in zip(axes.flat, votes.items(), strict=False):
-            cast = rows[[f"vote_{label}" for label in classes]].to_numpy(np.float64)
-            total = cast.sum(axis=1, keepdims=True)
-            shares = np.divide(cast, total, out=np.zeros(cast.shape), where=total > 0)
+            shares = share(rows[[f"vote_{label}" for label in classes]].to_numpy(np.float64))
             for code, label in enumerate(classes):
                 positive = (rows["truth"] == label).to_numpy()
                 false, true = classification.roc_curve(shares[:, code], positive)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.reporting.pictures import CLASS_COLOURS, GAP, LINE
+from pipeline.reporting.pictures import CLASS_COLOURS, GAP, LINE, legend
 from pipeline.tiles.objects import Objects
 
 PANELS = ("image", "pseudo-instances", "detections")
@@ -50,11 +50,7 @@ def sheet(rows: Sequence[Shown], classes: Sequence[str]) -> Image.Image:
         for column, panel in enumerate(panels):
             canvas.paste(panel, (GAP + column * (size[0] + GAP), top + LINE))
         top += size[1] + LINE + GAP
-    left = GAP
-    for name, colour in zip(classes, CLASS_COLOURS, strict=False):
-        draw.rectangle((left, top + 3, left + 14, top + 15), fill=colour, outline=(90, 90, 90))
-        draw.text((left + 20, top + 1), name, "black", font)
-        left += 36 + round(draw.textlength(name, font))
+    legend(draw, dict(zip(classes, CLASS_COLOURS, strict=False)), top, font)
     return canvas.quantize(256, dither=Image.Dither.NONE)  # a third of the size
 
 
