@@ -16,12 +16,13 @@ from ruamel.yaml import YAML
 
 from pipeline.base.paths import PLANS, evaluation_folder, plan_folder, variant_folder
 from pipeline.base.paths import TILES as STORE
-from pipeline.base.records import Leaks, NearDuplicate, Speed, TileName, Training, TrainingMachine
+from pipeline.base.records import Leaks, NearDuplicate, TileName
 from pipeline.base.study import AnyStudy, read_study
 from pipeline.stages import evaluate, report
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.plan import COLUMNS, read_plan, write_plan
 from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
+from tests import trained
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ["background", "neoplastic", "inflammatory", "connective", "dead", "epithelial"]
@@ -138,35 +139,19 @@ def write_training(folder: Path, variant: str, plan: str, noise: float, run: int
     curves = {"epoch": np.arange(EPOCHS) + 1, "train_loss": falling, "validation_loss": falling + noise}
     curves |= {"train_accuracy": 1 - falling / 2, "validation_accuracy": 1 - falling / 2 - noise / 5}
     curves |= {"validation_mean_iou": (1 - falling) * (1 - noise), "learning_rate": 0.001}
-    (folder / "training").mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(curves).to_csv(folder / "training" / "curves.csv", index=False)
-    machine = TrainingMachine(
-        seconds=12.3,
-        device="a made-up device",
-        precision="32-true",
-        threads=1,
-        torch="0",
-        python="0",
-        platform="nowhere",
-    )
-    Training(
+    size = {"parameters": 1_000_000, "trainable_parameters": 1_000_000}
+    trained.write_training(
+        folder,
+        pd.DataFrame(curves),
+        variant,
+        plan,
         study=STUDY,
         run=run,
         seed=seed,
-        variant=variant,
-        plan=plan,
-        title=f"{variant}-random-{plan}",
-        weights="random",
-        examples={"train": TILES, "validation": TILES},
-        epochs_run=EPOCHS,
-        best_epoch=EPOCHS - 1,
-        stopped_early=False,
-        parameters=1_000_000,
-        trainable_parameters=1_000_000,
         weights_sha256=f"{variant}-{plan}-{run}",
         store_sha256={STUDY: "c0ffee"},
-        machine=machine,
-    ).write(folder / "training" / "training.json")
+        **size,
+    )
 
 
 def write_predictions(folder: Path, class_map: np.ndarray, classes: list[str] | None = None) -> None:
@@ -180,15 +165,7 @@ def write_predictions(folder: Path, class_map: np.ndarray, classes: list[str] | 
         file["class_map"] = class_map
         file["probabilities"] = probabilities.astype(np.float16)
         file.attrs["classes"] = json.dumps(names)
-    Speed(
-        device="a made-up device",
-        parameters=1_000_000,
-        flops_per_image=2_500_000_000,
-        images_per_second={"1": 10.0, "16": 25.0},
-        best_batch="16",
-        images=TILES,
-        seconds=1.5,
-    ).write(folder / "predictions" / "speed.json")
+    trained.write_speed(folder, TILES, parameters=1_000_000, flops_per_image=2_500_000_000)
 
 
 def make_evaluations(encoder: str = "resnet50", runs: Sequence[int] = (RUN,)) -> None:

@@ -196,7 +196,9 @@ def test_the_checksum_follows_every_file(toy: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", ["/no/such/folder", "offical", "~no-such-user/data"])
 def test_a_missing_folder_is_one_sentence(toy: Any, source: str) -> None:
-    with pytest.raises(Problem, match=rf"params\.yaml: datasets\.toy\.source is '{source}', which is no folder .* give sample, off"):
+    with pytest.raises(
+        Problem, match=rf"params\.yaml: datasets\.toy\.source is '{source}', which is no folder .* give sample, off"
+    ):
         get(source)
     assert not RAW.exists()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.tiles.store import IGNORE
-from tests.predicted import truth_of, write_predicted, write_training
+from tests.predicted import truth_of, write_epochs, write_predicted
 from tests.tiny_study import ROOT, job_of, make_tiny_study
 
 RUN = "import sys, runpy\nsys.argv = {argv}\nrunpy.run_module('pipeline.stages.{stage}', run_name='__main__')\n"
@@ -33,7 +33,7 @@ def test_stages_that_train_nothing_import_no_torch(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     make_tiny_study(tmp_path, 3, compare=["unet"], instances__method="components")
     job = job_of("unet")
-    write_training(job)
+    write_epochs(job)
     write_predicted(job, truth_of(job) % IGNORE)
     stages = {name: ["tiny", "1"] for name in ("split", "guard", "balance", "augment")}
     stages |= {"check": ["tiny"], "evaluate": ["tiny", "1", "42", "unet", "plain"]}

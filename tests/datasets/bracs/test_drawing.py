@@ -1,6 +1,5 @@
 """The drawn BRACS are real pyramids in its own layout, with QuPath's GeoJSON, and the same bytes again."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pipeline.datasets.bracs.drawing import FIRST, draw
 from pipeline.datasets.bracs.reader import CODES, find
 from pipeline.slides.annotations import read_annotations
 from pipeline.slides.slide import Slide, spread
+from tests.datasets.drawn import checksums
 
 SIZE = 1024
 SETTINGS = Sample(size=SIZE)
@@ -23,11 +23,6 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bracs")
     draw(folder, 7, SETTINGS)
     return folder
-
-
-def files(folder: Path) -> dict[str, str]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def test_six_patients_some_with_two_slides_and_each_on_one_side(drawn: Path) -> None:
@@ -77,10 +72,5 @@ def test_both_shapes_of_geojson_occur(drawn: Path) -> None:
     assert kinds == [list if number % 2 else dict for number in range(FIRST, FIRST + 8)]
 
 
-def test_the_same_seed_draws_the_same_bytes(drawn: Path, tmp_path: Path) -> None:
-    draw(tmp_path, 7, SETTINGS)
-    assert files(tmp_path) == files(drawn)
-
-
 def test_slides_differ(drawn: Path) -> None:
-    assert len(set(files(drawn).values())) == len(files(drawn)) == 17
+    assert len(set(checksums(drawn).values())) == len(checksums(drawn)) == 17

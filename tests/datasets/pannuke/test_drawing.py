@@ -12,6 +12,7 @@ from pipeline.datasets.pannuke.drawing import CHANNELS, draw, draw_sheet, draw_t
 from pipeline.datasets.pannuke.reader import find
 from pipeline.drawing import stain
 from pipeline.drawing.canvas import Canvas
+from tests.datasets.drawn import checksums
 
 SEED = 7
 KINDS = CHANNELS[:5]
@@ -28,17 +29,9 @@ def breast() -> dict[str, Any]:
     return {"images": np.array([tile[0] for tile in tiles]), "masks": np.array([tile[1] for tile in tiles])}
 
 
-def files(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
 def test_the_layout_is_pannukes(tmp_path: Path) -> None:
     draw(tmp_path, SEED, settings())
-    assert list(files(tmp_path)) == [
+    assert list(checksums(tmp_path)) == [
         f"Fold {fold}/{name}"
         for fold in (1, 2, 3)
         for name in (f"images/fold{fold}/images.npy", f"images/fold{fold}/types.npy", f"masks/fold{fold}/masks.npy")
@@ -125,7 +118,7 @@ def test_seed_fold_and_index_each_change_the_tile() -> None:
 
 def test_the_same_seed_draws_the_same_bytes_everywhere(tmp_path: Path) -> None:
     draw(tmp_path, SEED, settings())
-    found = hashlib.sha256(repr(sorted(files(tmp_path).items())).encode()).hexdigest()
+    found = hashlib.sha256(repr(sorted(checksums(tmp_path).items())).encode()).hexdigest()
     assert found == "06b68805321d0042a0de652c785cb0a1aaa6e63b6b0f5b79a76443cadf92c223"
 
 

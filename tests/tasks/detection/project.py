@@ -10,11 +10,12 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from pipeline.base.paths import plan_folder
-from pipeline.base.records import Leaks, Speed, Training, TrainingMachine
+from pipeline.base.records import Leaks
 from pipeline.base.study import read_study, variant
 from pipeline.tasks import Job
 from pipeline.tiles.plan import COLUMNS, write_plan
 from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
+from tests.trained import write_speed, write_training
 
 ROOT = Path(__file__).parents[3]
 CLASSES = ("background", "normal", "benign", "in_situ", "invasive")
@@ -68,45 +69,17 @@ def job_of(name: str = "resnet18", plan: str = "augmented", seed: int = 1) -> Jo
     return Job("bach", 1, seed, name, plan, *variant(read_study("bach"), name))
 
 
-def write_training(job: Job) -> None:
+def write_trained(job: Job) -> None:
     """What `train` and `predict` tell of themselves, made up."""
-    machine = TrainingMachine(
-        seconds=1.0, device="cpu", precision="32-true", threads=1, torch="0", python="3", platform="nowhere"
-    )
-    Training(
-        study=job.study,
-        run=job.run,
-        seed=job.seed,
-        variant=job.variant,
-        plan=job.plan,
-        title=f"{job.variant}-random-{job.plan}",
-        weights="random",
-        examples={"train": 8, "validation": 0},
-        epochs_run=1,
-        best_epoch=1,
-        stopped_early=False,
-        parameters=10,
-        trainable_parameters=10,
-        weights_sha256="c" * 64,
-        store_sha256={"bach": "b" * 64},
-        machine=machine,
-    ).write(job.folder / "training" / "training.json")
     names = [
         f"{side}_{name}"
         for name in ("loss", "class", "box", "mask", "rpn", "rpn_box")
         for side in ("train", "validation")
     ]
     row = {"epoch": [1]} | {name: [0.5 if "train" in name else np.nan] for name in names} | {"learning_rate": [0.001]}
-    pd.DataFrame(row).to_csv(job.folder / "training" / "curves.csv", index=False)
-    Speed(
-        device="cpu, 1 threads",
-        parameters=10,
-        flops_per_image=None,
-        images_per_second={"4": 2.0},
-        best_batch="4",
-        images=12,
-        seconds=6.0,
-    ).write(job.folder / "predictions" / "speed.json")
+    named = {"study": job.study, "run": job.run, "seed": job.seed}
+    write_training(job.folder, pd.DataFrame(row), job.variant, job.plan, store_sha256={"bach": "b" * 64}, **named)
+    write_speed(job.folder, 12, flops_per_image=None, images_per_second={"4": 2.0}, best_batch="4")
 
 
 def write_detections(path: Path, called: dict[str, list[int]], classes: tuple[str, ...] = CLASSES) -> None:

@@ -10,7 +10,7 @@ from pipeline.base.study import read_study
 from pipeline.tasks import Job
 from pipeline.tasks.detection import report
 from pipeline.tasks.detection.score import score
-from tests.tasks.detection.project import ROOT, write_detections, write_training
+from tests.tasks.detection.project import ROOT, write_detections, write_trained
 
 CALLED = {1: {"train": [1, 1, 2, 2, 3, 3, 4, 4], "test": [1, 2, 4, 0]}}  # by seed
 CALLED[2] = CALLED[1] | {"test": [1, 2, 3, 4]}
@@ -23,7 +23,7 @@ def page(job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> str:
     for seed, called in CALLED.items():
         job = job_of(seed=seed)
         write_detections(job.folder / "predictions" / "detections.h5", called)
-        write_training(job)
+        write_trained(job)
         job.evaluation.mkdir(parents=True)
         score(job, job.evaluation)
     for name in ("constant", "colour"):

@@ -15,7 +15,7 @@ from pipeline.tasks import Job
 from pipeline.tasks.detection.score import overlaps, score, true_classes
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import Shard
-from tests.tasks.detection.project import CLASSES, write_detections, write_training
+from tests.tasks.detection.project import CLASSES, write_detections, write_trained
 
 NAMES = list(CLASSES[1:])
 CALLED = {"train": [1, 1, 2, 2, 3, 3, 4, 4], "test": [1, 2, 4, 0]}  # in situ called invasive, invasive not at all
@@ -31,7 +31,7 @@ def scored(job: Job) -> Path:
 def detector(job: Job) -> Path:
     """The evaluation folder of a detector that finds the first nucleus of each image, and calls it `CALLED`."""
     write_detections(job.folder / "predictions" / "detections.h5", CALLED)
-    write_training(job)
+    write_trained(job)
     return scored(job)
 
 

@@ -16,9 +16,10 @@ from pipeline.tasks import Job
 from pipeline.tasks.segmentation.score import count_pixels, groups, measure_target
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import IGNORE, ShardInfo, ShardWriter, Tile
-from tests.predicted import MACHINE, truth_of, write_predicted, write_training
+from tests.predicted import truth_of, write_epochs, write_predicted
 from tests.tiles.test_plan import make_plan
 from tests.tiny_study import CLASSES, SIZE, job_of, make_tiny_study, set_params
+from tests.trained import MACHINE
 
 TILES = 5
 
@@ -29,7 +30,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     monkeypatch.chdir(tmp_path)
     make_tiny_study(tmp_path, TILES, compare=["unet"])
     job = job_of("unet")
-    write_training(job)
+    write_epochs(job)
     truth = truth_of(job)
     write_predicted(job, np.where(np.indices(truth.shape)[1] < 16, truth, 3) % IGNORE)
     return job
@@ -137,7 +138,7 @@ def test_every_run_and_seed_has_a_folder_of_its_own(job: Job, monkeypatch: pytes
     evaluated(monkeypatch, job)
     first = {path.name: path.read_bytes() for path in job.evaluation.iterdir()}
     other = job_of("unet", seed=43)
-    write_training(other)
+    write_epochs(other)
     write_predicted(other, truth_of(other) % IGNORE)
     found = evaluated(monkeypatch, other)
     assert (found.seed, found.scores["mean_iou"]) == (43, 1.0)

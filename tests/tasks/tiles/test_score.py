@@ -13,8 +13,9 @@ from pipeline.stages import evaluate
 from pipeline.tasks import Job
 from pipeline.tasks.tiles.score import tile_scores
 from pipeline.tiles.plan import TILE
-from tests.predicted import MACHINE, write_training
+from tests.predicted import write_epochs
 from tests.tasks.tiles.conftest import SIDES
+from tests.trained import MACHINE
 
 CLASSES = ["background", "UDH"]
 
@@ -51,7 +52,7 @@ def test_a_side_without_the_target_has_scores_that_are_not_defined() -> None:
 
 
 def test_evaluate_writes_every_tile_and_the_scores_of_both_sides(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_training(job)
+    write_epochs(job)
     (job.folder / "predictions").mkdir()
     rows = job.split[[*TILE, "patient", "slide", "split"]].assign(probability=0.9)
     rows.to_csv(job.folder / "predictions/predictions.csv", index=False)
