@@ -1,6 +1,7 @@
 """The report of study bcss: no background, no nuclei, named variants, a published table and its ten epochs."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -79,3 +80,15 @@ def test_the_floor_is_the_commonest_class(project: Path, page: str) -> None:
     expected = 1 - 2 * (1 - scores["pixel_accuracy"]) / len(CARD.classes)
     pd.testing.assert_series_equal(scores["accuracy_one_vs_rest"], expected, check_names=False)
     assert "*the commonest class everywhere*" in page
+
+
+def test_a_study_without_baselines_has_a_page(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(project, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    monkeypatch.setattr(fabricated, "STUDY", "bcss")
+    for name in ("REPEATS", "PAIRED", "RANKED"):
+        monkeypatch.setattr(scoring, name, 200)
+    fabricated.change_study({"baselines": []})
+    page = fabricated.write_report()
+    assert "**Without any model**" in (project / "reports/bcss.md").read_text(encoding="utf-8")
+    assert "**Without any model**" not in page and "## In short" in page

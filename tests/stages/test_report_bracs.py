@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import h5py
@@ -166,3 +167,15 @@ def test_a_split_that_leaks_is_said(project: Path, monkeypatch: pytest.MonkeyPat
     finally:
         path.write_text(kept)
         Path("reports/bracs.md").write_text(page)
+
+
+def test_a_study_without_baselines_has_a_page(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(project, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    monkeypatch.setattr(fabricated, "STUDY", "bracs")
+    for name in ("REPEATS", "PAIRED", "RANKED"):
+        monkeypatch.setattr(scoring, name, 200)
+    fabricated.change_study({"baselines": []})
+    page = fabricated.write_report()
+    assert "**Without any model**" in (project / "reports/bracs.md").read_text(encoding="utf-8")
+    assert "**Without any model**" not in page and "## In short" in page

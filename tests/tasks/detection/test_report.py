@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from pipeline.base.params import read_params
-from pipeline.base.study import read_study
+from pipeline.base.study import DetectionStudy, read_study
 from pipeline.tasks import Job
 from pipeline.tasks.detection import report
 from pipeline.tasks.detection.score import score
@@ -68,3 +68,12 @@ def test_pictures_are_drawn(page: str) -> None:
     for picture in ("roc", "confusion", "losses", "detections"):
         with Image.open(f"reports/bach/{picture}.png") as image:
             assert min(image.size) > 100
+
+
+def test_a_study_without_baselines_has_a_page(page: str) -> None:
+    assert "- Without any detector: " in page
+    study = read_study("bach").model_copy(update={"baselines": []})
+    assert isinstance(study, DetectionStudy)
+    report.write(study, read_params(ROOT / "params.yaml"))
+    alone = Path("reports/bach.md").read_text(encoding="utf-8")
+    assert "Without any detector" not in alone and "## In short" in alone
