@@ -52,11 +52,25 @@ def check_study(study: AnyStudy) -> None:
     where = f"studies/{study.study}/params.yaml"
     if study.task == "detection" and study.plans != ["augmented"]:
         raise Problem(f"{where}: plans is {study.plans}, but detectors train on the augmented plan; give [augmented].")
+    check_names(study, where)
     for name in study.datasets:
         check_dataset(study, name, where)
     for name in [*study.compare, *study.started, *study.classifiers, *study.ablation, *study.variants]:
         if name != ENCODER:
             check_variant(study, name, where)
+
+
+def check_names(study: Study, where: str) -> None:
+    """Refuse what dvc.yaml cannot name: it takes `variants.<name>` for each row but those of the top-level encoder."""
+    for name in study.variants:
+        if "." in name:
+            raise Problem(f"{where}: variants.{name} has a dot, which DVC takes for a level; give it a name without.")
+    for name in [] if ENCODER in study.compare else [*study.compare, *study.ablation]:
+        if name not in study.variants:
+            raise Problem(f"{where}: {name} is compared and not under variants; add `{name}: {{encoder: {name}}}` there.")
+    for name in [*study.started, *study.classifiers]:
+        if name not in study.variants:
+            raise Problem(f"{where}: {name} is to be trained and not under variants; say there what it is.")
 
 
 def check_dataset(study: Study, name: str, where: str) -> None:
