@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 from pipeline.base.errors import Problem
 from pipeline.base.paths import RAW, expand
 from pipeline.base.schema import Block, Positive, Weight, parse, read_yaml
+from pipeline.base.study import ENCODER, Study
 
 PARAMS = Path("params.yaml")
 Above0 = Annotated[float, Field(gt=0)]
@@ -54,6 +55,16 @@ class Params(Block):
         if name not in self.datasets:
             raise Problem(f"{PARAMS} has no data set named {name!r} under datasets; add it, or give another name.")
         return self.datasets[name]
+
+    def joining(self, study: Study) -> str | None:
+        """The encoder, where it joins what the study compares."""
+        return self.encoder if ENCODER in study.compare else None
+
+    def used_by(self, study: Study) -> dict[str, Any]:
+        """What a study uses of the file, as plain values: the encoder where it joins, the seed, its data sets."""
+        sources = {name: self.datasets[name].model_dump(mode="json") for name in study.datasets}
+        used = {"seed": self.seed, "datasets": sources}
+        return {"encoder": encoder} | used if (encoder := self.joining(study)) else used
 
 
 def read_params(path: Path = PARAMS) -> Params:

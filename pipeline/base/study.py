@@ -113,12 +113,12 @@ class Study(Block):
         """The plan on which the variants of `ablation` are trained, too."""
         return "balanced" if "plain" in self.plans else "plain"
 
-    def trained(self, encoder: str) -> list[tuple[str, str]]:
+    def trained(self, encoder: str | None) -> list[tuple[str, str]]:
         """Every variant that the study trains and compares, with its plan, in the order of its tables.
 
-        `encoder` is the project's top-level one, which stands where `compare` says so.
+        `encoder` is the project's top-level one, which stands where `compare` says so; None where it does not.
         """
-        names = dict.fromkeys(encoder if name == ENCODER else name for name in [*self.compare, *self.started])
+        names = dict.fromkeys((encoder or name) if name == ENCODER else name for name in [*self.compare, *self.started])
         return [
             (name, plan)
             for name in names

@@ -13,7 +13,7 @@ from pipeline.base import tracking
 from pipeline.base.params import Params
 from pipeline.base.paths import PLANS
 from pipeline.base.records import Leaks
-from pipeline.base.study import ENCODER, AnyStudy
+from pipeline.base.study import AnyStudy
 from pipeline.tiles.plan import SPLITS, read_plan
 from pipeline.tiles.store import shards
 
@@ -76,15 +76,11 @@ def native_size(dataset: str) -> dict[str, float]:
 
 def as_yaml(params: Params, study: AnyStudy) -> str:
     """The parameters that the report rests on: what it uses of params.yaml, and the study's own."""
-    raw = params.model_dump(mode="json")
-    used = {"seed": raw["seed"], "datasets": {name: raw["datasets"][name] for name in study.datasets}}
-    if ENCODER in study.compare:
-        used = {"encoder": raw["encoder"]} | used
     text = StringIO()
     yaml = YAML()
     yaml.default_flow_style = None  # short lists stay on one line
     yaml.width = 110
-    yaml.dump(_worded(used | {study.study: study.model_dump(mode="json", exclude={"study"})}), text)
+    yaml.dump(_worded(params.used_by(study) | {study.study: study.model_dump(mode="json", exclude={"study"})}), text)
     return text.getvalue()
 
 

@@ -46,7 +46,7 @@ class Variant:
         return np.sum([found.scores[side]["confusion"] for found in self.trainings], axis=0)
 
 
-def load(study: DetectionStudy, encoder: str, names: Mapping[str, str], seed: int) -> list[Variant]:
+def load(study: DetectionStudy, encoder: str | None, names: Mapping[str, str], seed: int) -> list[Variant]:
     """All variants of a study in the order of its tables, then its baselines, which the first seed stands for.
 
     `names` are what tables call the variants where that is not their name; `seed` draws the resamples of the intervals.

@@ -100,7 +100,7 @@ def differences(paper: Paper, study: Study, params: Params, sample: bool) -> lis
     for key, theirs in (paper.sets | paper.prints).items():
         if key not in (*MACHINE, *ROWS, *paper.unstated):
             clauses.append(_clause(key, look_up(values, key), theirs))
-    project = params.model_dump(mode="json")
+    project = params.used_by(study)
     for key, theirs in paper.project.items():
         if not key.endswith(".source"):  # said by `sample`: a folder of one's own holds the same data
             clauses.append(_clause(key, look_up(project, key), theirs))

@@ -38,8 +38,8 @@ class Variant:
         return self.images[pixel.columns(size)].to_numpy().reshape(-1, size, size)
 
 
-def load_variants(study: AnyStudy, encoder: str) -> list[Variant]:
-    """Every variant of a study in the order of its tables, its baselines last; `encoder` is the project's.
+def load_variants(study: AnyStudy, encoder: str | None) -> list[Variant]:
+    """Every variant of a study in the order of its tables, its baselines last; `encoder` is the one that joins, or None.
 
     Raises:
         Problem: naming the first file that is missing, or the first variant that was scored on other test tiles.

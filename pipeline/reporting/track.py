@@ -10,7 +10,7 @@ from pipeline.base.study import Study
 SPEED = {"images_per_second", "flops_per_image", "parameters"}  # what of it MLflow shows
 
 
-def track(study: Study, encoder: str, pictures: dict[tuple[str, str], list[Path]]) -> None:
+def track(study: Study, encoder: str | None, pictures: dict[tuple[str, str], list[Path]]) -> None:
     """Add scores and speed to the run of every training; `pictures` go to that of a variant's first run and seed.
 
     Here and not where they are measured, since to open MLflow takes longer than to score a variant.

@@ -12,10 +12,7 @@ pytestmark = pytest.mark.slow
 Watched = list[tuple[Stage, dict[str, list[str]]]]  # each stage that ran, and the keys that it read, by file
 
 # Keys that a stage reads and does not declare, with the reason:
-KNOWN = {
-    "study": "the name of the folder, which stands in the command",
-    "sample": "a report looks among all of params.yaml for what its paper.yaml names, and no paper names a drawing",
-}
+KNOWN = {"study": "the name of the folder, which stands in the command"}
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,8 @@ def write(study: DetectionStudy, params: Params) -> None:
     """
     name, paper = study.study, headline(study)
     classes = [each for each in study.classes if each != BACKGROUND]
-    variants = load(study, params.encoder, paper.names, params.seed)
+    encoder = params.joining(study)
+    variants = load(study, encoder, paper.names, params.seed)
     trained = [variant for variant in variants if not variant.baseline]
     best = max(trained, key=lambda variant: variant.figures["test"][paper.score].value)
     info = shards(study.datasets[0])[0].info
@@ -76,7 +77,7 @@ def write(study: DetectionStudy, params: Params) -> None:
             machine=facts.machine(),
         )
     write_text(REPORTS / f"{name}.md", page)
-    track(study, params.encoder, {})
+    track(study, encoder, {})
 
 
 def write_tables(folder: Path, study: str, source: str, variants: Sequence[Variant]) -> None:

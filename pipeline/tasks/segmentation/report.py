@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.base.files import replacing, write_text
 from pipeline.base.params import Params
 from pipeline.base.paths import REPORTS, plan_folder
-from pipeline.base.study import ENCODER, PixelStudy
+from pipeline.base.study import PixelStudy
 from pipeline.metrics import stats
 from pipeline.reporting import band, facts, figures, lesions, repeats, strips, tables
 from pipeline.reporting.paper import Paper, differences, headline
@@ -29,13 +29,14 @@ def write(study: PixelStudy, params: Params) -> None:
     published.
     """
     name, paper, published = study.study, headline(study), Published.of(study.study)
-    variants = load_variants(study, params.encoder)
+    encoder = params.joining(study)
+    variants = load_variants(study, encoder)
     sources = [shards(dataset)[0].info for dataset in study.datasets]
     sample = any(source.source == "sample" for source in sources)
 
     evidence = Evidence(variants, study.classes, params.seed)
     by_run, scores = evidence.by_run(), evidence.figures()
-    rows = tables.rows(variants, scores, published, paper, params.encoder if ENCODER in study.compare else None)
+    rows = tables.rows(variants, scores, published, paper, encoder)
     plans = {run: plan_folder(name, run) for run in study.runs}
     first = plans[study.runs[0]]
     best = tables.best_row(rows, paper.score)
@@ -93,7 +94,7 @@ def write(study: PixelStudy, params: Params) -> None:
         )
     write_text(REPORTS / f"{name}.md", page)
     place = REPORTS / name if public else REPORTS / "private" / name
-    track(study, params.encoder, {(variants[best].name, variants[best].plan): [place / path.name for path in drawn]})
+    track(study, encoder, {(variants[best].name, variants[best].plan): [place / path.name for path in drawn]})
 
 
 def write_tables(
