@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tiles.examples import Examples
 from tests.tiny_study import CLASSES
 from tests.trained import write_speed, write_training

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from pipeline.base.paths import plan_folder
 from pipeline.base.study import read_study, variant
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tiles.plan import COLUMNS, write_plan
 from pipeline.tiles.store import IGNORE, ShardInfo, ShardWriter, Tile
 

@@ -39,7 +39,7 @@ class Variant:
 
 
 def load_variants(study: AnyStudy, encoder: str | None) -> list[Variant]:
-    """Every variant of a study in the order of its tables, its baselines last; `encoder` is the one that joins, or None.
+    """Every variant of a study in the order of its tables, its baselines last; `encoder` is what joins, or None.
 
     Raises:
         Problem: naming the first file that is missing, or the first variant that was scored on other test tiles.

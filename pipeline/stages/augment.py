@@ -7,8 +7,8 @@ transform, and `pipeline.tiles.examples` applies it when the tile is read.
 from pipeline.base.errors import run_stage
 from pipeline.base.params import read_params
 from pipeline.base.paths import plan_folder
-from pipeline.plans import read_run
 from pipeline.plans.augment import augment
+from pipeline.plans.job import read_run
 from pipeline.tiles.plan import read_plan, write_plan
 
 

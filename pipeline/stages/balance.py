@@ -10,9 +10,9 @@ import numpy as np
 from pipeline.base.errors import run_stage
 from pipeline.base.params import read_params
 from pipeline.base.paths import plan_folder
-from pipeline.plans import read_run
 from pipeline.plans.balance import oversample, undersample
 from pipeline.plans.census import count_nuclei, has_lesion
+from pipeline.plans.job import read_run
 from pipeline.tiles.plan import read_plan, write_plan
 
 

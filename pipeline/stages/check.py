@@ -67,7 +67,9 @@ def check_names(study: Study, where: str) -> None:
             raise Problem(f"{where}: variants.{name} has a dot, which DVC takes for a level; give it a name without.")
     for name in [] if ENCODER in study.compare else [*study.compare, *study.ablation]:
         if name not in study.variants:
-            raise Problem(f"{where}: {name} is compared and not under variants; add `{name}: {{encoder: {name}}}` there.")
+            raise Problem(
+                f"{where}: {name} is compared and not under variants; add `{name}: {{encoder: {name}}}` there."
+            )
     for name in [*study.started, *study.classifiers]:
         if name not in study.variants:
             raise Problem(f"{where}: {name} is to be trained and not under variants; say there what it is.")

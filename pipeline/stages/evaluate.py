@@ -9,10 +9,11 @@ NumPy and SciPy: this imports no torch, so a change to a metric costs seconds an
 from pipeline import tasks
 from pipeline.base.errors import run_stage
 from pipeline.base.files import replacing
+from pipeline.plans.job import read_job
 
 
 def main() -> None:
-    job = tasks.read_job("Score one variant of a study in one run with one seed.")
+    job = read_job("Score one variant of a study in one run with one seed.")
     part = tasks.load(job.task, "score")
     with replacing(job.evaluation) as temporary:
         temporary.mkdir()

@@ -13,7 +13,7 @@ listed in leaks.json, under `leaks`, for the report to say.
 from pipeline.base.errors import Problem, run_stage
 from pipeline.base.paths import plan_folder
 from pipeline.base.records import Leaks
-from pipeline.plans import read_run
+from pipeline.plans.job import read_run
 from pipeline.plans.leaks import DISTANCE, compare_pixels, tile_name
 from pipeline.tiles.plan import SPLITS, check_plan, parted, read_plan
 

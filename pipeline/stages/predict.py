@@ -7,10 +7,11 @@ Out: the variant's predictions/, which its task fills (pipeline/tasks/<task>/pre
 from pipeline import tasks
 from pipeline.base.errors import run_stage
 from pipeline.base.files import replacing
+from pipeline.plans.job import read_job
 
 
 def main() -> None:
-    job = tasks.read_job("Predict with one variant of a study.")
+    job = read_job("Predict with one variant of a study.")
     part = tasks.load(job.task, "predict")
     with replacing(job.folder / "predictions") as temporary:
         temporary.mkdir()

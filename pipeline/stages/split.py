@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.base.errors import Problem, run_stage
 from pipeline.base.params import read_params
 from pipeline.base.paths import plan_folder
-from pipeline.plans import read_run
+from pipeline.plans.job import read_run
 from pipeline.plans.split import SPLITTERS, list_tiles
 from pipeline.tiles.plan import SPLITS, write_plan
 

@@ -13,12 +13,13 @@ import time
 
 from pipeline import tasks
 from pipeline.base.errors import run_stage
+from pipeline.plans.job import read_job
 from pipeline.training.job import train
 
 
 def main() -> None:
     started = time.monotonic()
-    job = tasks.read_job("Train one variant of a study.")
+    job = read_job("Train one variant of a study.")
     train(job, tasks.load(job.task, "learn").prepare(job), started)
 
 

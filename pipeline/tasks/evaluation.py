@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.base.records import Machine, Metrics, Scores, Speed, Training
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 
 
 def write_records(job: Job, folder: Path, scores: Scores, timed: bool = True) -> None:

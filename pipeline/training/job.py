@@ -18,7 +18,7 @@ from pipeline.base.files import replacing
 from pipeline.base.paths import TILES
 from pipeline.base.records import Model, Training, TrainingMachine
 from pipeline.models import weights
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tiles.plan import read_plan
 from pipeline.tiles.store import Shard, shards
 from pipeline.training.loop import Epochs, Learner, ResumeFile, fit

@@ -54,9 +54,8 @@ def write(name: str, plan: str, seed: int, called: list[int], detects: bool = Tr
     Machine(training=None, speed=None).write(folder / "machine.json")
     if detects:
         detections.assign(split="test").to_csv(folder / "detections.csv", index=False)
-        pd.DataFrame({"epoch": [1], "train_loss": [0.5], "validation_loss": [np.nan]}).to_csv(
-            folder / "curves.csv", index=False
-        )
+        curves = {"run": [run], "seed": [seed], "epoch": [1], "train_loss": [0.5], "validation_loss": [np.nan]}
+        pd.DataFrame(curves).to_csv(folder / "curves.csv", index=False)
 
 
 def write_all() -> None:

@@ -73,7 +73,12 @@ def test_the_committed_files_pass_and_leave_the_same_bytes_whatever_is_right(tmp
         ("bracs", "    task: tiles\n", "", "tiles-densenet121 stands under classifiers, but its task is segmentation"),
         ("bach", "resnet101: {encoder: resnet101}", "resnet101: {encoder: vgg19}", "no detector can be built"),
         ("bach", "plans: [augmented]", "plans: [plain]", "detectors train on the augmented plan"),
-        ("bcss", "compare: [", "compare: [vgg19, ", "vgg19 is compared and not under variants; add `vgg19: {encoder: vgg19}`"),
+        (
+            "bcss",
+            "compare: [",
+            "compare: [vgg19, ",
+            "vgg19 is compared and not under variants; add `vgg19: {encoder: vgg19}`",
+        ),
         ("bcss", "  resnet34: {", "  resnet.34: {", "variants.resnet.34 has a dot"),
     ],
 )

@@ -31,7 +31,9 @@ def imported(program: str, folder: Path) -> set[str]:
 
 def test_stages_that_train_nothing_import_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    make_tiny_study(tmp_path, 3, compare=["unet"], instances__method="components")
+    make_tiny_study(
+        tmp_path, 3, compare=["unet"], variants={"unet": {"encoder": "unet"}}, instances__method="components"
+    )
     job = job_of("unet")
     write_epochs(job)
     write_predicted(job, truth_of(job) % IGNORE)

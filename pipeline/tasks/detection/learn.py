@@ -8,7 +8,7 @@ from torch import nn
 from pipeline.base.study import DetectionStudy
 from pipeline.base.study_blocks import Train
 from pipeline.models.mask_rcnn import COCO, initialise, mask_rcnn, to_input
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.objects import true_objects
 from pipeline.training.job import Lesson, describe, plan_rows

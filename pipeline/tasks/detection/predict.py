@@ -16,7 +16,7 @@ from pipeline.base.study import DetectionStudy
 from pipeline.base.study_blocks import DetectorPredict
 from pipeline.models import weights
 from pipeline.models.mask_rcnn import mask_rcnn, to_input
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.objects import Objects
 from pipeline.tiles.plan import SPLITS

@@ -20,7 +20,7 @@ from pipeline.base.records import Scores
 from pipeline.metrics import average_precision
 from pipeline.metrics.pixel import BACKGROUND, number
 from pipeline.metrics.votes import RIGHT, FloatArray, Found, Labels, Side, table, vote
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tasks.detection.baselines import BASELINES
 from pipeline.tasks.evaluation import write_records
 from pipeline.tiles.examples import Examples

@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.base.study import PixelStudy
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.plans.census import count_nuclei
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import ClassMap, Image
 

@@ -9,7 +9,7 @@ from pipeline.base.records import Model
 from pipeline.base.study import PixelStudy
 from pipeline.base.study_blocks import PixelTrain
 from pipeline.models import build, to_input, weights
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import IGNORE
 from pipeline.training.job import Lesson, describe, plan_rows

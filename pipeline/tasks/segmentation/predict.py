@@ -16,7 +16,7 @@ from pipeline.base.records import Model, Speed
 from pipeline.base.study import PixelStudy
 from pipeline.base.study_blocks import PixelPredict
 from pipeline.models import build, to_input, weights
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tiles.examples import Examples
 
 WARM_UPS = 2  # runs before the clock starts

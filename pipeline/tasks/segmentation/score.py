@@ -17,7 +17,7 @@ from pipeline.base.study import PixelStudy
 from pipeline.metrics import curve, pixel
 from pipeline.nuclei import comparison
 from pipeline.plans.census import count_nuclei
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tasks.evaluation import write_records
 from pipeline.tasks.segmentation import baselines
 from pipeline.tiles.examples import Examples

@@ -12,7 +12,7 @@ from pipeline.base.study import PixelStudy
 from pipeline.models import weights
 from pipeline.models.classifier import TileClassifier
 from pipeline.plans.census import has_lesion
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tasks.segmentation.learn import Segmentation
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import ClassMap

@@ -10,7 +10,7 @@ from pipeline.base.records import Model
 from pipeline.base.study import PixelStudy
 from pipeline.models import to_input, weights
 from pipeline.models.classifier import TileClassifier
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.plan import TILE
 

@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.base.records import Scores
 from pipeline.metrics import curve, pixel
 from pipeline.plans.census import has_lesion
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tasks.evaluation import write_records
 
 SIDES = ("train", "test")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from tests.tasks.detection import project
 
 

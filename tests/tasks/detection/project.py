@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from pipeline.base.paths import plan_folder
 from pipeline.base.records import Leaks
 from pipeline.base.study import read_study, variant
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tiles.plan import COLUMNS, write_plan
 from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
 from tests.trained import write_speed, write_training
@@ -77,7 +77,7 @@ def write_trained(job: Job) -> None:
         for side in ("train", "validation")
     ]
     row = {"epoch": [1]} | {name: [0.5 if "train" in name else np.nan] for name in names} | {"learning_rate": [0.001]}
-    named = {"study": job.study, "run": job.run, "seed": job.seed}
+    named = {"study": job.study, "run": job.run, "seed": job.seed, "parameters": 10}
     write_training(job.folder, pd.DataFrame(row), job.variant, job.plan, store_sha256={"bach": "b" * 64}, **named)
     write_speed(job.folder, 12, flops_per_image=None, images_per_second={"4": 2.0}, best_batch="4")
 

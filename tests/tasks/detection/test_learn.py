@@ -14,7 +14,7 @@ import pipeline
 from pipeline.base import tracking
 from pipeline.base.errors import Problem
 from pipeline.base.records import Model, Training
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tasks.detection.learn import CODE, prepare
 from pipeline.training.job import train
 

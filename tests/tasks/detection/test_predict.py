@@ -11,7 +11,7 @@ import pytest
 from pipeline.base.errors import Problem
 from pipeline.base.records import Speed
 from pipeline.models import weights
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tasks.detection.learn import prepare
 from pipeline.tasks.detection.predict import predict, write_objects
 from pipeline.tasks.detection.score import read_objects

@@ -7,7 +7,7 @@ from PIL import Image
 
 from pipeline.base.params import read_params
 from pipeline.base.study import DetectionStudy, read_study
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tasks.detection import report
 from pipeline.tasks.detection.score import score
 from tests.tasks.detection.project import ROOT, write_detections, write_trained

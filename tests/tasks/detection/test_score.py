@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import Problem
 from pipeline.base.records import Machine, Metrics
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tasks.detection.score import overlaps, score, true_classes
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import Shard

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.study import PixelStudy
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tasks.segmentation import baselines
 from tests.predicted import truth_of
 from tests.tiny_study import CLASSES, job_of, make_tiny_study, set_params

@@ -11,8 +11,8 @@ import pytest
 from pipeline.base.errors import Problem
 from pipeline.base.records import Machine, Metrics
 from pipeline.metrics import curve, pixel
+from pipeline.plans.job import Job
 from pipeline.stages import evaluate
-from pipeline.tasks import Job
 from pipeline.tasks.segmentation.score import count_pixels, groups, measure_target
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import IGNORE, ShardInfo, ShardWriter, Tile
@@ -84,7 +84,7 @@ def test_nuclei_of_the_test_tiles_are_counted_by_class(job: Job, monkeypatch: py
 
 def test_predictions_of_other_classes_are_refused(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     write_predicted(job, truth_of(job), [*CLASSES[:-1], "other"])
-    with pytest.raises(Problem, match=r"predictions\.h5 predicts the classes .* other but the study names"):
+    with pytest.raises(Problem, match=r"test\.h5 predicts the classes .* other but the study names"):
         evaluated(monkeypatch, job)
     assert not job.evaluation.exists()
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.base.paths import plan_folder
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tiles.plan import COLUMNS, write_plan
 from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
 from tests.tiny_study import DRAWN, SIZE, STUDY, job_of, set_params

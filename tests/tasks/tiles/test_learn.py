@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.base.records import Model, Training
 from pipeline.base.study import PixelStudy
-from pipeline.tasks import Job
+from pipeline.plans.job import Job
 from pipeline.tasks.tiles.learn import Labelled, prepare
 from tests.tasks.tiles.conftest import LOSS, SIDES, TRAIN
 from tests.tiny_study import job_of

@@ -10,8 +10,8 @@ import torch
 from pipeline.base.records import Model
 from pipeline.models import weights
 from pipeline.models.classifier import TileClassifier
+from pipeline.plans.job import Job
 from pipeline.stages import predict
-from pipeline.tasks import Job
 from pipeline.tiles.examples import Examples
 from tests.tasks.tiles.conftest import SIDES
 from tests.tiny_study import SIZE

@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.base.records import Machine, Metrics
 from pipeline.metrics import curve
+from pipeline.plans.job import Job
 from pipeline.reporting.tile_classifier import at_ratio
 from pipeline.stages import evaluate
-from pipeline.tasks import Job
 from pipeline.tasks.tiles.score import tile_scores
 from pipeline.tiles.plan import TILE
 from tests.predicted import write_epochs
