@@ -2,13 +2,16 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test verify paper prune stages lint bench lock
+.PHONY: repro test torture verify paper prune stages lint bench lock
 
 repro: .venv/ready ## the whole comparison, the studies side by side; reruns only what a change touches
 	lobule repro
 
 test: .venv/ready ## all tests, offline
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --dist loadfile
+
+torture: .venv/ready ## kills, faults, bad inputs and corruption, hours; ARGS=--short for minutes
+	python -m tests.torture $(ARGS)
 
 verify: .venv/ready ## trains VARIANT (STUDY/VARIANT-PLAN) again: are its scores identical, within the band, or outside?
 	lobule verify $(VARIANT)
