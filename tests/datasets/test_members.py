@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.base.errors import Problem
+from pipeline.datasets.discovery import look
 from pipeline.datasets.members import Member, list_members, read_rgb
 
 
@@ -17,7 +18,7 @@ def picture(folder: Path, mode: str, values: list[object], name: str = "a.png") 
     image = Image.new(mode, (len(values), 1))
     image.putdata(values)
     image.save(folder / name)
-    return list_members(folder, {".png"})[0]
+    return list_members(look(folder), {".png"})[0]
 
 
 def test_folders_and_zips_are_listed_without_rubbish(tmp_path: Path) -> None:
@@ -27,7 +28,7 @@ def test_folders_and_zips_are_listed_without_rubbish(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
         for name in ("top/d.png", "__MACOSX/top/d.png", "top/._d.png", "top/e.xml", "top/.png/"):
             archive.writestr(name, b"zip")
-    members = list_members(tmp_path, {".png"})
+    members = list_members(look(tmp_path), {".png"})
     assert [(member.name.as_posix(), member.read()) for member in members] == [
         ("b.PNG", b"folder"),
         ("deep/a.png", b"folder"),
@@ -44,7 +45,7 @@ def test_a_zip_that_leaves_its_folder_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
         archive.writestr("../a.png", b"")
     with pytest.raises(Problem, match="not safe"):
-        list_members(tmp_path, {".png"})
+        list_members(look(tmp_path), {".png"})
 
 
 def test_a_damaged_member_of_a_zip_is_named(tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ def test_a_damaged_member_of_a_zip_is_named(tmp_path: Path) -> None:
     content[60] ^= 1
     (tmp_path / "c.zip").write_bytes(content)
     with pytest.raises(Problem, match=r"c\.zip: a\.png cannot be read"):
-        list_members(tmp_path, {".png"})[0].read()
+        list_members(look(tmp_path), {".png"})[0].read()
 
 
 def test_an_opaque_alpha_channel_is_dropped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,7 +82,7 @@ def test_a_cut_picture_is_refused(tmp_path: Path, keep: int) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(content, "png")
     (tmp_path / "a.png").write_bytes(content.getvalue()[:keep])
     with pytest.raises(Problem, match=r"a\.png is no whole picture \([^\n<]*\); get it again") as problem:
-        list_members(tmp_path, {".png"})[0].picture()
+        list_members(look(tmp_path), {".png"})[0].picture()
     assert "\n" not in str(problem.value)
 
 
@@ -95,7 +96,7 @@ def test_a_changed_byte_is_never_read_as_another_picture(tmp_path: Path) -> None
         changed[place] ^= 16
         (tmp_path / "a.png").write_bytes(changed)
         try:
-            found = np.asarray(list_members(tmp_path, {".png"})[0].picture())
+            found = np.asarray(list_members(look(tmp_path), {".png"})[0].picture())
         except Problem:
             continue
         np.testing.assert_array_equal(found, mask, err_msg=f"byte {place}")
