@@ -1,14 +1,17 @@
 """Files are listed and read alike from folders and zips, and images come out as RGB."""
 
+import errno
 import io
+import os
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.base.errors import Problem
+from pipeline.base.errors import MACHINE, Problem
 from pipeline.datasets.discovery import look
 from pipeline.datasets.members import Member, list_members, read_rgb
 
@@ -100,3 +103,48 @@ def test_a_changed_byte_is_never_read_as_another_picture(tmp_path: Path) -> None
         except Problem:
             continue
         np.testing.assert_array_equal(found, mask, err_msg=f"byte {place}")
+
+
+# ------------------------------------------------------------------------------------------------------ large, refused
+
+
+def test_a_picture_larger_than_pillow_trusts_is_read(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    Image.new("1", (13_500, 13_500)).save(tmp_path / "a.png")  # 182 million px, 1.6 times what Pillow refuses
+    (member,) = list_members(look(tmp_path), {".png"})
+    assert member.picture().size == (13_500, 13_500)
+    assert not recwarn.list
+
+
+def test_a_picture_that_is_too_large_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    member = picture(tmp_path, "L", [0] * 20)
+    monkeypatch.setattr("pipeline.datasets.members.MOST_PIXELS", 18)
+    with pytest.raises(Problem, match=r"a\.png has more than 18 px, the most that is read as one picture; cut it"):
+        member.picture()
+    monkeypatch.setattr("pipeline.datasets.members.MOST_PIXELS", 20)
+    member.picture()
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=139))
+    with pytest.raises(Problem, match=r"a\.png has 20 x 1 px, which take 0\.0 GB, and 0\.0 GB of memory are free; end"):
+        member.picture()
+    monkeypatch.setattr("pipeline.datasets.members.MOST_BYTES", 10)
+    with pytest.raises(Problem, match=r"a\.png has \d+ bytes, where no file of the data set has 10"):
+        member.picture()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE, errno.EIO])
+def test_what_the_machine_refuses_is_no_damaged_file(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> bytes:
+        raise OSError(number, os.strerror(number), str(path))
+
+    member = picture(tmp_path, "L", [0])
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(Problem) as problem:
+        member.picture()
+    assert str(problem.value) == f"{member} {MACHINE[number]}."
+
+
+def test_a_picture_of_a_kind_that_may_start_a_program_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n%%EOF\n")
+    with pytest.raises(Problem, match=r"a\.png is no whole picture"):
+        list_members(look(tmp_path), {".png"})[0].picture()
