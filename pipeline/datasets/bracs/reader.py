@@ -7,6 +7,7 @@ fails.
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -115,6 +116,7 @@ class WholeSlide:
     row: Row
     settings: Tiling
     inner: list[Path] = field(default_factory=list, repr=False)  # what a slide of several files has beside its own
+    left_out: Counter[str] = field(default_factory=Counter, repr=False)  # of the annotation, once it was read
 
     @property
     def files(self) -> list[Path]:
@@ -170,6 +172,7 @@ class WholeSlide:
         annotations.check_place(self._slide.width, self._slide.height)
         for note in annotations.notes():
             print(f"{self.annotations[0]}: {note}")
+        self.left_out.update(annotations.left_out)
         return annotations
 
     @cached_property
