@@ -4,9 +4,8 @@
 instance masks in it: the nuclei in the tile store are pseudo-instances, found by colour, each of its image's class.
 """
 
-import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,8 @@ import numpy as np
 from pipeline.base.errors import Problem
 from pipeline.datasets.bach.card import CARD
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
+from pipeline.datasets.tables import SUFFIXES as TABLES
+from pipeline.datasets.tables import Line, patient_column, read_lines
 
 if TYPE_CHECKING:
     from pipeline.tiles.store import Tile
@@ -56,40 +57,84 @@ def find(folder: Path) -> list["Photos"]:
             )
     if unlabelled:
         print(f"{folder}: {unlabelled} test images, which have no label, are left out")
-    tables = list_members(folder, {".csv"})
+    tables = list_members(folder, TABLES)
     truth = next((table for table in tables if table.name.name == TRUTH), None)
     if truth:
         _check_labels(truth, images)
     else:
         print(f"{folder} has no {TRUTH}; the folders' names are the labels")
-    table = next((table for table in tables if "patient" in table.name.stem.lower()), None)
-    patients = read_rows(table) if table else {}
+    listed = [table for table in tables if _names_patients(table)]
+    patients = read_patients(listed)
+    extras = [table.path for table in ([truth] if truth else []) + listed]
     parts = []
     for label, files in images.items():
         members = [files[name] for name in sorted(files)]
         known = {name: patients[name] for name in files if name in patients}
-        parts.append(Photos(label, tuple(members), known, [extra.path for extra in (truth, table) if extra]))
+        parts.append(Photos(label, tuple(members), known, extras))
     return parts
 
 
 def read_rows(table: Member) -> Rows:
-    """A CSV of two columns, file and value, with or without a header, by name of the image without .tif.
+    """A table of two columns, file and value, with or without a header, by name of the image without .tif.
+
+    With more columns the value is that of the patient's, as the header titles it.
 
     Raises:
-        Problem: a row other than the first names no image of BACH, has no value, or contradicts another one.
+        Problem: a line below the header names no image of BACH, has no value, or contradicts another one; or there are
+            more columns and no header that says which of them is the patient's.
     """
-    text = table.read().decode("utf-8-sig", errors="replace")
+    sheets = read_lines(table, table.read(), _is_row)
     rows: Rows = {}
-    for number, row in enumerate(csv.reader(text.replace(";", ",").splitlines()), start=1):
-        cells = [cell.strip() for cell in row]
-        name = cells[0].lower().removesuffix(".tif") if cells else ""
-        if not any(cells) or (number == 1 and not NAME.fullmatch(name)):
-            continue  # an empty line, or the header
-        if not NAME.fullmatch(name) or len(cells) < 2 or not cells[1]:
-            raise Problem(f"{table}: line {number} is {','.join(row)!r}, not an image of BACH and a value; {CURE}.")
-        if rows.setdefault(name, cells[1]) != cells[1]:
-            raise Problem(f"{table}: line {number} says of {name} {cells[1]}, an earlier one {rows[name]}; {CURE}.")
+    column: int | None = None
+    for number, line in [each for lines in sheets for each in enumerate(lines, start=1)]:
+        name = _image(line)
+        if not any(line):
+            continue
+        if not rows and not NAME.fullmatch(name):  # titles and the header
+            column = patient_column(table, line)
+            continue
+        if column is None and any(line[2:]):
+            raise Problem(
+                f"{table} has several columns and no header that names the patient's; call it 'Patient Id', or keep two"
+                " columns."
+            )
+        value = dict(enumerate(line)).get(1 if column is None else column, "")
+        if not NAME.fullmatch(name) or not value:
+            raise Problem(f"{table}: line {number} is {','.join(line)!r}, not an image of BACH and a value; {CURE}.")
+        if rows.setdefault(name, value) != value:
+            raise Problem(f"{table}: line {number} says of {name} {value}, an earlier one {rows[name]}; {CURE}.")
+    if not rows:
+        raise Problem(f"{table} names no image of BACH and no value; write n001.tif and 12 in a line, or move it away.")
     return rows
+
+
+def read_patients(tables: Sequence[Member]) -> Rows:
+    """What all tables of patients say.
+
+    Raises:
+        Problem: two contradict each other, or one is wrong (see `read_rows`).
+    """
+    said: dict[str, tuple[str, Member]] = {}
+    for table in tables:
+        for name, patient in read_rows(table).items():
+            other, first = said.setdefault(name, (patient, table))
+            if other != patient:
+                raise Problem(f"{first} and {table} give {name} two patients, {other} and {patient}; {CURE}.")
+    return {name: patient for name, (patient, _) in said.items()}
+
+
+def _names_patients(table: Member) -> bool:
+    """Whether it is a table of patients, and not what an open spreadsheet leaves beside itself."""
+    return "patient" in table.name.stem.lower() and not table.name.stem.startswith("~$")
+
+
+def _image(line: Line) -> str:
+    return line[0].lower().removesuffix(".tiff").removesuffix(".tif") if line else ""
+
+
+def _is_row(line: Line) -> bool:
+    """Whether a line names an image and something beside it."""
+    return NAME.fullmatch(_image(line)) is not None and len(line) > 1
 
 
 def _check_labels(truth: Member, images: dict[str, dict[str, Member]]) -> None:
