@@ -18,7 +18,6 @@ from pipeline.base.errors import Problem
 SUFFIXES = {".xlsx", ".xlsm", ".csv", ".tsv"}
 SEPARATORS = ",;\t|"
 MOST_BYTES, MOST_CELLS = 50_000_000, 20_000_000  # of a table, unpacked: far more than any list of slides has
-INVISIBLE = dict.fromkeys(map(ord, "\ufeff\u200b\u200c\u200d\u2060"))
 
 ID = {"id", "ids", "identifier", "uid", "no", "nr", "num", "number", "code", "key", "pseudonym", "hash", "#"}
 NO_ID = {"age", "sex", "gender", "date", "year", "birth", "type", "count", "of", "slides", "images", "samples"}
@@ -73,7 +72,8 @@ def decode(data: bytes) -> str:
 
 def clean(text: str) -> str:
     """A text of one Unicode form, without invisible characters and with single spaces: what looks alike is alike."""
-    return " ".join(unicodedata.normalize("NFC", text.translate(INVISIBLE)).split())
+    seen = "".join(letter for letter in text if letter.isprintable() or letter.isspace())
+    return " ".join(unicodedata.normalize("NFC", seen).split())
 
 
 def patient_column(name: object, titles: Sequence[str]) -> int | None:
