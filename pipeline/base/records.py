@@ -5,9 +5,9 @@ A reader refuses a file of another format in one sentence, so that nothing is ta
 
 import json
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from pipeline.base.errors import Problem
 from pipeline.base.files import write_text
@@ -20,7 +20,14 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1] = 1
+    format: int = 1  # raised by a record whose fields change
+
+    @field_validator("format")
+    @classmethod
+    def _is_own(cls, value: int) -> int:
+        if value != cls.model_fields["format"].default:
+            raise ValueError(f"its format is {value}")
+        return value
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -73,19 +80,34 @@ class TileName(BaseModel):
     index: int
 
 
-class NearDuplicate(BaseModel):
-    """Two tiles on two sides of the split that look alike."""
+class NearDuplicates(BaseModel):
+    """A group of tiles that look alike, directly or through others, on two sides of the split or three."""
 
-    distance: int  # bits of 64 in which their hashes differ
-    tiles: dict[str, TileName]  # side of the split -> tile
+    distance: int  # bits of 64 in which the hashes of the nearest two on two sides differ
+    nearest: dict[str, TileName]  # side of the split -> tile: those two
+    tiles: dict[str, int]  # side of the split -> how many of the group
+
+
+class Known(BaseModel):
+    """Of how many tiles of a data set it is known whose they are."""
+
+    tiles: int
+    patient: int  # of these the patient is known
+    barcode: int  # among them: by a TCGA barcode, which says it across data sets
+    slide: int  # of these the slide or image alone
 
 
 class Leaks(Record):
-    """leaks.json: what `guard` found in a split."""
+    """leaks.json: what `guard` found in a split, and what it cannot know."""
 
+    format: int = 2
     tiles: dict[str, int]  # on each side
+    known: dict[str, Known]  # data set -> what is known of its tiles
+    unknown: list[str]  # what nobody can know of the split for that reason, a sentence each
+    textureless: int  # tiles that show nothing, whose likeness is no evidence
     distance: int
-    near_duplicates: list[NearDuplicate]
+    near_duplicates: list[NearDuplicates]  # the nearest groups, not all where they are many
+    near_groups: int  # how many there are
     leaks: dict[str, int]  # what is on two sides, where the split is one that leaks; else empty
 
 

@@ -9,6 +9,7 @@ from pipeline.base.errors import Problem, run_stage
 from pipeline.base.params import read_params
 from pipeline.base.paths import plan_folder
 from pipeline.plans.job import read_run
+from pipeline.plans.known import known, unknown
 from pipeline.plans.split import SPLITTERS, list_tiles
 from pipeline.tiles.plan import SPLITS, write_plan
 
@@ -35,8 +36,8 @@ def main() -> None:
             )
     write_plan(plan, plan_folder(name, run) / "split.csv", leaky=study.split.leaky)
     print(", ".join(f"{counts.get(side, 0):,} tiles {side}" for side in SPLITS))
-    if unknown := int((plan["patient"] == "").sum()):
-        print(f"The patient of {unknown:,} tiles is not known, so that one may be on two sides.")
+    for sentence in unknown(known(plan)):
+        print(sentence)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,12 @@ COLUMNS = {
     "copy": int,  # 0 = the tile itself, 1, 2, ... = its copies by balance and augment
     "transform": str,  # JSON, read by pipeline.tiles.transforms
 }
+TEXTS = {
+    "dataset": str,
+    "shard": str,
+    "patient": str,
+    "slide": str,
+}  # in any table: patients NA and 0012 are no numbers
 TCGA = r"(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})"  # what a barcode of The Cancer Genome Atlas begins with: the patient
 TILE = ["dataset", "shard", "index"]  # the columns that name a tile
 

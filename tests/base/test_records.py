@@ -7,11 +7,12 @@ import pytest
 
 from pipeline.base.errors import Problem
 from pipeline.base.records import (
+    Known,
     Leaks,
     Machine,
     Metrics,
     Model,
-    NearDuplicate,
+    NearDuplicates,
     Record,
     Source,
     SourceFile,
@@ -47,8 +48,14 @@ RECORDS: list[Record] = [
     ),
     Leaks(
         tiles={"train": 2, "validation": 0, "test": 1},
+        known={"one": Known(tiles=3, patient=2, barcode=0, slide=1)},
+        unknown=["No patient is known for 1 of 3 tiles."],
+        textureless=1,
         distance=3,
-        near_duplicates=[NearDuplicate(distance=1, tiles={"train": TILE, "test": TILE})],
+        near_duplicates=[
+            NearDuplicates(distance=1, nearest={"train": TILE, "test": TILE}, tiles={"train": 2, "test": 1})
+        ],
+        near_groups=1,
         leaks={"slide": 1},
     ),
     Model(
@@ -116,7 +123,7 @@ def test_a_record_survives_its_file(record: Record, tmp_path: Path) -> None:
     record.write(path)
     assert type(record).read(path) == record
     first = path.read_bytes()
-    assert first.endswith(b"}\n") and json.loads(first)["format"] == 1
+    assert first.endswith(b"}\n") and json.loads(first)["format"] == (2 if isinstance(record, Leaks) else 1)
     type(record).read(path).write(path)
     assert path.read_bytes() == first
 
@@ -139,7 +146,7 @@ def test_a_record_that_cannot_be_read_is_one_sentence(record: Record, tmp_path: 
     assert refused(b"").startswith(broken)
     assert refused(b"\xff").startswith(broken)
     assert refused(json.dumps([raw]).encode()).startswith(broken)
-    assert refused(json.dumps(raw | {"format": 2}).encode()).startswith(broken)
+    assert refused(json.dumps(raw | {"format": 3 - raw["format"]}).encode()).startswith(broken)
     assert refused(json.dumps(raw | {"new": 1}).encode()).endswith("; run `dvc repro` again.")
     last = list(raw)[-1]
     assert refused(json.dumps({key: value for key, value in raw.items() if key != last}).encode()).startswith(broken)

@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from pipeline.base.paths import plan_folder, variant_folder
-from pipeline.base.records import Leaks
 from pipeline.metrics import curve
 from pipeline.reporting import scoring
 from pipeline.stages import evaluate
@@ -69,7 +68,7 @@ def make_slides(folder: Path) -> None:
     split["slide"] = split["shard"]
     for name in ("split", "plain", "augmented", "balanced"):
         write_plan(split, plans / f"{name}.csv")
-    Leaks(tiles={}, distance=3, near_duplicates=[], leaks={}).write(plans / "leaks.json")
+    fabricated.no_leak("bracs", len(split), len(split)).write(plans / "leaks.json")
 
 
 def make_variant(name: str, noise: float) -> None:

@@ -31,7 +31,7 @@ def test_every_tile_stands_once_on_the_side_of_the_run(folder: Path, capsys: pyt
     assert sides.to_dict() == {"train": "fold2", "validation": "fold1", "test": "fold3"}
     assert capsys.readouterr().out.splitlines() == [
         "8 tiles train, 8 tiles validation, 8 tiles test",
-        "The patient of 24 tiles is not known, so that one may be on two sides.",
+        "No patient is known for 24 of 24 tiles of pannuke, nor a slide: a patient may be on two sides of the split.",
     ]
 
 

@@ -18,7 +18,7 @@ from pipeline.base.errors import Problem
 from pipeline.base.params import Tiling
 from pipeline.datasets.bracs.card import CARD
 from pipeline.datasets.bracs.table import SUFFIXES as TABLES
-from pipeline.datasets.bracs.table import Row, read_table, side_of, slide_name
+from pipeline.datasets.bracs.table import Row, read_tables, side_of, slide_name
 from pipeline.datasets.discovery import SEVERAL_FILES, Survey, bare_name, companions, look
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ def find(folder: Path, tiling: Tiling | None = None) -> list["WholeSlide"]:
             tables.append(file.path)
     if not found["slide"]:
         raise Problem(f"{folder} holds no slide of BRACS such as BRACS_1494.svs; give the folder in which they lie.")
-    rows = {name: row for table in tables for name, row in read_table(table).items()}
     wanted = {slide_name(name) for name in tiling.names} if tiling else set()
     if missing := sorted(wanted - found["slide"].keys()):
         raise Problem(f"{folder} holds no slide {missing[0]}; correct `tiling.slides` in params.yaml or add the slide.")
     names = wanted or found["slide"].keys() | found["annotation"].keys()
+    rows = read_tables(tables, names & found["slide"].keys())
     parts = []
     for name in sorted(names):
         slides, annotations, qpdata = (found[kind].get(name, []) for kind in ("slide", "annotation", "qpdata"))

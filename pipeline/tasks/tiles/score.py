@@ -10,6 +10,7 @@ from pipeline.metrics import curve, pixel
 from pipeline.plans.census import has_lesion
 from pipeline.plans.job import Job
 from pipeline.tasks.evaluation import write_records
+from pipeline.tiles.plan import TEXTS
 
 SIDES = ("train", "test")
 
@@ -19,7 +20,7 @@ def score(job: Job, folder: Path) -> None:
     curves.csv and machine.json of the training."""
     study = job.settings
     assert study.target is not None  # the study was checked
-    found = pd.read_csv(job.folder / "predictions" / "predictions.csv", keep_default_na=False)
+    found = pd.read_csv(job.folder / "predictions" / "predictions.csv", dtype=TEXTS, keep_default_na=False)
     tiles = found.assign(truth=has_lesion(found, study.target).astype(int))
     tiles.to_csv(folder / "tiles.csv", index=False, lineterminator="\n")
     scores = {side: tile_scores(tiles[tiles["split"] == side], study.classes) for side in SIDES}

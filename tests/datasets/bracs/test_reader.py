@@ -15,7 +15,7 @@ from pipeline.base.params import Tiling
 from pipeline.base.records import SourceFile
 from pipeline.datasets.bracs.card import CARD
 from pipeline.datasets.bracs.reader import CODES, find
-from pipeline.datasets.bracs.table import Row, read_table, side_of, slide_name
+from pipeline.datasets.bracs.table import side_of, slide_name
 from pipeline.slides.annotations import read_annotations
 from pipeline.slides.slide import Slide
 from pipeline.slides.tiling import select_tiles
@@ -276,37 +276,6 @@ def test_a_folder_without_slides_is_refused(tmp_path: Path) -> None:
         find(tmp_path)
 
 
-# ------------------------------------------------------------------------------------------------------------ table
-
-
-def test_tables_of_several_kinds(tmp_path: Path) -> None:
-    wanted = {"bracs_7": Row("31", "train", "UDH"), "bracs_8": Row("32", "test", "N")}
-    header = ["WSI Filename", "Patient Id", "Set", "WSI label"]
-    frame = pd.DataFrame([["BRACS_7.svs", "31", "Training", "UDH"], ["8", "32", "test", "N"]], columns=header)
-    frame.to_csv(tmp_path / "a.csv", index=False)
-    frame[header[::-1]].to_csv(tmp_path / "b.csv", index=False, sep=";", encoding="utf-8-sig")
-    with pd.ExcelWriter(tmp_path / "c.xlsx") as book:
-        pd.DataFrame([["BRACS", "2022"]]).to_excel(book, sheet_name="About", header=False, index=False)
-        frame.to_excel(book, sheet_name="WSI", index=False, startrow=2)
-    for name in ("a.csv", "b.csv", "c.xlsx"):
-        assert read_table(tmp_path / name) == wanted, name
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "wanted"),
-    [
-        ("a.csv", "x,y\n1,2\n", "has no columns of slides and of patient ids"),
-        ("a.csv", "", "cannot be read as a table"),
-        ("a.xlsx", "hello", "cannot be read as a table"),
-        ("a.csv", "slide,patient\nBRACS_1,1\nBRACS_1,2\n", "gives slide bracs_1 two patients, 1 and 2"),
-    ],
-)
-def test_wrong_tables_are_refused(name: str, text: str, wanted: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text(text)
-    with pytest.raises(Problem, match=wanted):
-        read_table(tmp_path / name)
-
-
 def test_names() -> None:
     assert slide_name(" BRACS_12.svs ") == slide_name("12") == "bracs_12"
     assert [side_of(text) for text in ("train", "Validation", "testing", "Group_BT")] == [
@@ -316,6 +285,28 @@ def test_names() -> None:
         "",
     ]
     assert CODES["udh"] == CODES["usual ductal hyperplasia"] == 3 and set(CODES.values()) == set(range(1, 8))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("slide,patient\nBRACS_8,1\n", "names none of the slides that lie beside it, such as bracs_7"),
+        ("slide,patient\nBRACS_7,\n", "names no patient for 1 of 1 slides, the first bracs_7"),
+    ],
+)
+def test_a_table_that_tells_nothing_of_the_slides_is_refused(text: str, wanted: str, tmp_path: Path) -> None:
+    raw = write(tmp_path / "raw", 7)
+    (raw / "BRACS.csv").write_text(text)
+    with pytest.raises(Problem, match=wanted):
+        find(raw)
+
+
+def test_what_an_open_spreadsheet_leaves_is_no_table(tmp_path: Path) -> None:
+    raw = write(tmp_path / "raw", 7)
+    (raw / "BRACS.csv").write_text("slide,patient\nBRACS_7,NA\n")
+    (raw / "~$BRACS.xlsx").write_bytes(b"who has it open")
+    (slide,) = find(raw)
+    assert slide.row.patient == "NA" and [path.name for path in slide.tables] == ["BRACS.csv"]
 
 
 # ------------------------------------------------------------------------------------------------------------- real
