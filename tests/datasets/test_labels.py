@@ -178,7 +178,7 @@ REFUSED = {
         "black and transparent px",
     ),
     "printer's colours": (lambda: saved(Image.new("CMYK", (4, 4)), "TIFF"), "its mode is CMYK"),
-    "no picture": (lambda: b"hello", "is no whole picture (it is of no kind"),
+    "no picture": (lambda: b"hello", "is no whole picture"),
 }
 
 
