@@ -10,6 +10,7 @@ step tries it again, since it may have found data busy that another study was re
 import argparse
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.base.errors import Problem
+from pipeline.commands import heal
 
 STUDIES = Path("studies")
 POLL = 0.1  # seconds between two looks at what runs
@@ -32,20 +34,30 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.jobs < 1:
         raise Problem(f"--jobs is {arguments.jobs} and should be at least 1.")
     targets = chosen(arguments.studies)
-    if not is_stale(targets if arguments.studies else None):
-        print("Everything is up to date.")
-        return
-    threads = str(max(1, (os.cpu_count() or 1) // arguments.jobs))
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # the stages' `python` is this one
-    environment = {"OMP_NUM_THREADS": threads, **os.environ, "PATH": path}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & ignores it, and stages would do so, too
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup it stays ignored
             signal.signal(number, signal.default_int_handler)
-    if not arguments.studies:  # else each study makes its own data
+    with heal.alone():
+        bring_up_to_date(targets, bool(arguments.studies), arguments.jobs)
+
+
+def bring_up_to_date(targets: Sequence[str], alone: bool, jobs: int) -> None:
+    """Run what DVC would run of these studies, `alone` or with what needs them.
+
+    Raises:
+        Problem: something failed; DVC has said what.
+    """
+    if not is_stale(targets if alone else None):
+        print("Everything is up to date.")
+        return
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # the stages' `python` is this one
+    environment = {"OMP_NUM_THREADS": threads, **os.environ, "PATH": path}
+    if not alone:  # else each study makes its own data
         run_all([["--keep-going", "convert"]], 1, environment)
-    run_all([[target] for target in targets], arguments.jobs, environment)
-    if not run_all([["--keep-going", *(targets if arguments.studies else ["--all-pipelines"])]], 1, environment):
+    run_all([[target] for target in targets], jobs, environment)
+    if not run_all([["--keep-going", *(targets if alone else ["--all-pipelines"])]], 1, environment):
         left = [target for target in targets if is_stale([target])]
         raise Problem(f"{', '.join(left) or 'dvc.yaml'} failed, as said above; mend it and run the same command again.")
 
@@ -74,8 +86,12 @@ def is_stale(targets: Sequence[str] | None) -> bool:
     from dvc.repo import Repo
 
     try:
-        with Repo() as repo:
+        with Repo(_wait_for_lock=True) as repo:
             return bool(repo.status(targets, with_deps=targets is not None))
+    except sqlite3.DatabaseError as error:
+        if not heal.mend_databases():
+            raise Problem(f"DVC cannot read its own database ({error}); `lobule doctor` may say more.") from None
+        return is_stale(targets)
     except DvcException as error:
         raise Problem(f"DVC cannot tell what is up to date ({error}); `dvc status` may say more.") from None
 
