@@ -137,6 +137,43 @@ def test_a_reader_reads_a_zip_of_windows(
     assert all(next(part.tiles()).image.any() for part in parts)
 
 
+@pytest.mark.parametrize(
+    ("name", "pattern", "other"),
+    [
+        ("tnbc", "Slide_01/*.png", "{0.stem}.PNG"),
+        ("tnbc", "GT_01/*.png", "{0.stem}.PNG"),
+        ("monuseg", "Tissue Images/*.tif", "{0.stem}.ome.tif"),
+        ("bcss", "masks/*.png", "{0.stem}.Png"),
+        ("bach", "**/Benign/*.tif", "{0.stem}.tiff"),
+        ("bach", "**/*_ground_truth.csv", "Normal/{0.name}"),
+        ("pannuke", "**/images.npy", "Images.npy"),
+    ],
+)
+def test_two_candidates_for_one_thing_are_refused(
+    name: str, pattern: str, other: str, samples: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(samples(name), tmp_path / "raw"))
+    first = sorted(folder.glob(pattern))[0]
+    second = Path(shutil.copy(first, first.parent / other.format(first)))
+    with pytest.raises(Problem) as problem:
+        datasets.load_reader(name).find(folder)
+    text = str(problem.value)
+    assert str(first) in text and str(second) in text and text.endswith("; move one of them away.")
+
+
+@pytest.mark.parametrize(("name", "pattern"), [("tnbc", "Slide_01/*.png"), ("bach", "**/Benign/*.tif")])
+def test_the_case_of_a_suffix_and_a_folder_is_no_matter(
+    name: str, pattern: str, samples: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(samples(name), tmp_path / "raw"))
+    count = sum(part.count for part in datasets.load_reader(name).find(folder))
+    for path in folder.glob(pattern):
+        path.rename(path.with_suffix(path.suffix.upper()))
+    parent = next(folder.glob(pattern.partition("/*.")[0]))
+    parent.rename(parent.with_name(parent.name.lower()))
+    assert sum(part.count for part in datasets.load_reader(name).find(folder)) == count
+
+
 # ------------------------------------------------------------------------------------------------------------ folders
 
 
@@ -206,7 +243,7 @@ def test_a_name_with_dots_is_kept() -> None:
 def test_names_that_cannot_stand_in_a_line_are_escaped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, "a\nb.txt", "c\udcffd.txt")
     look(tmp_path).tell([])
-    assert r"(of no use here: 2, 'a\nb.txt', 'c\udcffd.txt')" in capsys.readouterr().out
+    assert r"(name that is no text: 1, 'c\udcffd.txt'; of no use here: 1, 'a\nb.txt')" in capsys.readouterr().out
 
 
 def test_thousands_of_files_are_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

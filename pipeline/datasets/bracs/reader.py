@@ -81,11 +81,11 @@ def find(folder: Path, tiling: Tiling | None = None) -> list["WholeSlide"]:
         own = [path for slide in slides for path in inner.get(slide, [])]
         title = bare_name(path.name)
         parts.append(WholeSlide(title, slides, annotations, qpdata, tables, row, tiling or Tiling(), own))
-    _tell(lying, parts, [path for paths in found["qpdata"].values() for path in paths])
+    _tell(lying, parts, {path for paths in found["qpdata"].values() for path in paths})
     return parts
 
 
-def _tell(lying: Survey, parts: list["WholeSlide"], qpdata: list[Path]) -> None:
+def _tell(lying: Survey, parts: list["WholeSlide"], qpdata: set[Path]) -> None:
     """Print which files are used."""
     used = {path for part in parts for path in part.files}
     lying.tell(
