@@ -67,7 +67,7 @@ class Member(File):
 
     def _check_room(self, width: int, height: int) -> None:
         """Refuse a picture that memory does not hold, by what its header says."""
-        from psutil import virtual_memory  # type: ignore[import-untyped]
+        from psutil import virtual_memory
 
         needed, free = width * height * BYTES_PER_PIXEL, virtual_memory().available
         if needed > free:
