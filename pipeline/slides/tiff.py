@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from pipeline.base.errors import Problem
+from pipeline.base.errors import Problem, machine_problem
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it finds wrong is told by OpenSlide, or not at all
 
@@ -22,7 +22,7 @@ UNREADABLE = (tifffile.TiffFileError, ValueError, OSError, LookupError, Attribut
 
 
 def check_whole(path: Path, cure: str) -> None:
-    """Refuse a TIFF whose tiles lie beyond the file's end, or cannot be.
+    """Refuse a TIFF whose tiles lie beyond the file's end, or cannot be; any slide that the machine cannot open.
 
     It may have fewer than its size needs, or such that OpenSlide ends the process since it has no memory for one.
 
@@ -40,7 +40,9 @@ def check_whole(path: Path, cure: str) -> None:
             tiled = [page for page in pages if page.is_tiled]
             missing = any(len(page.dataoffsets) < math.prod(page.chunked) for page in tiled)
             vast = any(page.tilewidth * page.tilelength > LARGEST_TILE for page in tiled)
-    except UNREADABLE:
+    except UNREADABLE as error:
+        if problem := machine_problem(path, error):
+            raise problem from None  # OpenSlide would call it no slide
         return  # not a TIFF, or one that only OpenSlide understands or refuses
     if needed and max(needed) > size:
         raise Problem(f"{path} is cut off: it has {size:,} bytes of at least {max(needed):,}; {cure}.")
