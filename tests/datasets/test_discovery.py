@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline import datasets
 from pipeline.base.errors import Problem
@@ -193,6 +195,32 @@ def test_linked_folders_are_entered_once(tmp_path: Path) -> None:
         "up",
     ]
     assert f"{folder}/a link: the same folder as {folder}/real" in survey.not_entered
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=8),
+    st.lists(st.integers(0, 5), min_size=1, max_size=6),
+)
+def test_any_tangle_of_links_is_found_once(
+    tmp_path_factory: pytest.TempPathFactory, links: list[tuple[int, int]], files: list[int]
+) -> None:
+    """Six folders, two of them outside, with links from any to any."""
+    top = tmp_path_factory.mktemp("tangle")
+    folders = [top / place for place in ("in", "in/a", "in/a/b", "in/c", "out", "out/d")]
+    for folder in folders:
+        folder.mkdir()
+    for number, place in enumerate(files):
+        (folders[place] / f"{number}.png").touch()
+    for number, (place, target) in enumerate(links):
+        (folders[place] / f"link{number}").symlink_to(folders[target])
+    survey = look(folders[0])
+    found = [file.path.resolve() for file in survey.files]
+    assert len(set(found)) == len(found)
+    inside = {path for path in top.rglob("*.png") if path.is_relative_to(folders[0])}
+    assert inside <= set(found) <= set(top.rglob("*.png"))
+    assert [file.path for file in survey.files if file.path.resolve() in inside] == sorted(inside)
+    assert len(survey.folders) + len(survey.not_entered) >= 4
 
 
 def test_links_to_nothing_and_to_themselves_are_told(tmp_path: Path) -> None:

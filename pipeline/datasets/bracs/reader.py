@@ -66,6 +66,7 @@ def find(folder: Path, tiling: Tiling | None = None) -> list["WholeSlide"]:
         elif suffix in TABLES:
             tables.append(file.path)
     if not found["slide"]:
+        lying.tell([])
         raise Problem(f"{folder} holds no slide of BRACS such as BRACS_1494.svs; give the folder in which they lie.")
     rows = {name: row for table in tables for name, row in read_table(table).items()}
     wanted = {slide_name(name) for name in tiling.names} if tiling else set()
@@ -81,20 +82,21 @@ def find(folder: Path, tiling: Tiling | None = None) -> list["WholeSlide"]:
         own = [path for slide in slides for path in inner.get(slide, [])]
         title = bare_name(path.name)
         parts.append(WholeSlide(title, slides, annotations, qpdata, tables, row, tiling or Tiling(), own))
-    _tell(lying, parts, {path for paths in found["qpdata"].values() for path in paths})
+    _tell(lying, parts, within)
     return parts
 
 
-def _tell(lying: Survey, parts: list["WholeSlide"], qpdata: set[Path]) -> None:
-    """Print which files are used."""
+def _tell(lying: Survey, parts: list["WholeSlide"], within: set[Path]) -> None:
+    """Print which files are used; `within` are those that slides have beside their own."""
     used = {path for part in parts for path in part.files}
+    of_slides = [file for file in lying.files if file.name.suffix.lower() in READ or file.path in within]
     lying.tell(
         [file for file in lying.files if file.path in used],
         {
-            "QuPath's own data, of which the export is read": [file for file in lying.files if file.path in qpdata],
-            "of slides that `tiling.slides` does not name": [
-                file for file in lying.files if file.name.suffix.lower() in READ and file.path not in used
+            "QuPath's own data, of which the export is read": [
+                file for file in lying.files if file.name.suffix.lower() == ".qpdata"
             ],
+            "of slides that `tiling.slides` does not name": of_slides,
         },
     )
 

@@ -293,17 +293,21 @@ def test_what_a_slide_of_several_files_consists_of_is_recorded(tmp_path: Path) -
         next(second.tiles())
 
 
-def test_a_choice_of_slides(tmp_path: Path) -> None:
+def test_a_choice_of_slides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     raw = write(write(tmp_path / "raw", 1494), 1496)
     (raw / "train/Group_BT/Type_UDH/BRACS_1496.svs").write_bytes(b"")  # wrong, and not asked for
     tiles = run(raw, tmp_path, Tiling(tile_size=32, stride=32, slides="1494"))
     assert [path.name for path in sorted(tiles.glob("*.h5"))] == ["BRACS_1494.h5"]
+    said = "used 2 + left out 2 (of slides that `tiling.slides` does not name: 2, BRACS_1496.geojson, BRACS_1496.svs)"
+    assert said in capsys.readouterr().out
     assert "holds no slide bracs_9" in failure(raw, tmp_path / "b", Tiling(slides="BRACS_9"))
 
 
-def test_a_folder_without_slides_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_slides_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "slides.zip").write_bytes(b"x")
     with pytest.raises(Problem, match=r"holds no slide of BRACS such as BRACS_1494\.svs; .*\.$"):
         find(tmp_path)
+    assert "found 1 files = used 0 + left out 1 (of no use here: 1, slides.zip)" in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------------------------------ table
