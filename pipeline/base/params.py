@@ -11,7 +11,7 @@ from pipeline.base.schema import Block, Positive, Weight, parse, read_yaml
 from pipeline.base.study import ENCODER, Study
 
 PARAMS = Path("params.yaml")
-Above0 = Annotated[float, Field(gt=0)]
+Pixel = Annotated[float, Field(ge=0.01, le=100)]  # µm a side; beyond it nothing is a slide, and no memory holds one
 FULL = BeforeValidator(lambda value: None if value == "full" else value)  # words, since YAML's null would vanish when
 TAGS = BeforeValidator(lambda value: None if value == "tags" else value)  # DVC writes the file
 
@@ -21,8 +21,8 @@ class Tiling(Block):
 
     tile_size: int = Field(default=512, ge=32, le=4096)
     stride: Positive = 512
-    microns_per_pixel: Annotated[Above0 | None, FULL] = 0.25
-    slide_microns_per_pixel: Annotated[Above0 | None, TAGS] = None
+    microns_per_pixel: Annotated[Pixel | None, FULL] = 0.25
+    slide_microns_per_pixel: Annotated[Pixel | None, TAGS] = None
     background: Weight = 12.5
     lesion_free: Weight = 3
     at_least: int = Field(default=0, ge=0)

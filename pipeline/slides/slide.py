@@ -20,6 +20,7 @@ from pipeline.slides.tiff import UNREADABLE, Pixels, TiffTiles, check_whole
 CURE = "get it again from where it came from"
 SUFFIXES = {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".svslide", ".bif", ".vms", ".vmu"}  # OpenSlide's
 SAME = 0.05  # part by which a level's resolution may differ from the wanted one and is taken as it is
+COARSER = 0.1  # part by which a slide may be coarser than wanted, since scanners of one magnification differ so much
 BOUNDS = (  # left, top, width and height of what was scanned, px of the glass
     openslide.PROPERTY_NAME_BOUNDS_X,
     openslide.PROPERTY_NAME_BOUNDS_Y,
@@ -122,9 +123,17 @@ class Slide:
     def grid(self, tile_size: int, stride: int, microns_per_pixel: float | None = None) -> Grid:
         """Tiles at a resolution, read from the nearest finer level; at full resolution where none is given.
 
-        A level within 5 % of the wanted resolution is taken as it is, since resampling would only blur it.
+        A level within 5 % of the wanted resolution is taken as it is, since resampling would only blur it; so is a
+        slide that is up to 10 % coarser, and that is printed.
+
+        Raises:
+            Problem: the slide is coarser still.
         """
         wanted = 1.0 if microns_per_pixel is None else microns_per_pixel / self.microns_per_pixel
+        if 1 - COARSER <= wanted < 1 - SAME:
+            told = f"{self.path} has {self.microns_per_pixel:.4g} µm/px where {microns_per_pixel:.4g} is wanted"
+            print(f"{told}; it is taken as it is")
+            wanted = 1.0
         if wanted < 1 - SAME:
             raise Problem(
                 f"{self.path} has {self.microns_per_pixel:.4g} um/px, coarser than the wanted {microns_per_pixel:.4g};"

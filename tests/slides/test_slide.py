@@ -154,6 +154,15 @@ def test_other_resolutions_are_read_from_the_nearest_finer_level(
         assert (slide.read(grid, grid.columns - 1, 0) == 50).all()
 
 
+def test_a_slide_that_is_a_little_coarser_is_taken_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Slide(write_tiff(tmp_path / "a.tif", speckled(64, 64), 0.274)) as slide:
+        grid = slide.grid(32, 32, 0.25)
+        assert (grid.downsample, grid.microns_per_pixel) == (1, pytest.approx(0.274))
+        assert "has 0.274 µm/px where 0.25 is wanted; it is taken as it is" in capsys.readouterr().out
+        with pytest.raises(Problem, match=r"coarser than the wanted 0\.24"):
+            slide.grid(32, 32, 0.24)
+
+
 def test_a_resolution_finer_than_the_slides_is_refused(tmp_path: Path) -> None:
     with Slide(write_tiff(tmp_path / "a.tif", speckled(64, 64))) as slide, pytest.raises(Problem, match="coarser than"):
         slide.grid(32, 32, 0.125)
