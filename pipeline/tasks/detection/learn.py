@@ -17,9 +17,7 @@ from pipeline.training.loop import Learner
 CODE = (  # shapes the weights
     "training/loop.py",
     "tasks/detection/learn.py",
-    "tiles/examples.py",
-    "tiles/objects.py",
-    "tiles/transforms.py",
+    "tiles/*.py",
     "models/*.py",
 )
 
