@@ -31,7 +31,7 @@ RUNS = Path(".dvc/cache/runs")
 HEAD = "schema: '2.0'\nstages:\n"  # of each dvc.lock
 STAGE = re.compile(r"^(?=  [^\s:])", re.MULTILINE)  # where one of its stages begins
 RUN = re.compile("[0-9a-f]{64}")  # the name of a file in the run cache
-UNFINISHED = re.compile(r"\.[\w-]{22}\.tmp|\..+\.partial")  # names that DVC and pipeline.base.files give
+UNFINISHED = re.compile(r".*\.[\w-]{22}\.tmp|\..+\.partial")  # names that DVC and pipeline.base.files give
 POLL = 0.5  # seconds between two looks at what another DVC does
 SLACK = 2.0  # seconds by which the time when a process began may be wrong
 
