@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -263,7 +264,10 @@ def test_a_loss_that_is_no_number_is_one_sentence(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.slow
-def test_a_killed_process_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_process_that_is_ended_resumes_to_the_same_weights(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_tiny_study(tmp_path, train__epochs=6, train__patience=6)
     run_train(tmp_path, monkeypatch)
     straight = weights_of()
@@ -275,15 +279,22 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path: Path, monkeypatc
         "resume.SHARE = 1e9\n"
         "tracking.VariantRun._open = lambda *_: None\n"
         "tracking.VariantRun._attempt = lambda *_: time.sleep(0.5)\n"
-        "train.main()\n"
+        "from pipeline.base.errors import run_stage\n"
+        "run_stage(train.main)\n"
     )
     command = [sys.executable, "-c", slowed, "tiny", "1", "42", "unet", "plain"]
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list(Path("models/.resume").rglob("*.ckpt")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    os.killpg(process.pid, number)
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == (-number if number == signal.SIGKILL else 130)
+    assert "Traceback" not in said
+    assert number == signal.SIGKILL or re.search(
+        r"interrupted \(its state after epoch \d is kept\); run the same", said
+    )
     assert list(Path("models/.resume").rglob("*.ckpt"))
     run_train(tmp_path, monkeypatch)
     assert weights_of() == straight
