@@ -1,8 +1,14 @@
-"""The one way in which a stage tells a person that something is wrong with what it was given."""
+"""The one way in which a stage tells a person that something is wrong with what it was given, or that it was ended."""
 
+import ctypes
 import errno
+import os
+import signal
 import sys
 from collections.abc import Callable
+from types import TracebackType
+
+PARENT_ENDS = 1  # prctl's option that has Linux tell a process when the one that started it is gone
 
 MACHINE = {  # what is wrong with the machine and not with a file, and the cure
     errno.EACCES: "may not be opened: this user has no right to; change its permissions (`chmod`) or ask its owner",
@@ -40,9 +46,13 @@ def machine_problem(what: object, error: BaseException) -> Problem | None:
 def run_stage(main: Callable[[], None]) -> None:
     """Run a stage's `main`; a `Problem` becomes one line on stderr and exit code 1, without a traceback.
 
-    So does an OSError where the machine is at fault and nobody below has said so.
+    So does an OSError where the machine is at fault and nobody below has said so. Ctrl-C, SIGTERM and the death of the
+    DVC that runs it end it with one line and exit code 130.
     """
     try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        if sys.platform == "linux" and "DVC_STAGE" in os.environ:  # else it would work on beside the next `dvc repro`
+            ctypes.CDLL(None).prctl(PARENT_ENDS, signal.SIGTERM)
         main()
     except Problem as problem:
         print(f"lobule: {problem}", file=sys.stderr)
@@ -53,6 +63,21 @@ def run_stage(main: Callable[[], None]) -> None:
             raise
         print(f"lobule: {problem_of}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("lobule: interrupted; run the same command again to go on.", file=sys.stderr)
+    except KeyboardInterrupt as interruption:
+        _say_interrupted(interruption)
         sys.exit(130)
+
+
+def _say_interrupted(interruption: BaseException) -> None:
+    kept = f" ({interruption})" if str(interruption) else ""
+    print(f"lobule: interrupted{kept}; run the same command again to go on.", file=sys.stderr)
+
+
+def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        _say_interrupted(error)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _tell  # an interruption while modules are imported, which takes seconds, is no traceback, either

@@ -96,6 +96,9 @@ class VariantRun:
         from mlflow import MlflowClient
 
         with _one_process_at_a_time():
+            if _is_default() and not Path("mlflow.db").exists():
+                MlflowClient(f"sqlite:///{Path('mlflow.db.partial').absolute()}").get_experiment("0")
+                Path("mlflow.db.partial").replace("mlflow.db")  # whole, however soon the process is killed
             self._client = MlflowClient(_uri())
             experiment = self._experiment(study)
         if weights_sha256 is not None:
@@ -171,6 +174,9 @@ def _one_process_at_a_time() -> Iterator[None]:
         return
     with Path("mlflow.db.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if not Path("mlflow.db").exists():
+            for part in Path().glob("mlflow.db.partial*"):  # of a process that was killed
+                part.unlink()
         yield
 
 

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ RUNS = Path(".dvc/cache/runs")
 HEAD = "schema: '2.0'\nstages:\n"  # of each dvc.lock
 STAGE = re.compile(r"^(?=  [^\s:])", re.MULTILINE)  # where one of its stages begins
 RUN = re.compile("[0-9a-f]{64}")  # the name of a file in the run cache
+UNFINISHED = re.compile(r".*\.[\w-]{22}\.tmp|\..+\.partial")  # names that DVC and pipeline.base.files give
 POLL = 0.5  # seconds between two looks at what another DVC does
 SLACK = 2.0  # seconds by which the time when a process began may be wrong
 
@@ -51,6 +53,7 @@ def alone() -> Iterator[None]:
             while True:
                 _take(repo, "DVC")
                 _take(guard, "DVC")
+                listed = (TMP / "rwlock").exists()
                 if not (users := mend_rwlock(TMP / "rwlock")):
                     break
                 fcntl.flock(guard, fcntl.LOCK_UN)
@@ -62,6 +65,8 @@ def alone() -> Iterator[None]:
             for path in [Path("dvc.lock"), *sorted(Path("studies").glob("*/dvc.lock"))]:
                 mend_lock(path)
             mend_runs(RUNS)
+            if listed and not (TMP / "rwlock").exists():  # else there may be some, but they are seen by nobody
+                remove_unfinished(Path())
         yield
 
 
@@ -144,12 +149,38 @@ def _is_whole(stage: str) -> bool:
 
 
 def mend_runs(folder: Path) -> None:
-    """Remove what DVC had not finished of its run cache: it takes the newest file of a stage, whole or not."""
-    torn = [path for path in folder.glob("??/*/*") if not RUN.fullmatch(path.name)]
-    for path in torn:
-        path.unlink()
+    """Remove what DVC had not finished of its run cache.
+
+    Of a stage's folder it takes the newest file, whole or not, and no stage can run whose folder is empty.
+    """
+    torn = 0
+    for stage in folder.glob("??/*"):
+        files = list(stage.iterdir())
+        broken = [path for path in files if not RUN.fullmatch(path.name)]
+        for path in broken:
+            path.unlink()
+        if len(files) == len(broken):
+            stage.rmdir()
+        torn += bool(broken) or not files
     if torn:
-        print(f"{folder} had {len(torn)} files half-written when DVC was killed; they are removed.")
+        print(f"{folder} had {torn} entries that were not finished when DVC was killed; they are removed.")
+
+
+def remove_unfinished(project: Path) -> None:
+    """Remove the files that DVC and the folders that stages had not finished, which have names of their own."""
+    removed = 0
+    for place, folders, files in os.walk(project):
+        path = Path(place)
+        folders[:] = [name for name in folders if name not in {".git", ".venv", "incoming"}]
+        for name in filter(UNFINISHED.fullmatch, [*folders, *files]):
+            if (path / name).is_dir():
+                folders.remove(name)
+                shutil.rmtree(path / name)
+            else:
+                (path / name).unlink()
+            removed += 1
+    if removed:
+        print(f"{removed} files or folders were not finished when DVC was killed; they are removed.")
 
 
 def mend_databases() -> bool:

@@ -3,6 +3,7 @@
 In:  the project: dvc.yaml with its stages named `convert`, and a dvc.yaml and a dvc.lock in each folder of studies/.
 Out: what `dvc repro` leaves. First the data, then each study as a `dvc repro` of its own, at last what needs them all.
 
+What a killed DVC left is mended first (pipeline.commands.heal), and another one that is at work is waited for.
 Studies share no stage but the data's, so DVC lets them run side by side. A study that fails stops no other; the last
 step tries it again, since it may have found data busy that another study was reading.
 """
@@ -22,6 +23,7 @@ from pipeline.commands import heal
 
 STUDIES = Path("studies")
 POLL = 0.1  # seconds between two looks at what runs
+PATIENCE = 20.0  # seconds that an interrupted stage may take to end; then it is killed, which loses nothing but time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,12 +115,22 @@ def run_all(repros: Iterable[Sequence[str]], jobs: int, environment: Mapping[str
             succeeded &= not any(process.poll() for process in running)
             running = [process for process in running if process.returncode is None]
     finally:
-        for process in running:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGINT)
-        for process in running:
-            process.wait()
+        end_all([process for process in running if process.poll() is None])
     return succeeded
+
+
+def end_all(running: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Interrupt groups of processes, and kill those that do not end; a second Ctrl-C kills them at once."""
+    for process in running:
+        os.killpg(process.pid, signal.SIGINT)
+    end = time.monotonic() + PATIENCE
+    for process in running:
+        try:
+            process.wait(max(0.0, end - time.monotonic()))
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            end = 0.0
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _length_of_lock(path: Path) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lightning
 import pandas as pd
 import torch
 
@@ -21,7 +22,8 @@ from pipeline.models import weights
 from pipeline.plans.job import Job
 from pipeline.tiles.plan import read_plan
 from pipeline.tiles.store import Shard, shards
-from pipeline.training.loop import Epochs, Learner, ResumeFile, fit
+from pipeline.training.loop import Epochs, Learner, fit
+from pipeline.training.resume import ResumeFolder
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,8 @@ def train(job: Job, lesson: Lesson, started: float) -> None:
         str(name): Shard(TILES / str(name) / f"{shard}.h5").info.source_sha256
         for name, shard in plan.groupby("dataset", sort=True)["shard"].first().items()
     }
-    shaping = [model.model_dump(), lesson.settings, job.seed, stores, path.read_text("utf-8")]
     key = folder.relative_to("models")
-    resume = ResumeFile(Path("models/.resume") / key, fingerprint(shaping, model.weights, lesson.code))
+    resume = ResumeFolder(Path("models/.resume") / key, bound(job, lesson))
 
     title = full_name(job, model.weights)
     with tracking.variant_run(job.study, title, key.as_posix(), weights_sha256=None) as run:
@@ -149,11 +150,30 @@ def full_name(job: Job, first_weights: str) -> str:
     return "-".join([*named, job.plan])
 
 
-def fingerprint(shaping: list[Any], first_weights: str, code: Sequence[str]) -> str:
-    """A hash of all that shapes the weights: parameters, plan, tiles, first weights, code, version of torch."""
-    digest = hashlib.sha256(json.dumps([torch.__version__, *shaping], sort_keys=True).encode())
-    for path in sorted(path for pattern in code for path in Path(__file__).parents[1].glob(pattern)):
-        digest.update(path.read_bytes())
-    if first_weights not in {"random", "imagenet"}:
-        digest.update(Path(first_weights).expanduser().read_bytes())
+def bound(job: Job, lesson: Lesson) -> dict[str, str]:
+    """A digest of each thing that shapes the weights, by what a person calls it; a state of others is not gone on from.
+
+    Shards count by size and time of change, since there may be more than is read in a minute.
+    """
+    path = job.plan_path(job.plan)
+    shards = read_plan(path)[["dataset", "shard"]].drop_duplicates()
+    files = [TILES / str(row["dataset"]) / f"{row['shard']}.h5" for _, row in shards.iterrows()]
+    first = lesson.model.weights
+    code = sorted(path for pattern in lesson.code for path in Path(__file__).parents[1].glob(pattern))
+    versions = f"torch {torch.__version__}, lightning {lightning.__version__}"
+    return {
+        "parameters": _digest(
+            json.dumps([lesson.model.model_dump(), lesson.settings, job.seed], sort_keys=True).encode()
+        ),
+        "plan": _digest(path.read_bytes()),
+        "tiles": _digest(*(f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}".encode() for file in files)),
+        "first weights": _digest(b"" if first in {"random", "imagenet"} else Path(first).expanduser().read_bytes()),
+        "code": _digest(versions.encode(), *(file.read_bytes() for file in code)),
+    }
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()

@@ -9,7 +9,6 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
@@ -22,8 +21,7 @@ from tqdm import tqdm
 from pipeline.base.errors import Problem
 from pipeline.base.study_blocks import Train
 from pipeline.training.batches import Joined, need_company
-
-RESUME_SECONDS = 30.0  # between two writings of the resume file, so that short epochs don't wait for the disk
+from pipeline.training.resume import ResumeFolder
 
 
 class Shuffled(Sampler[int]):
@@ -103,33 +101,13 @@ class Learner(L.LightningModule):
         self.step(batch)
 
 
-class ResumeFile:
-    """What an interrupted training goes on from, in a folder that git and DVC ignore.
-
-    The file is named by the fingerprint of everything that shapes the weights: one of other settings is never used, and
-    is removed when the variant is trained again.
-    """
-
-    def __init__(self, folder: Path, fingerprint: str) -> None:
-        self.path = folder / f"{fingerprint}.ckpt"
-        for other in folder.glob("*.ckpt*"):
-            if other != self.path:
-                other.unlink()
-
-    def remove(self) -> None:
-        """Forget the training; nothing is left to resume."""
-        self.path.unlink(missing_ok=True)
-        if self.path.parent.is_dir():
-            self.path.parent.rmdir()
-
-
 class Epochs(L.Callback):
-    """Keeps the curves and the best weights, checks the loss, writes the resume file, shows progress.
+    """Keeps the curves and the best weights, checks the loss, keeps the state, shows progress.
 
     The best weights are those of the lowest validation loss, or the last ones where `keep_last` says so.
     """
 
-    def __init__(self, resume: ResumeFile, report: Callable[..., None], keep_last: bool = False) -> None:
+    def __init__(self, resume: ResumeFolder, report: Callable[..., None], keep_last: bool = False) -> None:
         self.resume = resume
         self.report = report
         self.keep_last = keep_last
@@ -137,12 +115,13 @@ class Epochs(L.Callback):
         self.best: dict[str, torch.Tensor] = {}
         self.best_epoch = 0
         self.best_loss = math.inf
-        self.written = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "best": self.best, "best_epoch": self.best_epoch, "best_loss": self.best_loss}
+        known = {name: getattr(self, name) for name in ("rows", "best", "best_epoch", "best_loss")}
+        return {**known, "threads": torch.get_num_threads()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        torch.set_num_threads(state_dict.pop("threads"))  # which change the order of sums
         self.__dict__.update(state_dict)
         for row in self.rows:
             self._report(row)
@@ -195,21 +174,19 @@ class Epochs(L.Callback):
         if not trainer.num_val_batches:
             self._end(trainer, module, module.totals(), {})
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
-        if not last and time.monotonic() - self.written >= RESUME_SECONDS:
-            temporary = self.resume.path.with_suffix(".ckpt.partial")
-            trainer.save_checkpoint(temporary)
-            temporary.replace(self.resume.path)
-            self.written = time.monotonic()
+        if not last and self.resume.is_due():
+            self.resume.write(trainer.current_epoch + 1, trainer.save_checkpoint)
 
 
 def fit(module: Learner, epochs: Epochs, training: Any, validation: Any) -> dict[str, Any]:
-    """Train from the start, or from the resume file where there is one; return what it ran on.
+    """Train from the start, or from the state that was kept where there is one; return what it ran on.
 
     Both sides are data sets as torch's loader takes them; `validation` may be empty where `train.patience` asks for no
     early stopping.
 
     Raises:
         Problem: the loss is no finite number.
+        KeyboardInterrupt: the training was told to end; says what is kept of it.
     """
     train = module.train_params
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # what hardware there is, advertisements
@@ -229,16 +206,19 @@ def fit(module: Learner, epochs: Epochs, training: Any, validation: Any) -> dict
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    resume = epochs.resume.path
-    if resume.is_file():
-        tqdm.write(f"resuming from {resume}")
-    trainer.fit(
-        module,
-        _loader(training, module, Shuffled(len(training), module.seed, numbered=getattr(training, "numbered", False))),
-        _loader(validation, module, None) if len(validation) else None,
-        ckpt_path=resume if resume.is_file() else None,
-        weights_only=True,
-    )
+    state = epochs.resume.newest()
+    if state is not None:
+        tqdm.write(f"going on from {state}")
+    try:
+        trainer.fit(
+            module,
+            _loader(training, module, Shuffled(len(training), module.seed, getattr(training, "numbered", False))),
+            _loader(validation, module, None) if len(validation) else None,
+            ckpt_path=state,
+            weights_only=True,
+        )
+    except SystemExit:  # what Lightning makes of an interruption
+        raise KeyboardInterrupt(epochs.resume.summary()) from None
     device = torch.cuda.get_device_name() if trainer.strategy.root_device.type == "cuda" else "cpu"
     return {"device": device, "precision": str(trainer.precision), "threads": torch.get_num_threads()}
 

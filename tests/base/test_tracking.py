@@ -268,9 +268,18 @@ def test_a_store_that_breaks_later_costs_one_warning(key: str, capsys: pytest.Ca
 
 
 @pytest.mark.slow
-def test_two_processes_may_make_the_store_at_once(tmp_path: Path) -> None:
-    code = "from pipeline.base import tracking\nwith tracking.variant_run('pannuke', 'unet-plain', 'key', None): pass"
+def test_four_processes_may_make_the_store_and_log_at_once(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db.partial").write_bytes(b"SQLite format 3\0 of a process that was killed")
+    code = (
+        "from pipeline.base import tracking\n"
+        "with tracking.variant_run('pannuke', 'unet-plain', 'key', None) as run:\n"
+        "    for step in range(1, 21): run.metrics({'loss': 1 / step}, step=step)\n"
+    )
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"]
-    both = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [process.communicate()[1] for process in both] == ["", ""]
-    assert len(runs("key", f"sqlite:///{tmp_path}/mlflow.db")) == 2
+    all_four = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [process.communicate()[1] for process in all_four] == [""] * 4
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    found = runs("key", uri)
+    assert [run.info.status for run in found] == ["FINISHED"] * 4
+    assert all(len(client(uri).get_metric_history(run.info.run_id, "loss")) == 20 for run in found)
+    assert not list(tmp_path.glob("*.partial*"))

@@ -166,14 +166,28 @@ def test_a_torn_list_beside_a_running_dvc_is_one_sentence(used: Path, busy: subp
     assert used.exists()
 
 
-def test_half_written_files_of_the_run_cache_are_removed(capsys: pytest.CaptureFixture[str]) -> None:
-    stage = heal.RUNS / "ab" / ("ab" * 32)
-    stage.mkdir(parents=True)
-    (stage / ("cd" * 32)).write_text("cmd: x")
-    (stage / "XkPzQ.tmp").write_text("cm")
+def test_unfinished_entries_of_the_run_cache_are_removed(capsys: pytest.CaptureFixture[str]) -> None:
+    whole, half, empty = (heal.RUNS / name[:2] / name for name in ("ab" * 32, "cd" * 32, "ef" * 32))
+    for stage in (whole, half, empty):
+        stage.mkdir(parents=True)
+    for stage in (whole, half):
+        (stage / "XkPzQ.tmp").write_text("cm")
+    (whole / ("12" * 32)).write_text("cmd: x")
     heal.mend_runs(heal.RUNS)
-    assert [path.name for path in stage.iterdir()] == ["cd" * 32]
-    assert ".dvc/cache/runs had 1 files half-written" in capsys.readouterr().out
+    assert list(heal.RUNS.glob("*/*/*")) == [whole / ("12" * 32)]
+    assert list(heal.RUNS.glob("*/*")) == [whole]
+    assert ".dvc/cache/runs had 3 entries that were not finished" in capsys.readouterr().out
+
+
+def test_what_dvc_and_stages_had_not_finished_is_removed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = ["data/incoming/.a.zip.partial", "data/tiles/a.h5", "data/.tmp", "models/a.tmp", "models/x.partial"]
+    gone = ["data/tiles/a.h5.iRwbYpvrIxFrmWK-tToZtw.tmp", ".dvc/cache/files/md5/ab/.iRwbYpvrIxFrmWK-tToZtw.tmp"]
+    for name in [*kept, *gone, "models/a/.weights.partial/model.json"]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    heal.remove_unfinished(Path())
+    assert sorted(path.as_posix() for path in Path().rglob("*") if path.is_file()) == sorted(kept)
+    assert capsys.readouterr().out.startswith("3 files or folders were not finished ")
 
 
 @pytest.mark.slow

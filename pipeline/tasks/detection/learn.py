@@ -18,9 +18,7 @@ CODE = (  # shapes the weights
     "training/batches.py",
     "training/loop.py",
     "tasks/detection/learn.py",
-    "tiles/examples.py",
-    "tiles/objects.py",
-    "tiles/transforms.py",
+    "tiles/*.py",
     "models/*.py",
 )
 

@@ -23,8 +23,7 @@ CODE = (  # shapes the weights
     "training/losses.py",
     "training/online.py",
     "tasks/segmentation/learn.py",
-    "tiles/examples.py",
-    "tiles/transforms.py",
+    "tiles/*.py",
     "models/*.py",
 )
 

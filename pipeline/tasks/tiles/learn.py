@@ -24,8 +24,7 @@ CODE = (  # shapes the weights
     "training/losses.py",
     "tasks/segmentation/learn.py",
     "tasks/tiles/learn.py",
-    "tiles/examples.py",
-    "tiles/transforms.py",
+    "tiles/*.py",
     "models/*.py",
 )
 
