@@ -3,13 +3,15 @@
 import sys
 from collections.abc import Callable
 
+from pipeline.base.faults import sentence
+
 
 class Problem(Exception):
     """Bad input. The message is one sentence that names the file and the cure."""
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Run a stage's `main`; a `Problem` becomes one line on stderr and exit code 1, without a traceback."""
+    """Run a stage's `main`; a `Problem`, or a fault of the machine, becomes one line on stderr and exit code 1."""
     try:
         main()
     except Problem as problem:
@@ -18,3 +20,9 @@ def run_stage(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("lobule: interrupted; run the same command again to go on.", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        said = sentence(error)
+        if said is None:
+            raise
+        print(f"lobule: {said}", file=sys.stderr)
+        sys.exit(1)

@@ -7,7 +7,7 @@ flipped bit can make HDF5 search for ever.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,64 @@ CURE = "`lobule doctor` says what to remove, then `dvc repro` makes it again"
 SUMS = "crc32"
 
 
-def create(path: Path) -> Any:
+class Writable:
+    """A file as HDF5 writes to it, which crashes where a write fails: the first failure is kept for `check`."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b")
+        self._failure: OSError | None = None
+        self.read, self.readinto = self._file.read, self._file.readinto
+        self.seek, self.tell = self._file.seek, self._file.tell
+
+    def write(self, content: Any) -> int:
+        self._try(lambda: self._file.write(content))
+        return len(content)
+
+    def flush(self) -> None:
+        self._try(self._file.flush)
+
+    def truncate(self, size: int) -> int:
+        self._try(lambda: self._file.truncate(size))
+        return size
+
+    def close(self) -> None:
+        self._try(self._file.close)
+        self.check()
+
+    def check(self) -> None:
+        """Raise what a write failed with, if one did."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _try(self, action: Callable[[], object]) -> None:
+        try:
+            if self._failure is None:
+                action()
+        except OSError as error:
+            self._failure = OSError(error.errno, error.strerror, self._file.name)
+
+
+class NewFile(h5py.File):
+    """A file that is written. A full disk is an OSError when it is closed, or at `check`."""
+
+    def __init__(self, path: Path) -> None:
+        self._written = Writable(path)
+        super().__init__(self._written, "w", libver=("v110", "v110"), track_order=False)
+
+    def check(self) -> None:
+        """Raise what a write failed with, if one did."""
+        self._written.check()
+
+    def close(self) -> None:
+        """Write what is left, and raise what a write failed with."""
+        if self:
+            super().close()
+            self._written.close()
+
+
+def create(path: Path) -> NewFile:
     """A new file, open for writing."""
-    return h5py.File(path, "w", libver=("v110", "v110"), track_order=False)
+    return NewFile(path)
 
 
 @contextmanager

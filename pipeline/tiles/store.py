@@ -96,7 +96,7 @@ class ShardWriter:
     ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._side = (tile_size, tile_size) if isinstance(tile_size, int) else tile_size
-        self._info, self._bits = info, bits
+        self._path, self._info, self._bits = path, info, bits
         self._file, self._count = self._create(path, count), count
         self._rows: list[tuple[Any, ...]] = []
         self._sums: dict[str, list[int]] = {name: [] for name in ARRAYS if name in self._file}
@@ -115,6 +115,7 @@ class ShardWriter:
     def add(self, tile: Tile) -> None:
         """Append one tile."""
         index = len(self._rows)
+        self._file.check()  # a full disk is told at once
         arrays = (tile.image, tile.class_map, tile.instance_map, tile.bits)
         for name, array in zip(ARRAYS, arrays, strict=True):
             self._write(name, index, array)
@@ -134,15 +135,14 @@ class ShardWriter:
         """
         if len(self._rows) == self._count:
             return
-        path, long = Path(self._file.filename), self._file
-        short = path.with_name(f"{path.name}.short")
+        long, short = self._file, self._path.with_name(f"{self._path.name}.short")
         self._count = len(self._rows)
         self._file = self._create(short, self._count)
         for index in range(self._count):
             for name in ARRAYS:
                 self._write(name, index, long[name][index] if name in long else None)
         long.close()
-        short.replace(path)
+        short.replace(self._path)
 
     def close(self) -> None:
         """Write the index and close the file."""

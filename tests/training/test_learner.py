@@ -82,7 +82,9 @@ def test_weights_that_the_last_step_spoiled_are_not_written(tmp_path: Path, monk
 
 
 def test_what_a_process_that_reads_tiles_says_or_dies_of_is_one_sentence() -> None:
-    handed = "Caught Problem in DataLoader worker process 0.\nTraceback ...\npipeline.base.errors.Problem: a.h5 is damaged.\n"
+    handed = (
+        "Caught Problem in DataLoader worker process 0.\nTraceback:\npipeline.base.errors.Problem: a.h5 is damaged.\n"
+    )
     assert str(loop.told(Problem(handed))) == "a.h5 is damaged."
     died = loop.told(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "))
     assert isinstance(died, Problem) and str(died).startswith(
