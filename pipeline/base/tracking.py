@@ -99,7 +99,7 @@ class VariantRun:
         if _uri().split(":")[0].split("+")[0] in DATABASES:
             from mlflow.store.db import utils
 
-            utils.MAX_RETRY_COUNT = 2  # of ten, which take 100 s to find that a file is no database, a page of text each
+            utils.MAX_RETRY_COUNT = 2  # of ten, which take 100 s and ten pages to find a file broken
             logging.getLogger(utils.__name__).setLevel(logging.ERROR)
         with _one_process_at_a_time():
             self._client = MlflowClient(_uri())
