@@ -1,9 +1,11 @@
 """The JSON files between stages, each a model with a format number.
 
-A reader refuses a file of another format in one sentence, so that nothing is taken for what it is not.
+A reader refuses a file of another format in one sentence, so that nothing is taken for what it is not. The last key of
+each is a checksum of the others; a file that a person wrote needs none.
 """
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +15,9 @@ from pipeline.base.errors import Problem
 from pipeline.base.files import write_text
 
 Scores = dict[str, Any]  # scores by name, nested by kind and class; None where a score is not defined
+
+
+SEAL = "crc32"  # the last key of a record
 
 
 class Record(BaseModel):
@@ -37,18 +42,28 @@ class Record(BaseModel):
             Problem: the file is missing, broken or of another version.
         """
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"))
+            seal = content.pop(SEAL, None) if isinstance(content, dict) else None
+            record = cls.model_validate_json(json.dumps(content))
         except FileNotFoundError:
             raise Problem(f"{path} is missing; run `dvc repro` so that it is written.") from None
-        except (ValidationError, UnicodeDecodeError) as error:
+        except (ValidationError, ValueError, RecursionError) as error:
             said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise Problem(
                 f"{path} is broken or of another version of Lobule ({said}); run `dvc repro` again."
             ) from None
+        if seal is not None and seal != _crc(content):
+            raise Problem(f"{path} is damaged; `lobule doctor` says what to remove, then `dvc repro` makes it again.")
+        return record
 
     def write(self, path: Path) -> None:
         """Write indented JSON with a line end, whole or not at all."""
-        write_text(path, json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+        content = self.model_dump(mode="json")
+        write_text(path, json.dumps({**content, SEAL: _crc(content)}, indent=2, ensure_ascii=False) + "\n")
+
+
+def _crc(content: Any) -> str:
+    return f"{zlib.crc32(json.dumps(content).encode()):08x}"
 
 
 class SourceFile(BaseModel):
@@ -128,6 +143,7 @@ class Model(Record):
     licence: str
     datasets: list[str]
     sample: bool  # whether it was trained on drawn tiles
+    sha256: str | None = None  # of model.safetensors; None until it is written
 
 
 class TrainingMachine(BaseModel):
@@ -137,6 +153,7 @@ class TrainingMachine(BaseModel):
     device: str
     precision: str
     threads: int
+    parts: int = 1  # that each batch was learnt in, for want of memory on the GPU
     torch: str
     python: str
     platform: str

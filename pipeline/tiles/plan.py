@@ -1,15 +1,17 @@
 """Plans: tables that say which tiles a study uses, on which side of the split, and how each is changed.
 
 One row a training example; `split`, `balance` and `augment` each write a plan, never pixels. A row
-rebuilds its example exactly: the tile `index` of `data/tiles/<dataset>/<shard>.h5`, with `transform` applied.
+rebuilds its example exactly: the tile `index` of `data/tiles/<dataset>/<shard>.h5`, with `transform` applied. The last
+line of the file is a checksum of the others.
 """
 
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.base.errors import Problem
-from pipeline.base.files import replacing
+from pipeline.base.files import read_sealed, write_sealed
 
 SPLITS = ("train", "validation", "test")
 COLUMNS = {
@@ -38,13 +40,16 @@ TILE = ["dataset", "shard", "index"]  # the columns that name a tile
 def write_plan(plan: pd.DataFrame, path: Path, leaky: bool = False) -> None:
     """Check a plan and write it as CSV, the same bytes for the same rows; `leaky` ones may part slides and patients."""
     check_plan(plan, leaky)
-    with replacing(path) as temporary:
-        plan[list(COLUMNS)].to_csv(temporary, index=False, lineterminator="\n")
+    write_sealed(path, plan[list(COLUMNS)].to_csv(index=False, lineterminator="\n"))
 
 
 def read_plan(path: Path) -> pd.DataFrame:
-    """Read a plan that a stage wrote."""
-    return pd.read_csv(path, dtype=COLUMNS, keep_default_na=False)
+    """Read a plan that a stage wrote.
+
+    Raises:
+        Problem: the file is missing or damaged.
+    """
+    return pd.read_csv(StringIO(read_sealed(path)), dtype=COLUMNS, keep_default_na=False)
 
 
 def check_plan(plan: pd.DataFrame, leaky: bool = False) -> None:

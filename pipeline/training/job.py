@@ -22,7 +22,8 @@ from pipeline.models import weights
 from pipeline.plans.job import Job
 from pipeline.tiles.plan import read_plan
 from pipeline.tiles.store import Shard, shards
-from pipeline.training.loop import Epochs, Learner, fit
+from pipeline.training.learner import NO_NUMBER, Learner
+from pipeline.training.loop import Epochs, fit
 from pipeline.training.resume import ResumeFolder
 
 
@@ -105,10 +106,10 @@ def train(job: Job, lesson: Lesson, started: float) -> None:
         machine = fit(learner, epochs, lesson.training, lesson.validation)
         with replacing(folder / "weights") as temporary:
             temporary.mkdir()
-            learner.network.load_state_dict(epochs.best)
+            learner.network.load_state_dict(finite(epochs.best))
             weights.save(learner.network, temporary / "model.safetensors")
-            model.write(temporary / "model.json")
-        sha256 = hashlib.sha256((folder / "weights" / "model.safetensors").read_bytes()).hexdigest()
+            sha256 = weights.checksum(temporary / "model.safetensors")
+            model.model_copy(update={"sha256": sha256}).write(temporary / "model.json")
         record = Training(
             study=job.study,
             run=job.run,
@@ -142,6 +143,14 @@ def train(job: Job, lesson: Lesson, started: float) -> None:
             run.artifact(folder / "weights" / name, "weights")
         run.artifact(folder / "training", "training")
     resume.remove()
+
+
+def finite(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights, refused where one is no number: the last step may spoil them, and no loss is computed after it."""
+    for name, values in tensors.items():
+        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+            raise Problem(f"the trained weights are no finite numbers ({name} is the first); {NO_NUMBER}.")
+    return tensors
 
 
 def full_name(job: Job, first_weights: str) -> str:

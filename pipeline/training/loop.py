@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader, Sampler
 from tqdm import tqdm
 
 from pipeline.base.errors import Problem
-from pipeline.base.study_blocks import Train
 from pipeline.training.batches import Joined, need_company
+from pipeline.training.learner import NO_NUMBER, Learner
 from pipeline.training.resume import ResumeFolder
 
 
@@ -45,60 +45,6 @@ class Shuffled(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
         return iter((order + self.count * self.epoch * self.numbered).tolist())
-
-
-class Learner(L.LightningModule):
-    """A network with its optimiser; what is learnt says its own steps and what an epoch is measured by.
-
-    Attributes:
-        collate: makes a batch of what the data set gives.
-        curves: columns of the learning curves: the names in `totals`, each with `train_` or `validation_` before it.
-    """
-
-    collate: Callable[[Any], Any]
-    curves: tuple[str, ...]
-
-    def __init__(self, network: torch.nn.Module, train: Train, seed: int) -> None:
-        super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)
-        self.train_params = train
-        self.seed = seed
-
-    def start_counting(self) -> None:
-        """Set the sums of an epoch to 0."""
-        raise NotImplementedError
-
-    def totals(self) -> dict[str, float]:
-        """What an epoch is measured by; one of the names is loss."""
-        raise NotImplementedError
-
-    def step(self, batch: Any) -> torch.Tensor:
-        """Count a batch and give its loss."""
-        raise NotImplementedError
-
-    def configure_optimizers(self) -> Any:
-        train = self.train_params
-        kind = torch.optim.AdamW if train.optimiser == "adamw" else torch.optim.Adam
-        parameters = self.network.parameters()
-        optimiser = kind(parameters, lr=train.learning_rate, weight_decay=train.weight_decay, fused=True)
-        if train.schedule == "constant":
-            return optimiser
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def on_train_epoch_start(self) -> None:
-        self.start_counting()
-
-    def on_validation_epoch_start(self) -> None:
-        self.training_counts = self.totals()
-        self.start_counting()
-
-    def training_step(self, batch: Any, _: int) -> torch.Tensor:
-        return self.step(batch)
-
-    def validation_step(self, batch: Any, _: int) -> None:
-        self.step(batch)
 
 
 class Epochs(L.Callback):
@@ -136,7 +82,7 @@ class Epochs(L.Callback):
         self.bar.update()
 
     def on_validation_epoch_end(self, trainer: L.Trainer, module: Learner) -> None:
-        self._end(trainer, module, module.training_counts, module.totals())
+        self._end(trainer, module, module.training_counts, module.totals(module.sums))
 
     def _end(
         self, trainer: L.Trainer, module: Learner, training: dict[str, float], validation: dict[str, float]
@@ -145,10 +91,7 @@ class Epochs(L.Callback):
         self.bar.close()
         epoch = trainer.current_epoch + 1
         if not math.isfinite(training["loss"] + validation.get("loss", 0)):
-            raise Problem(
-                f"the loss is no finite number after epoch {epoch}; lower train.learning_rate or set train.precision to"
-                " float32 in params.yaml."
-            )
+            raise Problem(f"the loss is no finite number after epoch {epoch}; {NO_NUMBER}.")
         if validation:
             module.log("validation_loss", validation["loss"])  # what early stopping watches
         found = {f"train_{name}": value for name, value in training.items()}
@@ -172,7 +115,8 @@ class Epochs(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: Learner) -> None:
         if not trainer.num_val_batches:
-            self._end(trainer, module, module.totals(), {})
+            module.check_last()
+            self._end(trainer, module, module.totals(module.sums), {})
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if not last and self.resume.is_due():
             self.resume.write(trainer.current_epoch + 1, trainer.save_checkpoint)
@@ -219,8 +163,25 @@ def fit(module: Learner, epochs: Epochs, training: Any, validation: Any) -> dict
         )
     except SystemExit:  # what Lightning makes of an interruption
         raise KeyboardInterrupt(epochs.resume.summary()) from None
+    except (Problem, RuntimeError) as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise told(error) from None
     device = torch.cuda.get_device_name() if trainer.strategy.root_device.type == "cuda" else "cpu"
-    return {"device": device, "precision": str(trainer.precision), "threads": torch.get_num_threads()}
+    threads = torch.get_num_threads()
+    return {"device": device, "precision": str(trainer.precision), "threads": threads, "parts": module.parts}
+
+
+def told(error: Problem | RuntimeError) -> Exception:
+    """What a process that reads tiles died of, or was told by one, as a sentence; else the error itself."""
+    if isinstance(error, Problem) and "DataLoader worker" in str(error):  # with the traceback, as torch hands it over
+        return Problem(str(error).rpartition("Problem: ")[2].strip())
+    if "DataLoader worker" in str(error):
+        return Problem(
+            f"a process that reads tiles died ({str(error).splitlines()[0]}), most often for want of main memory; lower"
+            " train.workers in the study's params.yaml and run the same command again: it goes on where it was saved."
+        )
+    return error
 
 
 def _precision(wanted: str) -> Any:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import tifffile
 
-from pipeline.base.errors import MACHINE, Problem, machine_problem, run_stage
+from pipeline.base.errors import Problem, machine_problem, run_stage
+from pipeline.base.faults import MACHINE
 from pipeline.datasets.pannuke.npy import Npy
 from pipeline.slides.tiff import check_whole
 

@@ -148,8 +148,20 @@ def test_a_record_that_cannot_be_read_is_one_sentence(record: Record, tmp_path: 
     assert refused(json.dumps([raw]).encode()).startswith(broken)
     assert refused(json.dumps(raw | {"format": 3 - raw["format"]}).encode()).startswith(broken)
     assert refused(json.dumps(raw | {"new": 1}).encode()).endswith("; run `dvc repro` again.")
-    last = list(raw)[-1]
+    last = list(raw)[-2]
     assert refused(json.dumps({key: value for key, value in raw.items() if key != last}).encode()).startswith(broken)
+
+
+def test_a_changed_value_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "speed.json"
+    RECORDS[4].write(path)
+    raw = json.loads(path.read_bytes())
+    path.write_text(json.dumps(raw | {"seconds": raw["seconds"] + 1}))
+    with pytest.raises(Problem, match=r"speed\.json is damaged; `lobule doctor` says what to remove"):
+        type(RECORDS[4]).read(path)
+    del raw["crc32"]  # as a person would write it
+    path.write_text(json.dumps(raw))
+    assert type(RECORDS[4]).read(path) == RECORDS[4]
 
 
 def test_a_missing_record_is_named(tmp_path: Path) -> None:

@@ -70,6 +70,22 @@ def train(key: str, weights: str) -> None:
         run.tags({tracking.WEIGHTS: weights})
 
 
+@pytest.mark.parametrize("broken", ["text", "folder"])
+def test_a_store_that_cannot_be_opened_is_told_in_seconds(
+    broken: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mlflow.db").mkdir() if broken == "folder" else Path("mlflow.db").write_text("no database" * 100)
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 - which takes seconds itself
+
+    started = time.monotonic()
+    with tracking.variant_run("pannuke", VARIANT, key, None) as run:
+        run.metrics({"loss": 0.5}, step=1)
+    assert time.monotonic() - started < 10
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("lobule: warning: MLflow at sqlite:///") and line.endswith("; going on without it.")
+
+
 def test_importing_the_module_does_not_import_mlflow() -> None:
     code = "import sys, pipeline.base.tracking; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

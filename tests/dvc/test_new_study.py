@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
+from pipeline.tiles.plan import read_plan
 from tests.dvc.project import Project, ran
 from tests.dvc.stages import in_order
 
@@ -80,7 +80,7 @@ def test_a_seventh_data_set_is_one_folder_and_its_lines_in_two_files(project: Pr
     edit(project.folder / "dvc.yaml", maps)
     done = project.run("dvc", "repro", "studies/eighth/dvc.yaml:split@1")
     assert ran(done) == {"download@seventh", "convert@seventh", "split@1"}
-    plan = pd.read_csv(project.folder / "data/plans/eighth/run1/split.csv")
+    plan = read_plan(project.folder / "data/plans/eighth/run1/split.csv")
     sides = plan.groupby("patient")["split"].agg(["nunique", "first", "size"])
     assert sides.values.tolist() == [[1, "train", 4], [1, "validation", 4], [1, "test", 4]]
     own = [f"pipeline/datasets/seventh/{file}.py" for file in ("__init__", "card", "drawing", "reader")]

@@ -20,6 +20,7 @@ from pipeline.training.job import Lesson, describe, plan_rows
 
 CODE = (  # shapes the weights
     "training/batches.py",
+    "training/learner.py",
     "training/loop.py",
     "training/losses.py",
     "tasks/segmentation/learn.py",

@@ -101,10 +101,10 @@ def test_predictions_of_another_plan_or_size_are_refused(
 def test_broken_and_missing_predictions_are_refused(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     path = job.folder / "predictions/test.h5"
     path.write_bytes(b"half a file")
-    with pytest.raises(Problem, match="no readable predictions"):
+    with pytest.raises(Problem, match=r"test\.h5 is damaged"):
         evaluated(monkeypatch, job)
     path.unlink()
-    with pytest.raises(Problem, match="no readable predictions"):
+    with pytest.raises(Problem, match=r"test\.h5 is missing"):
         evaluated(monkeypatch, job)
     write_predicted(job, truth_of(job))
     (job.folder / "training/training.json").unlink()
