@@ -17,8 +17,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.base.errors import Problem
+from pipeline.base.params import PARAMS, read_params
+from pipeline.base.study import STUDIES, read_study, study_names
 
-STUDIES = Path("studies")
 POLL = 0.1  # seconds between two looks at what runs
 
 
@@ -32,6 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.jobs < 1:
         raise Problem(f"--jobs is {arguments.jobs} and should be at least 1.")
     targets = chosen(arguments.studies)
+    check_parameters()
     if not is_stale(targets if arguments.studies else None):
         print("Everything is up to date.")
         return
@@ -62,6 +64,18 @@ def chosen(names: Sequence[str]) -> list[str]:
             raise Problem(f"{STUDIES} has no study named {name!r}; it has {', '.join(found) or 'none'}.")
     paths = [found[name] for name in dict.fromkeys(names or found)]
     return [path.as_posix() for path in sorted(paths, key=_length_of_lock, reverse=True)]
+
+
+def check_parameters() -> None:
+    """Refuse a params.yaml that is wrong, before DVC makes stages of what it says.
+
+    Raises:
+        Problem: one of the files is, or a study's folder has no name of a study.
+    """
+    if PARAMS.exists():
+        read_params()
+    for name in study_names():
+        read_study(name)
 
 
 def is_stale(targets: Sequence[str] | None) -> bool:

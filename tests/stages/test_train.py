@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from pipeline.base.errors import Problem
 from pipeline.base.records import Model, Training
 from pipeline.training import loop
+from tests.command_line import asked
 from tests.tiny_study import ROOT, SIZE, make_tiny_study, set_params
 from tests.trainings import curves, run_train, weights_of
 
@@ -196,7 +197,7 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path: Path, monkeypatc
         "tracking.VariantRun._attempt = lambda *_: time.sleep(0.5)\n"
         "train.main()\n"
     )
-    command = [sys.executable, "-c", slowed, "tiny", "1", "42", "unet", "plain"]
+    command = [sys.executable, "-c", slowed, *asked("tiny", 1, 42, "unet", "plain")]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True)
     deadline = time.monotonic() + 120
     while not list(Path("models/.resume").rglob("*.ckpt")) and time.monotonic() < deadline:
