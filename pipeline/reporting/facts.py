@@ -14,6 +14,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import PLANS
 from pipeline.base.records import Leaks
 from pipeline.base.study import AnyStudy
+from pipeline.reporting.markdown import literal
 from pipeline.tiles.plan import SPLITS, read_plan
 from pipeline.tiles.store import shards
 
@@ -26,7 +27,7 @@ def near_duplicates(plans: Mapping[int, Path]) -> list[dict[str, Any]]:
     for run, folder in plans.items():
         for pair in Leaks.read(folder / "leaks.json").near_duplicates:
             sides = [(side, pair.tiles[side]) for side in SPLITS if side in pair.tiles]
-            tiles = [f"{tile.shard} tile {tile.index} ({side})" for side, tile in sides]
+            tiles = [f"{literal(tile.shard)} tile {tile.index} ({side})" for side, tile in sides]
             found.append({"run": run, "distance": pair.distance, "tiles": " and ".join(tiles)})
     return found
 
