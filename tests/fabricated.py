@@ -24,6 +24,7 @@ from pipeline.tiles.examples import Examples
 from pipeline.tiles.plan import COLUMNS, read_plan, write_plan
 from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
 from tests import trained
+from tests.command_line import asked
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ["background", "neoplastic", "inflammatory", "connective", "dead", "epithelial"]
@@ -76,7 +77,7 @@ def evaluate_all(*encoders: str) -> None:
     """Run the evaluate stage on the variants of each encoder (all of the study by default)."""
     for encoder in encoders or ENCODERS:
         for plan in PLANS:
-            run(evaluate.main, STUDY, str(RUN), str(SEED), encoder, plan)
+            run(evaluate.main, *asked(STUDY, RUN, SEED, encoder, plan))
 
 
 def write_report(study: str | None = None) -> str:
@@ -207,7 +208,7 @@ def make_evaluation(
         for seed in seeds[:1] if baseline else seeds:
             if not baseline:
                 make_variant(variant, plan, noise, number, seed)
-            run(evaluate.main, STUDY, str(number), str(seed), variant, plan)
+            run(evaluate.main, *asked(STUDY, number, seed, variant, plan))
             found.append(evaluation_folder(STUDY, number, seed, variant, plan))
     return found
 

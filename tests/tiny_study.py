@@ -21,7 +21,6 @@ SIZE = 32  # px
 DRAWN = "none: drawn tiles"
 INFO = ShardInfo("pannuke", CLASSES, 0.25, 40.0, "sample", "a" * 64, DRAWN, "", "")
 TINY = {
-    "study": STUDY,
     "tile_size": SIZE,
     "model.weights": "random",
     "model.width": 8,

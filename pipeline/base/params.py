@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from pipeline.base.errors import Problem
 from pipeline.base.paths import RAW, expand
-from pipeline.base.schema import Block, Positive, Weight, parse, read_yaml
+from pipeline.base.schema import Block, Name, Positive, Weight, parse, read_yaml
 from pipeline.base.study import ENCODER, Study
 
 PARAMS = Path("params.yaml")
@@ -45,9 +45,9 @@ class Dataset(Block):
 class Params(Block):
     """The whole file. `sample` holds the seed of the drawing and, for each data set, what its card says is drawn."""
 
-    encoder: str
+    encoder: Name
     seed: int = Field(ge=0)
-    datasets: dict[str, Dataset]
+    datasets: dict[Name, Dataset]
     sample: dict[str, Any]
 
     def dataset(self, name: str) -> Dataset:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from pipeline.base.errors import Problem
+from pipeline.base.errors import Problem, machine_problem
 from pipeline.base.files import write_text
 
 Scores = dict[str, Any]  # scores by name, nested by kind and class; None where a score is not defined
@@ -47,6 +47,8 @@ class Record(BaseModel):
             record = cls.model_validate_json(json.dumps(content))
         except FileNotFoundError:
             raise Problem(f"{path} is missing; run `dvc repro` so that it is written.") from None
+        except OSError as error:
+            raise (machine_problem(path, error) or Problem(f"{path} cannot be read ({error.strerror}).")) from None
         except (ValidationError, ValueError, RecursionError) as error:
             said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise Problem(

@@ -19,9 +19,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.base.errors import Problem
+from pipeline.base.params import PARAMS, read_params
+from pipeline.base.study import STUDIES, read_study, study_names
 from pipeline.commands import heal
 
-STUDIES = Path("studies")
 POLL = 0.1  # seconds between two looks at what runs
 PATIENCE = 20.0  # seconds that an interrupted stage may take to end; then it is killed, which loses nothing but time
 
@@ -36,6 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.jobs < 1:
         raise Problem(f"--jobs is {arguments.jobs} and should be at least 1.")
     targets = chosen(arguments.studies)
+    check_parameters()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & ignores it, and stages would do so, too
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup it stays ignored
@@ -76,6 +78,18 @@ def chosen(names: Sequence[str]) -> list[str]:
             raise Problem(f"{STUDIES} has no study named {name!r}; it has {', '.join(found) or 'none'}.")
     paths = [found[name] for name in dict.fromkeys(names or found)]
     return [path.as_posix() for path in sorted(paths, key=_length_of_lock, reverse=True)]
+
+
+def check_parameters() -> None:
+    """Refuse a params.yaml that is wrong, before DVC makes stages of what it says.
+
+    Raises:
+        Problem: one of the files is, or a study's folder has no name of a study.
+    """
+    if PARAMS.exists():
+        read_params()
+    for name in study_names():
+        read_study(name)
 
 
 def is_stale(targets: Sequence[str] | None) -> bool:

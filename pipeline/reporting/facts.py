@@ -16,6 +16,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import PLANS
 from pipeline.base.records import Leaks, NearDuplicates
 from pipeline.base.study import AnyStudy
+from pipeline.reporting.markdown import literal
 from pipeline.tiles.plan import SPLITS, read_plan
 from pipeline.tiles.store import shards
 
@@ -55,7 +56,7 @@ def guarded(plans: Mapping[int, Path]) -> Guarded:
 
 
 def _named(run: int, group: NearDuplicates) -> dict[str, Any]:
-    nearest = " and ".join(f"{tile.shard} tile {tile.index} ({side})" for side, tile in group.nearest.items())
+    nearest = " and ".join(f"{literal(tile.shard)} tile {tile.index} ({side})" for side, tile in group.nearest.items())
     return {"run": run, "distance": group.distance, "tiles": sum(group.tiles.values()), "nearest": nearest}
 
 

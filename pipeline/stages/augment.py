@@ -1,4 +1,4 @@
-"""Add turned and mirrored copies of the training tiles: `python -m pipeline.stages.augment <study> <run>`.
+"""Add turned and mirrored copies of the training tiles: `python -m pipeline.stages.augment <study> --run RUN`.
 
 In: `plain.csv`. Out: `augmented.csv`, the plan on which augmented variants train. No pixel is written: a row names its
 transform, and `pipeline.tiles.examples` applies it when the tile is read.

@@ -1,4 +1,4 @@
-"""Repeat training tiles with what is rare, or leave some out: `python -m pipeline.stages.balance <study> <run>`.
+"""Repeat training tiles with what is rare, or leave some out: `python -m pipeline.stages.balance <study> --run RUN`.
 
 In: `split.csv`, the nuclei or lesions of the tile store. Out: two plans on which variants train. In `balanced.csv`
 tiles with rare classes, or with the study's target, stand several times; in `plain.csv` every tile stands once, unless

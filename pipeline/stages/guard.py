@@ -1,4 +1,4 @@
-"""Refuse a split that leaks: `python -m pipeline.stages.guard <study> <run>`.
+"""Refuse a split that leaks: `python -m pipeline.stages.guard <study> --run RUN`.
 
 In:  split.csv and the tile store. Out: leaks.json, only if no leak is found: tiles on each side, whose patient is known
      and whose is not, and groups of tiles on two sides that look nearly alike, for a person to judge.

@@ -1,4 +1,4 @@
-"""Decide which tiles of a study train, validate and test: `python -m pipeline.stages.split <study> <run>`.
+"""Decide which tiles of a study train, validate and test: `python -m pipeline.stages.split <study> --run RUN`.
 
 In: the tile store of the study's data sets. Out: `split.csv`, a plan with every tile of the study once.
 """

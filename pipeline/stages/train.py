@@ -1,4 +1,4 @@
-"""Train one variant of a study: `python -m pipeline.stages.train <study> <run> <seed> <variant> <plan>`.
+"""Train one variant of a study: `python -m pipeline.stages.train <study> --run ...`.
 
 In:  the plan data/plans/<study>/run<r>/<plan>.csv (its train and validation rows) and the tile store; for a variant
      that starts from another one's weights, these.

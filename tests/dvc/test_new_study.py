@@ -23,9 +23,10 @@ def add_study(project: Project, name: str, values: dict[str, Any]) -> list[str]:
     folder = project.folder / "studies" / name
     (folder / "paper").mkdir(parents=True)
     (folder / "paper/.gitkeep").touch()
-    shutil.copy(project.folder / "studies/stages.dvc.yaml", folder / "dvc.yaml")
+    stages = (project.folder / "studies/stages.dvc.yaml").read_text()
+    (folder / "dvc.yaml").write_text(stages.replace("{study: NAME}", f"{{study: {name}}}"))
     shutil.copy(project.folder / "studies/pannuke/params.yaml", folder)
-    project.put(name, {"study": name, "compare": ["unet"], "variants": {"unet": {"encoder": "unet"}}, **values})
+    project.put(name, {"compare": ["unet"], "variants": {"unet": {"encoder": "unet"}}, **values})
     return [f"studies/{name}/{file}" for file in ("dvc.yaml", "paper/.gitkeep", "params.yaml")]
 
 

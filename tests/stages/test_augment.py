@@ -17,7 +17,7 @@ def test_training_rows_are_multiplied_the_same_way_each_time(
 ) -> None:
     make_tiny_study(tmp_path, augment__factor=3)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["augment", "tiny", "1"])
+    monkeypatch.setattr(sys, "argv", ["augment", "tiny", "--run", "1"])
     path = Path("data/plans/tiny/run1/augmented.csv")
     augment.main()
     first, plan = path.read_bytes(), read_plan(path)

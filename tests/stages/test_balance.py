@@ -22,7 +22,7 @@ def test_a_study_of_nuclei_is_balanced_by_its_rarest_class(
 ) -> None:
     """Each of four training tiles has a neoplastic nucleus, one of them a dead one, too."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["balance", "tiny", "1"])
+    monkeypatch.setattr(sys, "argv", ["balance", "tiny", "--run", "1"])
     set_params(tmp_path, balance__method=method, balance__max_copies=3)
     info = ShardInfo("pannuke", CLASSES, 0.25, 40, "sample", "0" * 64, "none: drawn tiles", "", "")
     instances = np.zeros((4, 4), np.int32)
@@ -42,7 +42,7 @@ def test_a_study_of_nuclei_is_balanced_by_its_rarest_class(
 def test_a_study_with_a_target_is_balanced_by_its_lesion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of ten training tiles two have UDH, one of them beneath a DCIS; three others have DCIS alone."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["balance", "tiny", "1"])
+    monkeypatch.setattr(sys, "argv", ["balance", "tiny", "--run", "1"])
     set_params(tmp_path, "bracs", balance__lesion_free=1)
     blank = np.zeros((4, 4), np.uint8)
     info = ShardInfo(

@@ -25,7 +25,7 @@ LEAKS = plan_folder("tiny", 1) / "leaks.json"
 def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """Six different pictures: two each to train, validate and test on."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["guard", "tiny", "1"])
+    monkeypatch.setattr(sys, "argv", ["guard", "tiny", "--run", "1"])
     set_params(tmp_path)
     random = np.random.default_rng(5)
     coarse = random.integers(40, 220, (6, 8, 8, 3), np.uint8)

@@ -19,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny study, in the working directory."""
     make_tiny_study(tmp_path, runs=[1, 2])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["split", "tiny", "2"])
+    monkeypatch.setattr(sys, "argv", ["split", "tiny", "--run", "2"])
     return tmp_path
 
 
@@ -40,7 +40,7 @@ def test_seed_and_run_decide_and_nothing_else(folder: Path, monkeypatch: pytest.
         set_params(folder, split__by="random")
         text = Path("params.yaml").read_text()
         Path("params.yaml").write_text(text.replace("\nseed: 42", f"\nseed: {seed}"))
-        monkeypatch.setattr(sys, "argv", ["split", "tiny", run])
+        monkeypatch.setattr(sys, "argv", ["split", "tiny", "--run", run])
         split.main()
         return Path(f"data/plans/tiny/run{run}/split.csv").read_bytes()
 

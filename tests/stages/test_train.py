@@ -20,6 +20,7 @@ from pipeline.tasks.segmentation.learn import prepare
 from pipeline.tiles.plan import read_plan, write_plan
 from pipeline.training import resume
 from pipeline.training.job import bound
+from tests.command_line import asked
 from tests.tiny_study import ROOT, SIZE, job_of, make_tiny_study, set_params
 from tests.trainings import curves, run_train, weights_of
 
@@ -284,7 +285,7 @@ def test_a_process_that_is_ended_resumes_to_the_same_weights(
         "from pipeline.base.errors import run_stage\n"
         "run_stage(train.main)\n"
     )
-    command = [sys.executable, "-c", slowed, "tiny", "1", "42", "unet", "plain"]
+    command = [sys.executable, "-c", slowed, *asked("tiny", 1, 42, "unet", "plain")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120

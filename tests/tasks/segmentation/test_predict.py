@@ -17,6 +17,7 @@ from pipeline.stages import predict as stage
 from pipeline.tasks.segmentation import predict
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.plan import read_plan, write_plan
+from tests.command_line import asked
 from tests.tiny_study import CLASSES, SIZE, make_tiny_study, set_params
 
 VARIANT = Path("models/tiny/run1/seed42/unet-plain")
@@ -28,7 +29,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
     """A tiny study with a model that was never trained, in the current folder; returns the model."""
     make_tiny_study(tmp_path, tiles=6)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["predict", "tiny", "1", "42", "unet", "plain"])
+    monkeypatch.setattr(sys, "argv", ["predict", *asked("tiny", 1, 42, "unet", "plain")])
     monkeypatch.setattr(predict, "SPEED_SECONDS", 0.01)
     torch.manual_seed(1)
     model = build("unet", 6, 8, [32, 16, 8])

@@ -16,6 +16,7 @@ from pipeline.stages import evaluate
 from pipeline.tasks.segmentation.score import count_pixels, groups, measure_target
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import IGNORE, ShardInfo, ShardWriter, Tile
+from tests.command_line import asked
 from tests.predicted import truth_of, write_epochs, write_predicted
 from tests.tiles.test_plan import make_plan
 from tests.tiny_study import CLASSES, SIZE, job_of, make_tiny_study, set_params
@@ -37,8 +38,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
 
 
 def evaluated(monkeypatch: pytest.MonkeyPatch, job: Job) -> Metrics:
-    arguments = [job.study, str(job.run), str(job.seed), job.variant, job.plan]
-    monkeypatch.setattr(sys, "argv", ["evaluate", *arguments])
+    monkeypatch.setattr(sys, "argv", ["evaluate", *asked(job.study, job.run, job.seed, job.variant, job.plan)])
     evaluate.main()
     return Metrics.read(job.evaluation / "metrics.json")
 
