@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import Problem
+from pipeline.datasets.discovery import bare_name
 
 SUFFIXES = {".xlsx", ".csv"}
 COLUMNS = {  # in lower case; the first that matches
@@ -60,7 +61,7 @@ def side_of(text: str) -> str:
 
 def slide_name(text: str) -> str:
     """A slide's name in lower case, without its suffix; a bare number is BRACS's."""
-    name = re.sub(r"\.(svs|tiff?|ndpi|mrxs|scn)$", "", text.strip().lower())
+    name = bare_name(text.strip()).strip().lower()
     return f"bracs_{name}" if name.isdigit() else name
 
 
