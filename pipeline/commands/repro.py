@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup it stays ignored
             signal.signal(number, signal.default_int_handler)
     if not arguments.studies:  # else each study makes its own data
-        run_all([["--keep-going", "convert"]], 1, environment)
+        run_all([["--keep-going", "convert", "convert-own"]], 1, environment)
     run_all([[target] for target in targets], arguments.jobs, environment)
     if not run_all([["--keep-going", *(targets if arguments.studies else ["--all-pipelines"])]], 1, environment):
         left = [target for target in targets if is_stale([target])]
