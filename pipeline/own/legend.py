@@ -10,6 +10,7 @@ from pipeline.base.errors import Problem
 
 CODE = re.compile(r"\d{1,9}")
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+NAME = re.compile(r"\w[\w .+/-]*")
 Classes = dict[str, int | str]  # name -> code, or colour as #rrggbb; several with commas between them
 
 
@@ -27,6 +28,7 @@ def read_legend(path: Path) -> Classes:
     found: Classes = {}
     owners: dict[str, str] = {}
     for value, name in rows:
+        check_name(name, str(path))
         if (other := owners.setdefault(value.lower(), name)) != name:
             raise Problem(f"{path} gives {value} two names, {other} and {name}; leave one of them out.")
         found[name] = f"{found[name]}, {value}" if name in found else _plain(value)
@@ -36,8 +38,26 @@ def read_legend(path: Path) -> Classes:
 
 
 def by_order(names: Sequence[str]) -> Classes:
-    """Classes whose codes are 0, 1, 2, ... in this order."""
+    """Classes whose codes are 0, 1, 2, ... in this order.
+
+    Raises:
+        Problem: a name comes twice, or cannot be one.
+    """
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise Problem(f"--classes names {name} twice; give each code a name of its own.")
+        check_name(name, "--classes")
     return {name: code for code, name in enumerate(names)}
+
+
+def check_name(name: str, where: str) -> None:
+    """Refuse what cannot stand in a table or the name of a column.
+
+    Raises:
+        Problem: naming the class.
+    """
+    if not NAME.fullmatch(name):
+        raise Problem(f"{where} calls a class {name!r}; names are letters, digits, spaces and any of _ + - . / alone.")
 
 
 def _plain(value: str) -> int | str:

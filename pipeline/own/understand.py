@@ -183,26 +183,30 @@ def resolution(given: float | None, pairs: Sequence[Pair]) -> tuple[float, str]:
 
 
 def measure(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
-    """Height and width of each image; masks of another size are refused, all of them at once.
+    """Height and width of each image; what cannot be read, and masks of another size, are refused all at once.
 
     Raises:
         Problem: naming each.
     """
     with ThreadPoolExecutor() as pool:
-        sizes = list(pool.map(lambda pair: size_of(pair.image), pairs))
-        masks = list(pool.map(_mask_size, pairs))
-    wrong = [
+        found = list(pool.map(_size, pairs))
+    refuse([str(size) for size in found if isinstance(size, Problem)], len(pairs))
+    return [size for size in found if not isinstance(size, Problem)]
+
+
+def _size(pair: Pair) -> tuple[int, int] | Problem:
+    """Height and width of a pair, or what is wrong with it."""
+    try:
+        size = size_of(pair.image)
+        mask = size if pair.mask.name.suffix.lower() == ".npy" else size_of(pair.mask)
+    except Problem as problem:
+        return problem
+    if mask == size:
+        return size
+    return Problem(
         f"{pair.mask} has {mask[1]} x {mask[0]} px, its image {pair.image} {size[1]} x {size[0]}; export one of them"
         " again."
-        for pair, size, mask in zip(pairs, sizes, masks, strict=True)
-        if mask and mask != size
-    ]
-    refuse(wrong, len(pairs))
-    return sizes
-
-
-def _mask_size(pair: Pair) -> tuple[int, int] | None:
-    return None if pair.mask.name.suffix.lower() == ".npy" else size_of(pair.mask)
+    )
 
 
 def _ignored(text: str | None) -> list[int]:

@@ -1,6 +1,7 @@
 """Write a study of one's own: its folder, its data set in params.yaml, its lines on the front page; all, or nothing."""
 
 import difflib
+import json
 import re
 from io import StringIO
 from pathlib import Path
@@ -23,13 +24,21 @@ FRONT_PAGE = {  # the lines of the front page's stage that there are for every s
     r"      - studies/([^/:\s]+)/paper": "      - studies/{}/paper",
     r"      - studies/([^/:\s]+)/params\.yaml: [*&]compared.*": "      - studies/{}/params.yaml: *compared",
 }
+PLAIN = re.compile(r"[^\W\d][\w ./+-]*")  # text that YAML takes for text
 Texts = dict[Path, str]
 
 
 def study_text(**values: Any) -> str:
     """The params.yaml of a study of one's own."""
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
+    environment.filters["flow"] = lambda values: ", ".join(map(_scalar, values))
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(**values)
+
+
+def _scalar(value: Any) -> str:
+    """A value in a list of YAML, in quotes where it would not be text without."""
+    plain = not isinstance(value, str) or (PLAIN.fullmatch(value) and value.lower() not in {"true", "false", "null"})
+    return str(value) if plain else json.dumps(value, ensure_ascii=False)
 
 
 def folder_texts(name: str, params: str) -> Texts:

@@ -57,9 +57,9 @@ def check_study(study: AnyStudy) -> None:
     if study.task == "detection" and study.plans != ["augmented"]:
         raise Problem(f"{where}: plans is {study.plans}, but detectors train on the augmented plan; give [augmented].")
     check_names(study, where)
-    check_readers(study, where)
     for name in study.datasets:
         check_dataset(study, name, where)
+    check_readers(study, where)
     for name in [*study.compare, *study.started, *study.classifiers, *study.ablation, *study.variants]:
         if name != ENCODER:
             check_variant(study, name, where)

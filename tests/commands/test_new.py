@@ -195,6 +195,8 @@ def test_every_kind_is_named(
         (drawn.grey, (*CLASSES, "--patients", "a.csv"), "which is no file; give a CSV"),
         (drawn.grey, (*CLASSES, "--encoders", "resnet5O"), "the encoder 'resnet5O' is not known"),
         (drawn.grey, (*CLASSES, "--ignore", "x"), "--ignore is 'x'"),
+        (drawn.grey, ("--classes", "a,b,a"), "--classes names a twice"),
+        (drawn.grey, ("--classes", "a,b,c|d"), "--classes calls a class 'c|d'"),
     ],
     ids=lambda value: None if callable(value) else str(value)[:30],
 )  # fmt: skip
@@ -220,7 +222,9 @@ def test_every_unreadable_file_is_told_and_nothing_is_written(
     assert "masks/p3_1.png" in said and "save it again, or move it away" in said
     (data / "masks/p3_1.png").write_bytes((data / "masks/p3_0.png").read_bytes())
     Image.new("L", (8, 8)).save(data / "masks/p4_0.png")
-    assert "p4_0.png has 8 x 8 px, its image" in refused(data, capsys, *MICRONS, *CLASSES)
+    (data / "images/p5_0.png").write_bytes(b"")
+    said = refused(data, capsys, *MICRONS, *CLASSES)
+    assert "2 of 16 pairs fail" in said and "p5_0.png" in said and "p4_0.png has 8 x 8 px, its image" in said
 
 
 @pytest.mark.parametrize("name", ["bcss", "masks", "a b", "a.b", "-a", "ä"])
@@ -253,9 +257,9 @@ def test_thirty_classes(project: Path, data: Path) -> None:
     for number, path in enumerate(sorted((data / "masks").iterdir())):
         codes = np.arange(64 * 64).reshape(64, 64) % 30 if number else np.zeros((64, 64))
         Image.fromarray(codes.astype(np.uint8)).save(path)
-    new(data, *MICRONS, "--classes", ",".join(f"class{number}" for number in range(30)))
+    new(data, *MICRONS, "--classes", ",".join(f"{number} true" for number in range(30)))
     study = read_study("mine")
-    assert len(study.classes) == 30 and study.baselines == ["commonest"]
+    assert len(study.classes) == 30 and study.classes[7] == "7 true" and study.baselines == ["commonest"]
     check.check_study(study)
 
 

@@ -27,6 +27,9 @@ class Images:
 
     def find(self, folder: Path) -> list["Part"]:
         """The images of a folder, some dozens a part, in the order of their names."""
+        from pipeline.datasets.masks.meaning import check_values
+
+        check_values(self.settings, "params.yaml: masks.classes")
         pairs = find_pairs(folder, self.settings)
         patients = patients_of([pair.name for pair in pairs], folder, self.settings)
         table = () if self.settings.patient_table is None else (folder / self.settings.patient_table,)
