@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dvc.utils.hydra import apply_overrides
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -110,6 +111,10 @@ def test_class_codes_with_patients_of_a_pattern(project: Path, data: Path, capsy
         "      - studies/mine/params.yaml: *compared",
     ]
     YAML(typ="safe").load(after["dvc.yaml"].decode())
+    apply_overrides(project / "params.yaml", ["encoder=vgg19"])  # as `dvc exp run -S`: one line changes
+    lines = [text.splitlines() for text in (after["params.yaml"].decode(), Path("params.yaml").read_text())]
+    changed = [line.split()[1:3] for line in difflib.ndiff(*lines) if line[0] in "+-"]
+    assert changed == [["encoder:", "resnet50"], ["encoder:", "vgg19"]]
     study, params = read_study("mine"), read_params()
     assert study.compare == ["resnet18", "unet"] and study.classes == ["background", "tumour", "stroma"]
     assert study.split.by == "group" and study.instances is None and study.baselines == ["background"]

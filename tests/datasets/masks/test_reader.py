@@ -1,11 +1,16 @@
 """Images and masks of one's own: every kind read to the pixel, and each way in which files can be wrong."""
 
+import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_test
+from hypothesis import strategies as st
 from PIL import Image
 from skimage.measure import label
 from skimage.segmentation import relabel_sequential
@@ -14,6 +19,7 @@ from pipeline.base.errors import Problem
 from pipeline.base.params import Masks
 from pipeline.base.schema import parse
 from pipeline.datasets.masks.meaning import NOWHERE, Meaning
+from pipeline.datasets.masks.pairs import find_pairs
 from pipeline.datasets.masks.pictures import microns_of, read_image
 from pipeline.datasets.masks.reader import reader
 from pipeline.datasets.members import Member
@@ -37,6 +43,7 @@ BASE: dict[str, Any] = {
     "patient_pattern": "none",
     "unpaired": "refuse",
 }
+FILES = st.sets(st.tuples(st.sampled_from(["a", "b", "sub/a"]), st.sampled_from(["png", "jpg", "npy", "txt"])))
 
 
 def settings(**changes: Any) -> Masks:
@@ -195,6 +202,42 @@ def test_files_without_their_half_are_refused_or_skipped(
     told = capsys.readouterr().out
     assert f"images: found 8 files = used {len(truths) - 2} + left out 2 (" in told and "notes.txt" in told
     assert f"masks: found 7 files = used {len(truths) - 2} + left out 1 (without the other half: 1, p2_0.png)" in told
+
+
+def test_masks_may_lie_within_the_folder_of_images(
+    tmp_path: Path, truths: dict[str, drawn.Truth], capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn.save(tmp_path / "images/masks", truths, drawn.grey)
+    assert len(tiles(tmp_path / "images", images=".", masks="masks")) == len(truths)
+    told = capsys.readouterr().out
+    assert "images: found 16 files = used 16 + left out 0" in told
+    assert "masks: found 8 files = used 8 + left out 0" in told
+
+
+@settings_of_test(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(FILES, FILES)
+def test_found_is_used_and_left_out(
+    capsys: pytest.CaptureFixture[str], images: set[tuple[str, str]], masks: set[tuple[str, str]]
+) -> None:
+    capsys.readouterr()
+    with tempfile.TemporaryDirectory() as folder:
+        for place, files in (("images", images), ("masks", masks)):
+            for name, suffix in files:
+                path = Path(folder, place, f"{name}.{suffix}")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+            Path(folder, place).mkdir(exist_ok=True)
+        try:
+            pairs = find_pairs(Path(folder), settings(unpaired="skip"))
+        except Problem as problem:  # two files of one name, or no pair
+            assert re.search("have one name|add the missing file|no image", str(problem))
+            return
+    told = re.findall(r"found (\d+) files = used (\d+) \+ left out (\d+)", capsys.readouterr().out)
+    found, used, left = (tuple(map(int, column)) for column in zip(*told, strict=True))
+    assert found == (len(images), len(masks)) and used == (len(pairs), len(pairs))
+    assert all(f == u + n for f, u, n in zip(found, used, left, strict=True))
+    both = {n for n, s in images if s in ("png", "jpg")} & {n for n, s in masks if s in ("png", "npy")}
+    assert {pair.name for pair in pairs} == both
 
 
 def test_everything_wrong_is_told_at_once(tmp_path: Path, truths: dict[str, drawn.Truth]) -> None:
