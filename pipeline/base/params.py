@@ -42,7 +42,7 @@ class Masks(Block):
     images: str
     masks: str
     mask_name: str = Field(pattern=r"^[^{}]*\{\}[^{}]*$")  # of the mask of the image {}, both without their endings
-    values: Literal["codes", "colours", "instances"]  # a class for each pixel, or a number for each nucleus
+    values: Literal["codes", "colours", "instances", "dictionaries"]  # of a class, a number of a nucleus, or both
     class_maps: Annotated[str | None, NONE]  # of instances, where codes of their classes lie; none: there is one class
     classes: dict[str, int | str] = Field(min_length=2)  # name -> code or #rrggbb, several with commas between them
     ignore: Annotated[int | str | None, NONE]  # codes or colours of pixels that count nowhere

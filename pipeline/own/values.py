@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from pipeline.base.errors import Problem
+from pipeline.datasets.masks.arrays import is_dictionary, read_dictionary
 from pipeline.datasets.masks.pairs import Pair
 from pipeline.datasets.masks.pictures import read_colours, read_numbers
 from pipeline.own.legend import Classes, by_order
@@ -19,6 +20,7 @@ MANY = 40  # different values, more than anybody has classes
 MOST_GREY = 255
 MOST_COUNTED = 1 << 20  # values up to here are counted one by one, which is faster than sorting
 SHOWN = 12  # values in a sentence
+DICTIONARY = "NumPy dictionary"
 FOREGROUND = "foreground"
 ASK = "; say it with `--values codes` and `--classes` or `--legend`, or with `--values instances`"
 
@@ -67,7 +69,10 @@ def look_at(pairs: Sequence[Pair], colours: bool = False) -> Seen:
 def _look(pair: Pair, colours: bool) -> tuple[str, bool, dict[int, int]] | Problem:
     """How a mask is stored, whether it shows a colour that is not grey, and the pixels of each of its values."""
     try:
-        numbers = read_colours(pair.mask) if colours else read_numbers(pair.mask)
+        if pair.mask.name.suffix.lower() == ".npy" and is_dictionary(pair.mask):
+            _, numbers = read_dictionary(pair.mask)
+        else:
+            numbers = read_colours(pair.mask) if colours else read_numbers(pair.mask)
     except Problem as problem:
         return problem
     form, in_colour = form_of(pair)
@@ -85,7 +90,7 @@ def _look(pair: Pair, colours: bool) -> tuple[str, bool, dict[int, int]] | Probl
 def form_of(pair: Pair) -> tuple[str, bool]:
     """How a mask that can be read is stored, in words, and whether it could show colours."""
     if pair.mask.name.suffix.lower() == ".npy":
-        return "NumPy array", False
+        return DICTIONARY if is_dictionary(pair.mask) else "NumPy array", False
     from PIL import Image
 
     with Image.open(pair.mask.path) as picture:
@@ -115,6 +120,8 @@ def kind_of(
     told = legend if legend is not None else by_order(names) if names else None
     if legend and any(isinstance(value, str) and value.startswith("#") for value in legend.values()):
         return Kind(values or "colours", "a colour for each class, by the legend", legend)
+    if seen.forms[DICTIONARY]:
+        return _dictionaries(seen, found, told)
     if values == "colours":
         raise Problem(f"the masks hold {_colours(found)}, and nothing names them; give `--legend FILE`.")
     if values is None and seen.coloured:
@@ -157,6 +164,17 @@ def _instances(told: Classes | None, class_maps: bool) -> Kind:
         )
     beside = ", its class in a map beside" if class_maps else ", all of one class"
     return Kind("instances", f"a number for each nucleus{beside}", told or by_order(["background", "nucleus"]))
+
+
+def _dictionaries(seen: Seen, found: Sequence[int], told: Classes | None) -> Kind:
+    if seen.forms[DICTIONARY] < seen.masks:
+        raise Problem("some masks are dictionaries of NumPy and some are not; give a folder with masks of one kind.")
+    if told is None:
+        raise Problem(
+            f"the masks are dictionaries whose classes are {_list(found)}, and nothing names them; give `--classes` or"
+            " `--legend`."
+        )
+    return Kind("dictionaries", "a number and a class for each nucleus", told)
 
 
 def _binary(value: int, names: Sequence[str]) -> Kind:

@@ -268,6 +268,20 @@ def test_thirty_classes(project: Path, data: Path) -> None:
     check.check_study(study)
 
 
+def test_dictionaries_as_cellvit_has_them(project: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truths = drawn.draw(data / "images", patients=8, classes=3)
+    shutil.rmtree(data / "masks")
+    (data / "masks").mkdir()
+    for name, truth in truths.items():
+        value = {"inst_map": truth.numbers, "type_map": truth.codes}
+        np.save(data / f"masks/{name}.npy", np.array(value, object), allow_pickle=True)
+    assert "the masks are dictionaries whose classes are 0, 1, 2" in refused(data, capsys, *MICRONS)
+    new(data, *MICRONS, *CLASSES)
+    assert "masks: a number and a class for each nucleus (16 NumPy dictionary;" in capsys.readouterr().out
+    found = read_params().datasets["mine"].masks
+    assert found is not None and found.values == "dictionaries" and read_study("mine").instances is not None
+
+
 def test_one_folder_in_which_names_tell_images_from_masks(
     project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pipeline.base.errors import Problem
 from pipeline.base.params import Masks
 from pipeline.datasets.labels import number_nuclei
+from pipeline.datasets.masks.arrays import read_dictionary
 from pipeline.datasets.masks.pairs import Pair
 from pipeline.datasets.masks.pictures import read_colours, read_image, read_numbers
 from pipeline.datasets.members import Member
@@ -54,10 +55,15 @@ class Meaning:
         Raises:
             Problem: a file cannot be read, their sizes differ, or a value has no meaning.
         """
-        image, numbers = read_image(pair.image), self.numbers(pair.mask)
+        image = read_image(pair.image)
+        if self.settings.values == "dictionaries":
+            numbers, classes = read_dictionary(pair.mask)
+            check_size(pair.mask, numbers, pair.image, image)
+            return Annotated(image, *self._instances(pair, numbers, self.codes(classes, pair.mask)))
+        numbers = self.numbers(pair.mask)
         check_size(pair.mask, numbers, pair.image, image)
         if self.settings.values == "instances":
-            class_map, instance_map, nuclei = self._instances(pair, numbers, image)
+            class_map, instance_map, nuclei = self._instances(pair, numbers, self._class_map(pair, image))
         else:
             class_map = self.codes(numbers, pair.mask)
             instance_map = pieces_of(class_map) if self.settings.pieces else np.zeros(class_map.shape, np.int32)
@@ -98,17 +104,24 @@ class Meaning:
         known, codes = zip(*sorted(meant), strict=True)
         return np.array(known, np.int64), np.array(codes, np.uint8)
 
-    def _instances(
-        self, pair: Pair, numbers: Numbers, image: "Image"
-    ) -> "tuple[ClassMap, InstanceMap, dict[int, int]]":
-        ignored = np.isin(numbers, values_of(self.settings.ignore) if self.settings.ignore is not None else [])
-        instance_map = number_nuclei(np.where(ignored, 0, numbers), pair.mask)
+    def _class_map(self, pair: Pair, image: "Image") -> "ClassMap | None":
+        """The classes of nuclei that lie beside; None where all are of one class."""
         if pair.classes is None:
+            return None
+        codes = read_numbers(pair.classes)
+        check_size(pair.classes, codes, pair.image, image)
+        return self.codes(codes, pair.classes)
+
+    def _instances(
+        self, pair: Pair, numbers: Numbers, class_map: "ClassMap | None"
+    ) -> "tuple[ClassMap, InstanceMap, dict[int, int]]":
+        """Class map, instance map and classes of nuclei from their numbers."""
+        ignored = np.zeros(numbers.shape, np.bool_)
+        if self.settings.ignore is not None and self.settings.values == "instances":
+            ignored = np.isin(numbers, values_of(self.settings.ignore))
+        instance_map = number_nuclei(np.where(ignored, 0, numbers), pair.mask)
+        if class_map is None:
             class_map = (instance_map > 0).astype(np.uint8)
-        else:
-            codes = read_numbers(pair.classes)
-            check_size(pair.classes, codes, pair.image, image)
-            class_map = self.codes(codes, pair.classes)
         class_map[ignored] = NOWHERE
         return class_map, instance_map, classes_of(instance_map, class_map, pair.mask)
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from pipeline.base.errors import Problem
 from pipeline.datasets.labels import Labels, read_labels
+from pipeline.datasets.masks.arrays import read_array
 from pipeline.datasets.members import CURE, OPAQUE, Member, read_rgb
 
 MEND = "save it again, or move it away"
@@ -99,7 +100,7 @@ def read_numbers(member: Member) -> Labels:
         Problem: it is no picture of numbers, or no array of two dimensions.
     """
     if member.name.suffix.lower() == ".npy":
-        return _read_array(member)
+        return read_array(member)
     with own_cure():
         return read_labels(member)
 
@@ -119,17 +120,3 @@ def read_colours(member: Member) -> npt.NDArray[np.int64]:
         count = int((rgba[..., 3] < OPAQUE).sum())
         raise Problem(f"{member} has {count:,} transparent px, which have no colour of the legend; fill them.")
     return rgba[..., 0] << 16 | rgba[..., 1] << 8 | rgba[..., 2]
-
-
-def _read_array(member: Member) -> Labels:
-    try:
-        values = np.load(member.path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise Problem(f"{member} is no array of numbers ({error}); save a mask as one with numpy.save.") from None
-    whole = values.ndim == 2 and np.issubdtype(values.dtype, np.number) and (values == np.trunc(values)).all()
-    if not whole or values.min() < 0 or values.max() >= 2**31:
-        raise Problem(
-            f"{member} holds {values.dtype} of the shape {values.shape}; a mask is whole numbers from 0 on, height"
-            " times width."
-        )
-    return values.astype(np.int32)

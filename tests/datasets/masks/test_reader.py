@@ -1,5 +1,6 @@
 """Images and masks of one's own: every kind read to the pixel, and each way in which files can be wrong."""
 
+import pickle
 import re
 import tempfile
 from pathlib import Path
@@ -116,6 +117,58 @@ def test_numbered_nuclei_have_their_classes_in_a_map_beside(tmp_path: Path, trut
         truth = truths[tile.slide]
         assert np.array_equal(tile.class_map, truth.codes)
         assert tile.nuclei == {n: truth.codes[tile.instance_map == n].max() for n in tile.nuclei}
+
+
+@pytest.mark.parametrize("protocol", range(2, 6))
+def test_dictionaries_of_numpy_hold_numbers_and_classes(
+    tmp_path: Path, truths: dict[str, drawn.Truth], protocol: int
+) -> None:
+    (tmp_path / "masks").mkdir()
+    for name, truth in truths.items():
+        save_object(tmp_path / f"masks/{name}.npy", {"inst_map": truth.numbers, "type_map": truth.codes}, protocol)
+    for tile in tiles(tmp_path, values="dictionaries"):
+        truth = truths[tile.slide]
+        assert np.array_equal(tile.class_map, truth.codes)
+        assert np.array_equal(tile.instance_map, relabel_sequential(truth.numbers)[0])
+        assert tile.nuclei == {n: truth.codes[tile.instance_map == n].max() for n in tile.nuclei}
+
+
+def save_object(path: Path, value: Any, protocol: int = 4) -> None:
+    """Save as numpy.save does, with this protocol of pickle."""
+    with path.open("wb") as file:
+        array = np.array(value, object)
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        pickle.dump(array, file, protocol)
+
+
+class Evil:
+    """What a pickle may do when it is loaded."""
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (Path("evil"),)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (Evil(), "it asks for"),
+        ({"inst_map": Evil()}, "it asks for"),
+        ({"inst_map": np.zeros((64, 64), int)}, "type_map"),
+        ({"inst_map": np.zeros((64, 64), int), "type_map": np.zeros((64, 63), int)}, "save it again"),
+        ({"inst_map": "a", "type_map": np.zeros((64, 64), int)}, "a mask is whole numbers"),
+        ([1, 2], "is no dictionary"),
+    ],
+)
+def test_other_objects_are_not_made(
+    tmp_path: Path, truths: dict[str, drawn.Truth], monkeypatch: pytest.MonkeyPatch, value: Any, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "masks").mkdir()
+    for name in truths:
+        save_object(tmp_path / f"masks/{name}.npy", value)
+    with pytest.raises(Problem, match=words):
+        tiles(tmp_path, values="dictionaries")
+    assert not Path("evil").exists()
 
 
 def test_what_is_ignored_counts_nowhere(tmp_path: Path, truths: dict[str, drawn.Truth]) -> None:
