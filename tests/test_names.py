@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PIPELINE = ROOT / "pipeline"
 STUDIES = {path.parent.name for path in (ROOT / "studies").glob("*/params.yaml")}
-DATASETS = {path.parent.name for path in (PIPELINE / "datasets").glob("*/card.py")}
+DATASETS = {path.parent.name for path in (PIPELINE / "datasets").glob("*/drawing.py")}
 MODULES = sorted(path.relative_to(PIPELINE) for path in PIPELINE.rglob("*.py"))
 MOST_LINES, MEDIAN_LINES = 300, 110
 

@@ -35,6 +35,7 @@ class Study(Block):
 
     study: Name
     datasets: list[Name] = Field(min_length=1, max_length=2)  # dvc.yaml names the first and the last
+    readers: list[Name] = Field(min_length=1, max_length=2)  # of each: its name, or the kind of your own data
     group: Name
     target: Annotated[str | None, NONE]
     classes: list[Name] = Field(min_length=2)

@@ -59,7 +59,7 @@ def bring_up_to_date(targets: Sequence[str], alone: bool, jobs: int) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # the stages' `python` is this one
     environment = {"OMP_NUM_THREADS": threads, **os.environ, "PATH": path}
     if not alone:  # else each study makes its own data
-        run_all([["--keep-going", "convert"]], 1, environment)
+        run_all([["--keep-going", "convert", "convert-own"]], 1, environment)
     run_all([[target] for target in targets], jobs, environment)
     if not run_all([["--keep-going", *(targets if alone else ["--all-pipelines"])]], 1, environment):
         left = [target for target in targets if is_stale([target])]

@@ -5,6 +5,12 @@
     drawing.py   a Drawing: a small synthetic stand-in, in the data set's own format
 
 There is no list of data sets: adding one touches no file that another one depends on.
+
+Your own data sets, under `own` in params.yaml, have no folder here: each is of a kind, a folder without a drawing,
+whose modules make card and reader of what params.yaml says of the data set.
+
+    card.py      card(name, settings) -> Card
+    reader.py    reader(settings) -> Reader
 """
 
 import importlib
@@ -15,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from pipeline.base.errors import Problem
+from pipeline.base.params import Tiling, read_params
 
 if TYPE_CHECKING:
-    from pipeline.base.params import Tiling
     from pipeline.base.schema import Block
     from pipeline.tiles.store import Tile
 
@@ -103,7 +109,7 @@ class Reader(Protocol):
 class SlideReader(Protocol):
     """The module `reader` of a data set of whole slides, which is a Reader, too."""
 
-    def find(self, folder: Path, tiling: "Tiling | None" = None) -> Sequence[Part]:
+    def find(self, folder: Path, tiling: Tiling | None = None) -> Sequence[Part]:
         """The parts that lie in a folder; `tiling` says how their slides are cut."""
 
 
@@ -115,17 +121,26 @@ class Drawing(Protocol):
 
 
 def names() -> list[str]:
-    """The names of all data sets, sorted."""
-    return sorted(path.parent.name for path in Path(__file__).parent.glob("*/card.py"))
+    """The names of the public data sets, sorted."""
+    return sorted(path.parent.name for path in Path(__file__).parent.glob("*/drawing.py"))
+
+
+def kinds() -> list[str]:
+    """The kinds that data sets of one's own can be of, sorted."""
+    return sorted({path.parent.name for path in Path(__file__).parent.glob("*/card.py")} - {*names()})
 
 
 def load_card(name: str) -> Card:
     """The card of a data set; a Problem where there is no such data set."""
+    if own := _own(name):
+        return cast(Card, own.module("card").card(name, own.settings))
     return cast(Card, _load(name, "card").CARD)
 
 
 def load_reader(name: str) -> Reader:
     """The reader of a data set; a Problem where there is no such data set."""
+    if own := _own(name):
+        return cast(Reader, own.module("reader").reader(own.settings))
     return cast(Reader, _load(name, "reader"))
 
 
@@ -137,6 +152,26 @@ def load_slide_reader(name: str) -> SlideReader:
 def load_drawing(name: str) -> Drawing:
     """The drawing of a data set's sample; a Problem where there is no such data set."""
     return cast(Drawing, _load(name, "drawing"))
+
+
+@dataclass(frozen=True)
+class _Own:
+    """The kind of a data set of one's own, and what params.yaml says of it."""
+
+    kind: str
+    settings: Any
+
+    def module(self, name: str) -> Any:
+        return importlib.import_module(f"pipeline.datasets.{self.kind}.{name}")
+
+
+def _own(name: str) -> _Own | None:
+    """A data set of one's own; None where a public one has the name, or none."""
+    if name in names():
+        return None
+    params = read_params()
+    kind = params.own.get(name)
+    return _Own(kind, getattr(params.datasets[name], kind)) if kind else None
 
 
 def _load(name: str, module: str) -> Any:

@@ -4,6 +4,7 @@ All work on per-image counts: a resample is a weighted sum of their rows, so tha
 product. A statistic turns summed counts (R, ...) into figures (R,), NaN where it is not defined.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,6 +16,8 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 FloatArray = npt.NDArray[np.float64]
 Statistic = Callable[[FloatArray], FloatArray]
 
+MOST_UNITS = 1_000_000  # patients or images that anybody could hope for
+REPEATS = 10_000  # of a paired test
 BLOCK = 1_000_000  # weights held at once (some 25 MB), however many resamples and units there are
 
 
@@ -134,7 +137,7 @@ def compare(
     statistic: Statistic,
     groups: Sequence[str] | None = None,
     pairs: Iterable[tuple[int, int]] | None = None,
-    repeats: int = 10_000,
+    repeats: int = REPEATS,
     seed: int = 0,
     level: float = 0.95,
 ) -> list[Comparison]:
@@ -171,6 +174,39 @@ def verdict(difference: float, p: float, alpha: float = 0.05) -> str:
     if not p < alpha or not difference:
         return "no difference shown"
     return "better" if difference > 0 else "worse"
+
+
+def needed_units(
+    difference: float, spread: float, units: int, tests: int = 1, alpha: float = 0.05, power: float = 0.8
+) -> int | None:
+    """How many units a paired test needs to find a difference of this size, with probability `power`.
+
+    The least m with |difference| >= (t(1 - alpha / 2, m - 1) + t(power, m - 1)) * spread * sqrt(units / m), as for the
+    mean of paired differences (Chow, Shao and Wang, Sample Size Calculations in Clinical Research, 2008, section 3.1);
+    and at least so many that `p_value` can fall below alpha at all.
+
+    Args:
+        difference: that was measured on `units` units.
+        spread: the standard deviation of its bootstrap replicates.
+        units: at least two, else there is no spread.
+        tests: that are corrected together; each has `alpha` divided by their number.
+
+    Returns:
+        None where there is no difference or no spread to go by, or `MOST_UNITS` are not enough.
+    """
+    if units < 2 or not difference or not np.isfinite(difference) or not np.isfinite(spread):
+        return None
+    of_one = spread * np.sqrt(units * units / (units - 1))  # the bootstrap's is too small by sqrt((n - 1) / n)
+
+    level = alpha / tests
+
+    def suffice(count: int) -> bool:
+        tails = stdtrit(count - 1, 1 - level / 2) + stdtrit(count - 1, power)
+        return abs(difference) >= tails * of_one / np.sqrt(count) and p_value(np.ones(REPEATS), count) < level
+
+    if not suffice(MOST_UNITS):
+        return None
+    return bisect_left(range(2, MOST_UNITS), True, key=suffice) + 2  # enough for one is enough for more
 
 
 def average_ranks(scores: FloatArray) -> FloatArray:

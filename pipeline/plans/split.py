@@ -96,7 +96,7 @@ def split_stratified(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> 
     units = _units(tiles)
     side_of: dict[str, str] = {}
     for _, rows in tiles.groupby("group", sort=True):
-        side_of |= _deal(units[rows.index], study.split.fractions, run, seed, side_of)
+        side_of |= deal(units[rows.index], study.split.fractions, run, seed, side_of)
     return tiles.assign(split=units.map(side_of))
 
 
@@ -113,10 +113,10 @@ def _units(tiles: pd.DataFrame) -> "pd.Series[str]":
 
 
 def _assign(tiles: pd.DataFrame, groups: pd.Series, fractions: list[float], run: int, seed: int) -> pd.DataFrame:
-    return tiles.assign(split=groups.map(_deal(groups, fractions, run, seed, {})))
+    return tiles.assign(split=groups.map(deal(groups, fractions, run, seed, {})))
 
 
-def _deal(groups: pd.Series, fractions: list[float], run: int, seed: int, dealt: Mapping[str, str]) -> dict[str, str]:
+def deal(groups: pd.Series, fractions: list[float], run: int, seed: int, dealt: Mapping[str, str]) -> dict[str, str]:
     """Shuffle the groups and deal them out, in turn to the side that lacks the most tiles of its share.
 
     Those that were `dealt` before stay where they are.

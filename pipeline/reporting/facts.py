@@ -100,7 +100,10 @@ def as_yaml(params: Params, study: AnyStudy) -> str:
     yaml = YAML()
     yaml.default_flow_style = None  # short lists stay on one line
     yaml.width = 110
-    yaml.dump(_worded(params.used_by(study) | {study.study: study.model_dump(mode="json", exclude={"study"})}), text)
+    yaml.dump(
+        _worded(params.used_by(study) | {study.study: study.model_dump(mode="json", exclude={"study", "readers"})}),
+        text,
+    )
     return text.getvalue()
 
 

@@ -132,11 +132,13 @@ class Evidence:
     ...); the scores behind "means" are those of `image_scores`, kept as stats.score_counts for each tissue.
     """
 
-    def __init__(self, variants: Sequence[Variant], classes: Sequence[str], seed: int) -> None:
+    def __init__(self, variants: Sequence[Variant], classes: Sequence[str], seed: int, slides: str = "slides") -> None:
+        """`slides` is what the slide of a tile is called, where these are something else."""
         self.classes = classes
         self.seed = seed
         rows = variants[0].images
-        self.unit, names = name_units(rows)
+        unit, names = name_units(rows)
+        self.unit = unit.replace("slides", slides)
         units, positions = np.unique(names, return_inverse=True)
         self.units = len(units)
         runs = rows.groupby(NAMED[:2], sort=False).ngroup().to_numpy()
@@ -218,6 +220,14 @@ class Evidence:
             )
             for (_, first, second), (found, _), p in zip(tests, differences, corrected, strict=True)
         ]
+
+    def needed(self, score: str, first: int, second: int, tests: int) -> int | None:
+        """How many units a verdict on two variants would need, one of so many tests; see `stats.needed_units`."""
+        known = self.by_run()[score]
+        drawn = self._draw({score}, PAIRED)[score]
+        replicates = over_runs(drawn[:, first] - drawn[:, second], known[first] - known[second])
+        difference = float(nan_mean(known[first] - known[second], axis=0))
+        return stats.needed_units(difference, float(np.nanstd(replicates)), self.units, tests)
 
     @property
     def least_p(self) -> float:

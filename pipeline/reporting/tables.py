@@ -89,6 +89,24 @@ def against_best(evidence: Evidence, rows: Sequence[dict[str, Any]], score: str)
     return sorted(found, key=lambda row: -row["test"].difference.value)
 
 
+def next_best(
+    evidence: Evidence, rows: Sequence[dict[str, Any]], tested: Sequence[dict[str, Any]], score: str
+) -> dict[str, Any] | None:
+    """The second best trained variant as `against_best` has it, and the units `needed` to tell it from the best.
+
+    None where one variant alone was trained.
+    """
+    best = best_row(rows, score)
+    others = [place for place, row in enumerate(rows) if not row["baseline"] and place != best]
+    if not others:
+        return None
+    second = max(others, key=lambda place: rows[place]["figures"][score].value)
+    mine = next(
+        row for row in tested if (row["variant"], row["plan"]) == (rows[second]["variant"], rows[second]["plan"])
+    )
+    return mine | {"needed": evidence.needed(score, best, second, len(tested))}
+
+
 def ablations(evidence: Evidence, rows: Sequence[dict[str, Any]], scores: Sequence[str]) -> list[dict[str, Any]]:
     """What augmentation and balancing change: one row a variant and change, its tests by score; one table of tests."""
     place = {(row["variant"], row["plan"]): position for position, row in enumerate(rows)}

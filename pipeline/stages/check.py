@@ -37,13 +37,17 @@ def check_project() -> None:
     check_encoder(params.encoder)
     for name, settings in params.datasets.items():
         card = datasets.load_card(name)
+        if name in params.own and name in datasets.names():
+            raise Problem(f"params.yaml: {name} stands under own and is the name of {card.title}; give yours another.")
+        if name in params.own and settings.source in ("sample", "official"):
+            raise Problem(f"params.yaml: datasets.{name}.source is {settings.source!r}; give the folder of your data.")
         own_folder(name, settings.source)
         if settings.tiling is not None and not card.slides:
             raise Problem(f"params.yaml: datasets.{name}.tiling is for data sets of slides; remove it.")
     unknown = [name for name in params.sample if name != "seed" and name not in params.datasets]
     if unknown:
         raise Problem(f"params.yaml: sample.{unknown[0]} is of no data set under datasets; remove it or add that.")
-    for name in params.datasets:
+    for name in (name for name in params.datasets if name not in params.own):
         parse(datasets.load_card(name).sample, params.sample.get(name, {}), f"params.yaml: sample.{name}")
 
 
@@ -55,6 +59,7 @@ def check_study(study: AnyStudy) -> None:
     check_names(study, where)
     for name in study.datasets:
         check_dataset(study, name, where)
+    check_readers(study, where)
     for name in [*study.compare, *study.started, *study.classifiers, *study.ablation, *study.variants]:
         if name != ENCODER:
             check_variant(study, name, where)
@@ -73,6 +78,14 @@ def check_names(study: Study, where: str) -> None:
     for name in [*study.started, *study.classifiers]:
         if name not in study.variants:
             raise Problem(f"{where}: {name} is to be trained and not under variants; say there what it is.")
+
+
+def check_readers(study: Study, where: str) -> None:
+    """Refuse readers that are not those of the data sets; dvc.yaml names their code by them."""
+    own = read_params().own
+    readers: list[str] = [own.get(name, name) for name in study.datasets]
+    if study.readers != readers and not (len(set(readers)) == 1 and study.readers == readers[:1]):
+        raise Problem(f"{where}: readers is {study.readers}, but the data sets have {readers}; give these.")
 
 
 def check_dataset(study: Study, name: str, where: str) -> None:

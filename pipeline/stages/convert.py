@@ -40,12 +40,13 @@ def convert(name: str, record_path: Path, tiles: Path, tiling: Tiling | None = N
         Problem: a part cannot be used. The others are tried before, so that all problems are told at once.
     """
     card = datasets.load_card(name)
+    download = f"{'download' if name in datasets.names() else 'download-own'}@{name}"
     if not record_path.is_file():
-        raise Problem(f"{record_path} is not there; run `dvc repro download@{name}`.")
+        raise Problem(f"{record_path} is not there; run `dvc repro {download}`.")
     record = Source.read(record_path)
     folder = Path(record.folder)
     recorded = {folder / file.name: file.bytes for file in record.files}
-    cure = f"run `dvc repro -f download@{name}`"
+    cure = f"run `dvc repro -f {download}`"
     check_unchanged(recorded, cure)
     if tiling is None:
         parts = datasets.load_reader(name).find(folder)

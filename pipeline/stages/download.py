@@ -67,6 +67,8 @@ def licence_notice(card: Card, source: str) -> str:
     """What is printed and kept beside the data."""
     if source == "sample":
         return f"Tiles drawn by Lobule in the format of {card.title}: none of them is real, no licence binds them.\n"
+    if not card.licence_url:
+        return f"{card.title}: your own data, read where they lie. Licence: {card.licence}.\n"
     return f"{card.title}, {card.homepage}\nLicence: {card.licence}, {card.licence_url}\nPlease cite: {card.citation}\n"
 
 

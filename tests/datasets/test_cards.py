@@ -23,6 +23,12 @@ def test_data_sets_are_found_by_their_folders() -> None:
         assert {"__init__.py", "card.py", "reader.py", "drawing.py"} <= {path.name for path in folder.iterdir()}
 
 
+def test_kinds_of_own_data_are_folders_without_a_drawing() -> None:
+    assert datasets.kinds() == ["masks"]
+    for kind in datasets.kinds():
+        assert {path.name for path in (ROOT / "pipeline/datasets" / kind).iterdir()} >= {"card.py", "reader.py"}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_card_has_what_it_promises(name: str) -> None:
     card = datasets.load_card(name)

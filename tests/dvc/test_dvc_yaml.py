@@ -12,6 +12,7 @@ from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
 from pipeline.base.study import ENCODER, read_study, study_names
+from pipeline.datasets import kinds
 from tests.dvc.stages import (
     PARTS,
     ROOT,
@@ -92,6 +93,20 @@ def test_a_data_set_names_its_own_code_and_no_other(stage: Stage) -> None:
     for dep in stage.deps:
         if dep.startswith("pipeline"):
             assert python_files(dep) & needed, f"{dep} is named, and nothing of it is run"
+
+
+@pytest.mark.parametrize("stage", ["download-own", "convert-own"])
+@pytest.mark.parametrize("kind", kinds())
+def test_own_data_name_the_code_of_their_kind(stage: str, kind: str) -> None:
+    written = read(Path("dvc.yaml"))["stages"][stage]
+    assert written["foreach"] == "${own}"
+    deps = [dep.replace("${item}", kind) for dep in written["do"]["deps"] if dep.startswith("pipeline")]
+    named = frozenset[str]().union(*(python_files(dep) for dep in deps))
+    needed = imported_files(written["do"]["cmd"].split()[2], lazily=False)
+    needed |= imported_files(f"pipeline.datasets.{kind}.reader") | imported_files(f"pipeline.datasets.{kind}.card")
+    needed = {file for file in needed if not changes_no_result(file)}
+    assert needed - named <= ({"pipeline/tiles/store.py"} if stage == "download-own" else set())
+    assert all(python_files(dep) & needed for dep in deps)
 
 
 @pytest.mark.parametrize("stage", [*of_study(), *of_data_set()])

@@ -66,7 +66,9 @@ def test_a_sixth_study_is_one_folder_and_its_lines_on_the_front_page(project: Pr
 
 def test_a_seventh_data_set_is_one_folder_and_its_lines_in_two_files(project: Project) -> None:
     study = add_study(
-        project, "eighth", {"datasets": ["seventh"], "group": "all", "classes": ["background", "nucleus"]}
+        project,
+        "eighth",
+        {"datasets": ["seventh"], "readers": ["seventh"], "group": "all", "classes": ["background", "nucleus"]},
     )
     project.commit()
     shutil.copytree(Path(__file__).with_name("seventh"), project.folder / "pipeline/datasets/seventh")

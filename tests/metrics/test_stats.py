@@ -188,6 +188,20 @@ def test_verdict(difference: float, p: float, expected: str) -> None:
     assert stats.verdict(difference, p) == expected
 
 
+@pytest.mark.parametrize(("effect", "expected"), [(1.0, 10), (0.5, 34), (0.2, 199)])
+def test_needed_units_are_those_of_a_paired_t_test(effect: float, expected: int) -> None:
+    """Whose tables are in every textbook: difference over its standard deviation, 5 %, a power of 80 %."""
+    units = 12
+    assert stats.needed_units(effect, np.sqrt((units - 1) / units) / np.sqrt(units), units) == expected
+
+
+def test_needed_units_grow_with_the_tests_and_are_none_without_a_difference() -> None:
+    assert stats.needed_units(-0.1, 0.001, 9) == 4  # less never give a p below 0.05
+    assert stats.needed_units(-0.1, 0.001, 9, tests=2) == 6
+    for difference, spread, units in ((0.0, 0.1, 9), (0.1, 0.1, 1), (math.nan, 0.1, 9), (1e-9, 0.1, 9)):
+        assert stats.needed_units(difference, spread, units) is None
+
+
 @given(st.lists(st.lists(st.sampled_from([0.1, 0.2, 0.3, math.nan]), min_size=3, max_size=3), min_size=1, max_size=6))
 def test_ranks_agree_with_pandas(scores: list[list[float]]) -> None:
     expected = pd.DataFrame(scores).dropna().rank(axis=1, ascending=False).mean().to_numpy()

@@ -172,3 +172,18 @@ def test_units_are_patients_else_slides_else_tiles(
     found, names = scoring.name_units(rows)
     assert found == unit
     assert len(set(names)) == units
+
+
+@pytest.mark.parametrize("variants", [(1,)], ids=["one run"], indirect=True)
+def test_a_verdict_needs_the_more_units_the_more_tests_there_are(variants: list[Variant]) -> None:
+    evidence = Evidence(variants, CLASSES, 0, "images")
+    one, many = (evidence.needed("pixel_accuracy", 0, 1, tests) for tests in (1, 50))
+    assert one is not None and many is not None and 3 < one < many
+    assert evidence.needed("pixel_accuracy", 1, 1, 1) is None
+
+
+def test_what_slides_are_called_is_said_by_the_data(variants: list[Variant]) -> None:
+    images = variants[0].images.assign(slide=[f"s{n}" for n in range(len(variants[0].images))])
+    slides = Variant(**{**variants[0].__dict__, "images": images})
+    assert Evidence([slides], CLASSES, 0).unit == "slides"
+    assert Evidence([slides], CLASSES, 0, "images").unit == "images"

@@ -284,3 +284,18 @@ def test_the_best_variants_pictures_go_to_mlflow(project: Path, monkeypatch: pyt
         fabricated.run(stage.main, "pannuke")
     ((_, pictures),) = logged.items()
     assert {path.name for path in pictures} == PICTURES and all(path.is_file() for path in pictures)
+
+
+def test_a_study_without_a_paper_begins_with_what_a_person_wants_to_know(project: Path) -> None:
+    shutil.rmtree("studies/pannuke/paper")
+    page = write()
+    first, _, rest = page.partition("## Best and worst tiles")
+    assert rest and "**No patient is known.** So one patient may be on two sides" in first
+    best = re.findall(r"\*\*Which model:\*\* (.+), (plain|augmented|balanced), has the highest mean IoU: \*\*", first)
+    assert len(best) == 1
+    assert "**How sure:** on other test tiles like these 0." in first
+    assert "**On how many:** tested on 5 test tiles, trained on 5 tiles. **These are few" in first
+    assert first.count("**Better than no model?**") == 2
+    assert "**Against the second best,**" in first and "other variants against the best: " in first
+    assert re.search(r"\*\*[\d,]+ more test tiles\*\* to test on|too much alike|better \(p|by chance", first)
+    assert "| model | plan | mean IoU | Dice, macro | pixel accuracy | bPQ | mPQ | AJI |" in page

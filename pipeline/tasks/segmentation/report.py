@@ -34,7 +34,8 @@ def write(study: PixelStudy, params: Params) -> None:
     sources = [shards(dataset)[0].info for dataset in study.datasets]
     sample = any(source.source == "sample" for source in sources)
 
-    evidence = Evidence(variants, study.classes, params.seed)
+    own = any(params.datasets[dataset].masks for dataset in study.datasets)  # whose "slides" are images
+    evidence = Evidence(variants, study.classes, params.seed, "images" if own else "slides")
     by_run, scores = evidence.by_run(), evidence.figures()
     rows = tables.rows(variants, scores, published, paper, encoder)
     plans = {run: plan_folder(name, run) for run in study.runs}
@@ -42,6 +43,7 @@ def write(study: PixelStudy, params: Params) -> None:
     best = tables.best_row(rows, paper.score)
     here = {f"{row['variant']}-{row['plan']}": {k: each.value for k, each in row["figures"].items()} for row in rows}
     bands = band.measured(params, study, [source.source_sha256 for source in sources], here)
+    tested = tables.against_best(evidence, rows, paper.score)
     nuclei = count_nuclei(variants[0], study.classes) if study.instances else {}
     classification = paper.tables.get("classification", "")
     changed = [paper.score, *(["mpq_images"] if study.instances else [])]
@@ -53,12 +55,12 @@ def write(study: PixelStudy, params: Params) -> None:
         public = study.report.publish_pictures or all(source.source == "sample" for source in sources)
         shown = folder if public else private
         drawn = strips.draw(shown, paper.strips, variants[best], study, first)
-        own: dict[str, Any] = {}
+        of_target: dict[str, Any] = {}
         if study.target is not None and "train" in study.predict.splits:
-            own = lesions.add(folder, shown, study, variants, rows, best, first)
+            of_target = lesions.add(folder, shown, study, variants, rows, best, first)
         page = render_report(
             study,
-            **own,
+            **of_target,
             params=params,
             parameters=facts.as_yaml(params, study),
             sources=sources,
@@ -75,7 +77,8 @@ def write(study: PixelStudy, params: Params) -> None:
             paper=paper,
             published=published,
             cells=tables.classes(rows, nuclei, published, classification, study.report.min_count),
-            against_best=tables.against_best(evidence, rows, paper.score),
+            against_best=tested,
+            next_best=tables.next_best(evidence, rows, tested, paper.score),
             least_p=min(1.0, evidence.least_p * (len(rows) - 1)),
             ablations=tables.ablations(evidence, rows, changed),
             by_verdict=tables.by_verdict,

@@ -1,0 +1,128 @@
+"""Which image goes with which mask: by their names, every file accounted for."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pipeline.base.errors import Problem
+from pipeline.base.params import Masks
+from pipeline.datasets.discovery import File, Survey, bare_name, look
+from pipeline.datasets.members import Member
+
+IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
+LABELS = {".png", ".tif", ".tiff", ".bmp", ".npy"}
+LOSSY = {".jpg", ".jpeg"}  # compression invents values
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and what was annotated in it."""
+
+    name: str  # of the image in its folder, without its ending
+    image: Member
+    mask: Member
+    classes: Member | None  # codes of classes beside instance ids, where there are any
+
+    @property
+    def files(self) -> list[Path]:
+        return [member.path for member in (self.image, self.mask, self.classes) if member]
+
+
+def find_pairs(folder: Path, settings: Masks) -> list[Pair]:
+    """The pairs that lie in a folder, by name; what was found, used and left out is printed.
+
+    Raises:
+        Problem: there is none, a file lacks its other half (unless these are skipped), or two have one name.
+    """
+    roots = {"images": folder / settings.images, "masks": folder / settings.masks}
+    if settings.class_maps is not None:
+        roots["class maps"] = folder / settings.class_maps
+    surveys = {root: look(root) for root in roots.values()}
+    masks = named(surveys[roots["masks"]], LABELS, settings.mask_name, roots["masks"])
+    images = named(surveys[roots["images"]], IMAGES, "{}", roots["images"], set(paths_of(masks)), roots.values())
+    classes = named(surveys[roots["class maps"]], LABELS, "{}", roots["class maps"]) if "class maps" in roots else None
+    names = sorted(images.keys() & masks.keys())
+    used = [
+        Pair(name, images[name], masks[name], None if classes is None else _class_map(name, classes, roots))
+        for name in names
+    ]
+    unpaired = sorted(images.keys() ^ masks.keys())
+    taken = {path for pair in used for path in pair.files}
+    for survey in surveys.values():
+        mine = [file for file in survey.files if file.path in taken]
+        left = [file for file in (*images.values(), *masks.values()) if file.path not in taken]
+        lossy = [file for file in survey.files if file.name.suffix.lower() in LOSSY and file.path not in taken]
+        survey.tell(mine, {"without the other half": left, "JPEG, which is no mask": lossy})
+    if unpaired and (settings.unpaired == "refuse" or not used):
+        raise Problem(_without_its_half(unpaired, images, masks, settings))
+    if not used:
+        raise Problem(
+            f"{roots['images']} holds no image ({', '.join(sorted(IMAGES))}) whose mask is in {roots['masks']}; give"
+            " the folders in which they lie."
+        )
+    return used
+
+
+def named(
+    survey: Survey,
+    suffixes: set[str],
+    rule: str,
+    root: Path,
+    others: set[Path] = frozenset(),  # type: ignore[assignment]
+    roots: Iterable[Path] = (),
+) -> dict[str, Member]:
+    """Files by what they are called without ending, and without what `rule` puts around the name of an image.
+
+    Those of `others`, and of the `roots` that lie in this one, are passed over.
+
+    Raises:
+        Problem: two files have one name.
+    """
+    inner = [other.resolve() for other in roots if other.resolve() != root.resolve()]
+    found: dict[str, Member] = {}
+    for file in survey.files:
+        if file.name.suffix.lower() not in suffixes or file.path in others:
+            continue
+        if any(file.path.resolve().is_relative_to(other) for other in inner if other.is_relative_to(root.resolve())):
+            continue
+        if (name := name_of(file.name, rule)) is None:
+            continue
+        member = Member(file.path, file.name)
+        if (other := found.setdefault(name, member)) is not member:
+            raise Problem(f"{other} and {member} have one name, {name}; move one of them away.")
+    return found
+
+
+def name_of(path: PurePosixPath, rule: str = "{}") -> str | None:
+    """What an image and its mask are both called: their path without ending; None where the rule does not fit."""
+    bare = bare_name(path.with_suffix("").name)
+    before, _, after = rule.partition("{}")
+    if not bare.startswith(before) or not bare.endswith(after) or len(bare) <= len(before) + len(after):
+        return None
+    return (path.parent / bare[len(before) : len(bare) - len(after)]).as_posix()
+
+
+def paths_of(files: Mapping[str, File]) -> list[Path]:
+    """Where files lie."""
+    return [file.path for file in files.values()]
+
+
+def _class_map(name: str, classes: Mapping[str, Member], roots: Mapping[str, Path]) -> Member:
+    if name not in classes:
+        raise Problem(f"{roots['class maps']} has no class map named {name}; add it, or leave class_maps out.")
+    return classes[name]
+
+
+def _without_its_half(
+    unpaired: list[str], images: Mapping[str, Member], masks: Mapping[str, Member], settings: Masks
+) -> str:
+    """What is missing, as a sentence."""
+    first = unpaired[0]
+    more = f" (and {len(unpaired) - 1:,} more are alone)" if len(unpaired) > 1 else ""
+    wanted = settings.mask_name.format(PurePosixPath(first).name)
+    said = (
+        f"{images[first]} has no mask {wanted} in {settings.masks}{more}"
+        if first in images
+        else f"{masks[first]} is a mask without an image {first} in {settings.images}{more}"
+    )
+    return f"{said}; add the missing file, or leave such files out with `--skip-unpaired` (unpaired: skip)."

@@ -1,0 +1,127 @@
+"""Images and masks of one's own, cut into tiles: the parts that lie in a folder, as params.yaml describes it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.base.errors import Problem
+from pipeline.base.params import Masks
+from pipeline.datasets.masks.pairs import Pair, find_pairs
+from pipeline.datasets.masks.patients import patients_of
+
+if TYPE_CHECKING:
+    from pipeline.tiles.store import Tile
+
+IN_A_PART = 50  # images; one part each would be a file each, and files are opened together
+WHITE = 255
+TOLD = 20  # problems, of a part
+
+
+@dataclass(frozen=True)
+class Images:
+    """A pipeline.datasets.Reader of images and masks."""
+
+    settings: Masks
+
+    def find(self, folder: Path) -> list["Part"]:
+        """The images of a folder, some dozens a part, in the order of their names."""
+        from pipeline.datasets.masks.meaning import check_values
+
+        check_values(self.settings, "params.yaml: masks.classes")
+        pairs = find_pairs(folder, self.settings)
+        patients = patients_of([pair.name for pair in pairs], folder, self.settings)
+        table = () if self.settings.patient_table is None else (folder / self.settings.patient_table,)
+        starts = range(0, len(pairs), IN_A_PART)
+        return [
+            Part(f"part{number:03}", tuple(pairs[start : start + IN_A_PART]), patients, self.settings, table)
+            for number, start in enumerate(starts, start=1)
+        ]
+
+
+def reader(settings: Masks) -> Images:
+    """The reader of a data set of this kind."""
+    return Images(settings)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the images; a pipeline.datasets.Part."""
+
+    name: str
+    pairs: tuple[Pair, ...]
+    patients: dict[str, str]
+    settings: Masks
+    tables: tuple[Path, ...]
+
+    @property
+    def files(self) -> list[Path]:
+        return sorted({*self.tables, *(path for pair in self.pairs for path in pair.files)})
+
+    @property
+    def tile_size(self) -> int:
+        return self.settings.tile_size
+
+    @property
+    def resolution(self) -> tuple[float, float]:
+        return self.settings.microns_per_pixel, 10 / self.settings.microns_per_pixel
+
+    @cached_property
+    def count(self) -> int:
+        from pipeline.datasets.masks.pictures import size_of
+
+        return sum(len(corners(*size_of(pair.image), self.tile_size)) for pair in self.pairs)
+
+    def tiles(self) -> Iterator["Tile"]:
+        """The tiles of one image after the other; every pair is tried before what is wrong is told.
+
+        Beyond the right and lower border a tile is white and counts nowhere. A nucleus that a border cuts is one on
+        each side of it.
+        """
+        from pipeline.datasets.masks.meaning import Meaning
+
+        meaning, problems, index = Meaning(self.settings), [], 0
+        for pair in self.pairs:
+            try:
+                annotated = meaning.read(pair)
+            except Problem as problem:
+                problems.append(str(problem))
+                continue
+            height, width = annotated.class_map.shape
+            for row, column in corners(height, width, self.tile_size):
+                yield cut(annotated, row, column, self.tile_size, index, pair.name, self.patients[pair.name])
+                index += 1
+        if problems:
+            more = [f"and {len(problems) - TOLD:,} more"] if len(problems) > TOLD else []
+            raise Problem("\n        ".join(problems[:TOLD] + more))
+
+
+def corners(height: int, width: int, tile: int) -> list[tuple[int, int]]:
+    """Row and column in px of the tiles of an image, line by line from its top left corner."""
+    return [(row, column) for row in range(0, height, tile) for column in range(0, width, tile)]
+
+
+def cut(annotated: object, row: int, column: int, size: int, index: int, name: str, patient: str) -> "Tile":
+    """The tile of an Annotated whose corner is at row and column."""
+    import numpy as np
+
+    from pipeline.datasets.masks.meaning import NOWHERE, Annotated
+    from pipeline.tiles.store import Tile
+
+    assert isinstance(annotated, Annotated)
+    arrays = (annotated.image, annotated.class_map, annotated.instance_map)
+    image, class_map, instance_map = (array[row:, column:][:size, :size] for array in arrays)
+    beyond = ((0, size - class_map.shape[0]), (0, size - class_map.shape[1]))
+    numbers = np.unique(instance_map[instance_map > 0])
+    return Tile(
+        np.pad(image, (*beyond, (0, 0)), constant_values=WHITE),
+        np.pad(class_map, beyond, constant_values=NOWHERE),
+        np.pad(instance_map, beyond),
+        {int(number): annotated.nuclei[int(number)] for number in numbers},
+        index,
+        patient,
+        name,
+        column,
+        row,
+    )

@@ -1,0 +1,63 @@
+"""The commands of docs/how-to/use-my-data.md, typed word for word: from a folder of files to a report, by real DVC."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.dvc.project import ROOT, Project, ran
+from tests.own import drawn
+
+pytestmark = pytest.mark.slow
+PAGE = ROOT / "docs/how-to/use-my-data.md"
+
+
+def typed() -> list[list[str]]:
+    """The commands of the page, in order: indented, after a line that ends with a colon or a full stop."""
+    text = re.sub(r" \\\n *", " ", PAGE.read_text(encoding="utf-8"))
+    return [shlex.split(line) for line in re.findall(r"^ {8}((?:lobule|dvc) .*)$", text, re.MULTILINE)]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A person's home folder with images and masks as the page has them."""
+    folder = tmp_path_factory.mktemp("home")
+    truths = drawn.draw(folder / "photos/images", patients=8, classes=3)
+    drawn.save(folder / "photos/masks", truths, drawn.indexed)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("project"))
+
+
+def test_two_commands_lead_from_files_to_a_report(project: Project, home: Path) -> None:
+    understand, run = typed()
+    words = [word.replace("~", str(home)) for word in understand]
+    assert "found 16 files = used 16 + left out 0" in project.run(*words)
+    done = ran(project.run(*run))
+    assert done >= {"download-own@mine", "convert-own@mine", "split@1", "guard@1", "report"}
+    assert {f"train@1-42-{encoder}-augmented" for encoder in ("resnet18", "mobilenet_v2")} <= done
+    report = (project.folder / "reports/mine.md").read_text()
+    for beginning in ("Which model", "How sure", "On how many", "Better than no model", "Against the second best"):
+        assert f"- **{beginning}" in report.partition("## What was run")[0]
+    assert "tested on 3 patients, trained on 4 patients" in report and "No patient is known" not in report
+    assert ran(project.run(*run)) == set()
+    assert "nothing of it changes" in project.run(*words)
+
+
+def test_nuclei_without_patients_and_without_validation(project: Project, tmp_path: Path) -> None:
+    truths = drawn.draw(tmp_path / "images", patients=3, images=1, size=80)
+    drawn.save(tmp_path / "ids", truths, drawn.numbered, "{}_ids.png")
+    (tmp_path / "images/notes.txt").touch()
+    folders = ("--images", str(tmp_path / "images"), "--masks", str(tmp_path / "ids"))
+    said = project.run("lobule", "new", "few", *folders, "--microns-per-pixel", "0.25", "--encoders", "unet",
+                       "--epochs", "1")  # fmt: skip
+    assert "left out 1 (of no use here: 1, notes.txt)" in said and "NOT KNOWN" in said and "too few" in said
+    project.put("few", {"model.width": 4, "model.decoder_channels": [16, 8, 8]})
+    project.run("dvc", "repro", "studies/few/dvc.yaml")
+    report = (project.folder / "reports/few.md").read_text()
+    assert "**No patient is known.** The split is by images" in report and "AJI" in report
+    assert "Nothing was validated" in report and "an interval needs two" in report
