@@ -89,9 +89,24 @@ class Leaks(Record):
     leaks: dict[str, int]  # what is on two sides, where the split is one that leaks; else empty
 
 
-class Model(Record):
-    """model.json beside the weights: how to build the model, how to feed it, under which licence it is."""
+class Seen(BaseModel):
+    """What a training saw of a data set, to learn from or to stop by: nobody tests a model on it."""
 
+    dataset: str
+    sha256: str  # of its source
+    shards: list[str]
+    patients: list[str]  # none where the data set does not tell
+
+
+class Model(Record):
+    """model.json beside the weights: how to build the model, how to feed it, under which licence it is.
+
+    How nuclei are found in its class maps is no part of it: that may change without a training.
+    """
+
+    format: Literal[2] = 2  # type: ignore[assignment]
+    study: str
+    variant: str  # with its plan
     task: str
     encoder: str
     classes: list[str]
@@ -106,6 +121,7 @@ class Model(Record):
     licence: str
     datasets: list[str]
     sample: bool  # whether it was trained on drawn tiles
+    trained_on: list[Seen]
 
 
 class TrainingMachine(BaseModel):

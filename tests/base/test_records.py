@@ -13,6 +13,7 @@ from pipeline.base.records import (
     Model,
     NearDuplicate,
     Record,
+    Seen,
     Source,
     SourceFile,
     Speed,
@@ -52,6 +53,8 @@ RECORDS: list[Record] = [
         leaks={"slide": 1},
     ),
     Model(
+        study="mine",
+        variant="unet-plain",
         task="segmentation",
         encoder="unet",
         classes=["background", "nucleus"],
@@ -66,6 +69,7 @@ RECORDS: list[Record] = [
         licence="CC BY 4.0",
         datasets=["one"],
         sample=False,
+        trained_on=[Seen(dataset="one", sha256="1" * 64, shards=["fold1"], patients=["7"])],
     ),
     Training(
         study="mine",
@@ -116,7 +120,7 @@ def test_a_record_survives_its_file(record: Record, tmp_path: Path) -> None:
     record.write(path)
     assert type(record).read(path) == record
     first = path.read_bytes()
-    assert first.endswith(b"}\n") and json.loads(first)["format"] == 1
+    assert first.endswith(b"}\n") and json.loads(first)["format"] == record.format
     type(record).read(path).write(path)
     assert path.read_bytes() == first
 
@@ -139,7 +143,7 @@ def test_a_record_that_cannot_be_read_is_one_sentence(record: Record, tmp_path: 
     assert refused(b"").startswith(broken)
     assert refused(b"\xff").startswith(broken)
     assert refused(json.dumps([raw]).encode()).startswith(broken)
-    assert refused(json.dumps(raw | {"format": 2}).encode()).startswith(broken)
+    assert refused(json.dumps(raw | {"format": raw["format"] + 1}).encode()).startswith(broken)
     assert refused(json.dumps(raw | {"new": 1}).encode()).endswith("; run `dvc repro` again.")
     last = list(raw)[-1]
     assert refused(json.dumps({key: value for key, value in raw.items() if key != last}).encode()).startswith(broken)
