@@ -192,3 +192,49 @@ class Machine(Record):
 
     training: TrainingMachine | None
     speed: Speed | None
+
+
+class AppliedParameters(BaseModel):
+    """What shapes the results of a model on slides, beside the two."""
+
+    tile_size: int
+    overlap: int  # px
+    background: float  # standard deviation of RGB under which a tile is glass
+    flips: bool
+    instances: str | None  # how nuclei are found in the class map; None where areas are sought
+    minimum_size: int  # of nuclei, px
+    microns_per_pixel: float | None  # of the slides' full resolution, as given; None: as they tell
+    regions: str | None  # SHA-256 of the file of regions
+
+
+class AppliedSlide(BaseModel):
+    """A slide that a model was applied to."""
+
+    name: str
+    path: str
+    bytes: int
+    width: int  # px of the full resolution
+    height: int
+    microns_per_pixel: float  # of that
+    downsample: float  # px of the full resolution on one that the model saw
+    tiles: int  # that were predicted
+    square_millimetres: float  # that were looked at
+    nuclei: dict[str, int] | None  # class -> number; None where areas are sought
+    seconds: float  # of the last call
+
+
+class Applied(Record):
+    """run.json of `lobule apply`: which model, on what, how, at what cost."""
+
+    weights: str  # the folder
+    weights_sha256: str
+    model: Model
+    licence: str  # of the weights, and thus of what is made with them
+    parameters: AppliedParameters
+    batch: int
+    device: str
+    versions: dict[str, str]
+    slides: list[AppliedSlide]
+    failed: dict[str, str]  # slide -> why
+    seconds: float
+    peak_memory: int  # bytes, of the process

@@ -12,6 +12,7 @@ from importlib import import_module
 from pipeline.base.errors import run_stage
 
 COMMANDS = {
+    "apply": "use a trained model on slides: outlines for QuPath, tables, pictures",
     "band": "train a variant with several seeds and measure how far apart they land",
     "paper": "put the papers' budgets, sources and weights into the parameters",
     "prune": "take the stages that have left the pipeline out of the lock files",

@@ -13,7 +13,9 @@ import numpy.typing as npt
 Corners = npt.NDArray[np.int64]  # (N, 2), x and y, the first corner once
 Labels = npt.NDArray[np.int32]  # (H, W)
 
-STARTS = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])  # x and y of where an edge of a pixel starts: top, right, bottom, left
+STARTS = np.array(
+    [(0, 0), (1, 0), (1, 1), (0, 1)]
+)  # x and y of where an edge of a pixel starts: top, right, bottom, left
 
 
 def outlines(labels: Labels) -> Iterator[tuple[int, list[Corners]]]:

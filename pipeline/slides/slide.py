@@ -12,6 +12,7 @@ import openslide
 from PIL import Image
 
 from pipeline.base.errors import Problem
+from pipeline.slides.flat import open_flat
 from pipeline.slides.tiff import UNREADABLE, Pixels, TiffTiles, check_whole
 
 CURE = "get it again from where it came from"
@@ -60,20 +61,32 @@ class Slide:
 
     Args:
         microns_per_pixel: of the full resolution, for slides whose tags do not tell.
+        parameter: what a person gives it by.
+        flat: whether a picture without tiles, which is then held in memory, is taken, too.
 
     Raises:
         Problem: it cannot be opened, is cut off, or does not tell its resolution and none is given.
     """
 
-    def __init__(self, path: Path, microns_per_pixel: float | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        microns_per_pixel: float | None = None,
+        parameter: str = "tiling.slide_microns_per_pixel",
+        flat: bool = False,
+    ) -> None:
         self.path = path
+        self._parameter = parameter
         if not path.is_file():
             raise Problem(f"{path} is not there; give the folder in which the slides lie.")
         check_whole(path, CURE)
         try:
             self._slide = openslide.OpenSlide(path)
         except (openslide.OpenSlideError, OSError) as error:
-            raise Problem(f"{path} is no slide that OpenSlide can open ({error}); {CURE}.") from None
+            picture = open_flat(path) if flat else None
+            if picture is None:
+                raise Problem(f"{path} is no slide that OpenSlide can open ({error}); {CURE}.") from None
+            self._slide = picture
         self.width, self.height = self._slide.dimensions
         self.microns_per_pixel = self._resolution(microns_per_pixel)
         power = self._number(openslide.PROPERTY_NAME_OBJECTIVE_POWER)
@@ -107,9 +120,7 @@ class Slide:
         power = self._number(openslide.PROPERTY_NAME_OBJECTIVE_POWER)
         if given is not None or power:
             return given if given is not None else 10 / power  # type: ignore[operator]
-        raise Problem(
-            f"{self.path} does not tell its resolution; give it in tiling.slide_microns_per_pixel if they share it."
-        )
+        raise Problem(f"{self.path} does not tell its resolution; give it in {self._parameter} if they share it.")
 
     def grid(self, tile_size: int, stride: int, microns_per_pixel: float | None = None) -> Grid:
         """Tiles at a resolution, read from the nearest finer level; at full resolution where none is given.

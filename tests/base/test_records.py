@@ -7,6 +7,9 @@ import pytest
 
 from pipeline.base.errors import Problem
 from pipeline.base.records import (
+    Applied,
+    AppliedParameters,
+    AppliedSlide,
     Leaks,
     Machine,
     Metrics,
@@ -35,6 +38,25 @@ SPEED = Speed(
     images=7,
     seconds=0.5,
 )
+MODEL = Model(
+    study="mine",
+    variant="unet-plain",
+    task="segmentation",
+    encoder="unet",
+    classes=["background", "nucleus"],
+    tile_size=64,
+    microns_per_pixel=0.25,
+    greyscale=False,
+    target=None,
+    shape={"width": 8, "decoder_channels": [8, 8, 8], "head": 1},
+    weights="random",
+    mean=[0.5, 0.5, 0.5],
+    std=[0.25, 0.25, 0.25],
+    licence="CC BY 4.0",
+    datasets=["one"],
+    sample=False,
+    trained_on=[Seen(dataset="one", sha256="1" * 64, shards=["fold1"], patients=["7"])],
+)
 RECORDS: list[Record] = [
     Source(
         dataset="one",
@@ -52,25 +74,7 @@ RECORDS: list[Record] = [
         near_duplicates=[NearDuplicate(distance=1, tiles={"train": TILE, "test": TILE})],
         leaks={"slide": 1},
     ),
-    Model(
-        study="mine",
-        variant="unet-plain",
-        task="segmentation",
-        encoder="unet",
-        classes=["background", "nucleus"],
-        tile_size=64,
-        microns_per_pixel=0.25,
-        greyscale=False,
-        target=None,
-        shape={"width": 8, "decoder_channels": [8, 8, 8], "head": 1},
-        weights="random",
-        mean=[0.5, 0.5, 0.5],
-        std=[0.25, 0.25, 0.25],
-        licence="CC BY 4.0",
-        datasets=["one"],
-        sample=False,
-        trained_on=[Seen(dataset="one", sha256="1" * 64, shards=["fold1"], patients=["7"])],
-    ),
+    MODEL,
     Training(
         study="mine",
         run=1,
@@ -107,6 +111,43 @@ RECORDS: list[Record] = [
     ),
     Machine(training=MACHINE, speed=SPEED),
     Machine(training=None, speed=None),
+    Applied(
+        weights="models/mine",
+        weights_sha256="1" * 64,
+        model=MODEL,
+        licence="CC BY 4.0",
+        parameters=AppliedParameters(
+            tile_size=64,
+            overlap=16,
+            background=12.5,
+            flips=False,
+            instances="watershed",
+            minimum_size=10,
+            microns_per_pixel=None,
+            regions=None,
+        ),
+        batch=8,
+        device="cpu",
+        versions={"torch": "2"},
+        slides=[
+            AppliedSlide(
+                name="one",
+                path="one.svs",
+                bytes=7,
+                width=100,
+                height=90,
+                microns_per_pixel=0.25,
+                downsample=1,
+                tiles=4,
+                square_millimetres=0.1,
+                nuclei={"nucleus": 3},
+                seconds=1.5,
+            )
+        ],
+        failed={"two": "two.svs is cut off"},
+        seconds=2,
+        peak_memory=10**9,
+    ),
 ]
 
 
