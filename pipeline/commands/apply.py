@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("inputs", metavar="INPUT", nargs="+", type=Path, help="a slide, a picture, or a folder of them")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the results go")
-    parser.add_argument("--run", type=int, help="of the variant (default: the study's first)")
+    parser.add_argument(
+        "--run", dest="of_run", metavar="RUN", type=int, help="of the variant (default: the study's first)"
+    )
     parser.add_argument("--seed", type=int, help="of the variant (default: the study's first)")
     parser.add_argument(
         "--microns-per-pixel", type=float, metavar="UM", help="of the slides, where they tell none or lie"
@@ -69,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
     from pipeline.applying.work import Task, apply_to
 
     started = time.monotonic()
-    model = choose(arguments.model, arguments.run, arguments.seed, arguments.instances, arguments.minimum_size)
+    model = choose(arguments.model, arguments.of_run, arguments.seed, arguments.instances, arguments.minimum_size)
     record = model.record
     size = arguments.tile_size or record.tile_size
     regions = None if arguments.regions is None else Regions(arguments.regions)
@@ -151,7 +153,7 @@ def check(arguments: argparse.Namespace) -> None:
         "--minimum-size must be 0 or more": arguments.minimum_size < 0,
         "--instances must be watershed, components or none": arguments.instances
         not in (None, "watershed", "components", "none"),
-        "--run must be 1 or more": (arguments.run or 1) < 1,
+        "--run must be 1 or more": (arguments.of_run or 1) < 1,
     }
     for what, is_wrong in wrong.items():
         if is_wrong:
