@@ -44,10 +44,7 @@ def open_slide(path: Path, microns_per_pixel: float | None) -> Slide:
     Raises:
         Problem: it cannot be opened, or its resolution is not known.
     """
-    opened = Slide(path, microns_per_pixel or flat.ome_resolution(path), OPTION, flat=True)
-    if microns_per_pixel is not None:
-        opened.microns_per_pixel = microns_per_pixel  # what a person says is believed before a tag
-    return opened
+    return Slide(path, microns_per_pixel or flat.ome_resolution(path), OPTION, flat=True)
 
 
 def _in_folder(folder: Path, out: Path) -> list[Path]:

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from pipeline.base.errors import Problem
 from pipeline.base.study_blocks import Train
+from pipeline.training.batches import Joined, need_company
 
 RESUME_SECONDS = 30.0  # between two writings of the resume file, so that short epochs don't wait for the disk
 
@@ -250,10 +251,12 @@ def _precision(wanted: str) -> Any:
 
 def _loader(examples: Any, module: Learner, order: Shuffled | None) -> DataLoader[Any]:
     train = module.train_params
+    batches: dict[str, Any] = {"batch_size": train.batch, "sampler": order}
+    if order is not None and need_company(module, examples):
+        batches = {"batch_sampler": Joined(order, train.batch)}
     return DataLoader(
         examples,
-        batch_size=train.batch,
-        sampler=order,
+        **batches,
         num_workers=train.workers,
         persistent_workers=train.workers > 0,
         collate_fn=module.collate,

@@ -17,6 +17,7 @@ from pipeline.slides.slide import Slide
 from tests.slide_files import write_tiff
 
 CLASSES = ("background", "tumour", "stroma")
+MICRONS = 0.5  # of a pixel that the network sees
 COLOURS = np.array([(235, 235, 235), (150, 40, 120), (220, 130, 170)], np.uint8)
 PARAMETERS = AppliedParameters(
     tile_size=32,
@@ -37,10 +38,10 @@ class Drawn:
     classes: npt.NDArray[np.uint8]  # (H, W)
     nuclei: npt.NDArray[np.int32]  # (H, W)
 
-    def write(self, path: Path, zoom: int = 1, microns_per_pixel: float = 0.25) -> Path:
+    def write(self, path: Path, zoom: int = 1) -> Path:
         """As a slide that has `zoom` px on a side for each pixel of the maps."""
         pixels = COLOURS[self.classes].repeat(zoom, axis=0).repeat(zoom, axis=1)
-        return write_tiff(path, pixels, microns_per_pixel)
+        return write_tiff(path, pixels, MICRONS / zoom)
 
 
 def draw_nuclei(height: int, width: int, seed: int = 0, count: int = 200) -> Drawn:
@@ -83,11 +84,11 @@ def task(regions: Path | None = None, **changes: Any) -> Task:
     own = {key: value for key, value in changes.items() if key in AppliedParameters.model_fields}
     parameters = PARAMETERS.model_copy(update=own)
     found = None if regions is None else Regions(regions)
-    whole = Task(predict, "0" * 64, CLASSES, 0.25, False, parameters, found, batch=4, block=96, cell=80, margin=32)
+    whole = Task(predict, "0" * 64, CLASSES, MICRONS, False, parameters, found, batch=4, block=96, cell=80, margin=32)
     return replace(whole, **{key: value for key, value in changes.items() if key not in own})
 
 
-def read_back(path: Path, slide: Path, microns_per_pixel: float = 0.25) -> Drawn:
+def read_back(path: Path, slide: Path) -> Drawn:
     """The maps that a GeoJSON holds, read as annotations are."""
     codes = {name: code for code, name in enumerate(CLASSES) if code}
     found = read_annotations(path, codes)
@@ -95,7 +96,7 @@ def read_back(path: Path, slide: Path, microns_per_pixel: float = 0.25) -> Drawn
     with Slide(slide) as opened:
         found.check_place(opened.width, opened.height)
         assert not found.clipped
-        grid = opened.grid(64, 64, microns_per_pixel)
+        grid = opened.grid(64, 64, MICRONS)
     classes = np.zeros((grid.rows * 64, grid.columns * 64), np.uint8)
     nuclei = np.zeros(classes.shape, np.int32)
     for (column, row), shapes in found.tiles(grid).items():

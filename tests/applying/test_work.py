@@ -11,7 +11,7 @@ from pipeline.applying.work import apply_to
 from pipeline.base.errors import Problem
 from tests.applying import drawn
 from tests.applying.drawn import Drawn, draw_areas, draw_nuclei, features, read_back, task
-from tests.slide_files import box, feature, write_features, write_tiff
+from tests.slide_files import box, feature, write_features, write_scn, write_tiff
 
 KINDS = ("geojson", "csv", "png")
 
@@ -24,11 +24,11 @@ def same_nuclei(found: Drawn, truth: Drawn) -> None:
     assert pairs.shape[1] == len(names) == len(np.unique(pairs[0])) and pairs[0].min() > 0
 
 
-@pytest.mark.parametrize(("zoom", "microns"), [(1, 0.25), (2, 0.125), (4, 0.0625)], ids=["same", "twice", "a level"])
+@pytest.mark.parametrize("zoom", [1, 2, 4])  # the last is a level of the slide
 @pytest.mark.parametrize("method", ["components", "watershed"])
-def test_nuclei_come_back_whole_and_once(tmp_path: Path, zoom: int, microns: float, method: str) -> None:
+def test_nuclei_come_back_whole_and_once(tmp_path: Path, zoom: int, method: str) -> None:
     truth = draw_nuclei(301, 277)
-    slide = truth.write(tmp_path / "slide.tif", zoom, microns)
+    slide = truth.write(tmp_path / "slide.tif", zoom)
     found = apply_to(slide, "slide", tmp_path / "out", task(instances=method))
     assert found.downsample == zoom
     same_nuclei(read_back(tmp_path / "out/slide.geojson", slide), truth)
@@ -37,7 +37,7 @@ def test_nuclei_come_back_whole_and_once(tmp_path: Path, zoom: int, microns: flo
     assert table["nuclei"].tolist() == [0, *count] and found.nuclei == dict(
         zip(drawn.CLASSES, [0, *count], strict=True)
     )
-    assert table["area_mm2"].to_numpy() == pytest.approx(np.bincount(truth.classes.ravel()) * 0.0625e-6, rel=1e-4)
+    assert table["area_mm2"].to_numpy() == pytest.approx(np.bincount(truth.classes.ravel()) * 0.25e-6, rel=1e-4)
     assert table["share"].sum() == pytest.approx(1, abs=1e-4)
 
 
@@ -46,7 +46,7 @@ def test_areas_come_back_to_the_pixel_and_are_joined_over_borders(tmp_path: Path
     from scipy.ndimage import label
 
     truth = draw_areas(250, 230)
-    slide = truth.write(tmp_path / "slide.tif", zoom, 0.25 / zoom)
+    slide = truth.write(tmp_path / "slide.tif", zoom)
     apply_to(slide, "slide", tmp_path / "out", task(instances=None))
     found = read_back(tmp_path / "out/slide.geojson", slide)
     assert np.array_equal(found.classes, truth.classes)
@@ -63,7 +63,7 @@ def test_features_are_what_qupath_reads(tmp_path: Path) -> None:
         assert properties["objectType"] == "detection"
         assert set(properties["classification"]) == {"name", "color"}
         assert properties["measurements"]["Probability"] == 1
-        assert properties["measurements"]["Area µm^2"] == pytest.approx(shape.area * 0.0625, abs=1e-3)
+        assert properties["measurements"]["Area µm^2"] == pytest.approx(shape.area * 0.25, abs=1e-3)
 
 
 @pytest.mark.parametrize("instances", ["components", None])
@@ -130,7 +130,7 @@ def test_glass_is_left_out(tmp_path: Path) -> None:
     truth.classes[20:60, 20:60] = 1
     slide = truth.write(tmp_path / "slide.tif")
     found = apply_to(slide, "slide", tmp_path / "out", task(background=12.5, instances=None))
-    assert 0 < found.tiles < 16 and found.square_millimetres < 0.2 * 256**2 * 0.0625e-6
+    assert 0 < found.tiles < 16 and found.square_millimetres < 0.2 * 256**2 * 0.25e-6
     assert np.array_equal(read_back(tmp_path / "out/slide.geojson", slide).classes, truth.classes)
 
 
@@ -148,7 +148,7 @@ def test_regions_limit_areas_by_the_pixel_and_keep_nuclei_whole(tmp_path: Path) 
     found = apply_to(slide, "areas", tmp_path / "out", task(regions, instances=None))
     truth.classes[:30], truth.classes[141:], truth.classes[:, :40], truth.classes[:, 150:] = 0, 0, 0, 0
     assert np.array_equal(read_back(tmp_path / "out/areas.geojson", slide).classes, truth.classes)
-    assert found.square_millimetres == pytest.approx(110 * 111 * 0.0625e-6, abs=1e-6)
+    assert found.square_millimetres == pytest.approx(110 * 111 * 0.25e-6, abs=1e-6)
 
     truth = draw_nuclei(200, 200)
     slide = truth.write(tmp_path / "nuclei.tif")
@@ -180,11 +180,20 @@ def test_a_slide_that_changed_is_done_anew(tmp_path: Path) -> None:
 
 def test_a_resolution_that_does_not_fit_is_refused_with_the_option(tmp_path: Path) -> None:
     pixels = np.zeros((100, 100, 3), np.uint8)
-    coarse = write_tiff(tmp_path / "coarse.tif", pixels, 0.5)
-    with pytest.raises(Problem, match=r"0\.5 um/px, coarser than the model's 0\.25.*--microns-per-pixel"):
+    coarse = write_tiff(tmp_path / "coarse.tif", pixels, 1.0)
+    with pytest.raises(Problem, match=r"1 um/px, coarser than the model's 0\.5.*--microns-per-pixel"):
         apply_to(coarse, "coarse", tmp_path / "out", task())
     unknown = write_tiff(tmp_path / "unknown.tif", pixels, None)
     with pytest.raises(Problem, match="does not tell its resolution; give it in --microns-per-pixel"):
         apply_to(unknown, "unknown", tmp_path / "out", task())
-    apply_to(unknown, "unknown", tmp_path / "out", task(microns_per_pixel=0.25))
-    apply_to(coarse, "coarse", tmp_path / "out", task(microns_per_pixel=0.25))
+    apply_to(unknown, "unknown", tmp_path / "out", task(microns_per_pixel=0.5))
+    apply_to(coarse, "coarse", tmp_path / "out", task(microns_per_pixel=0.5))
+
+
+def test_outlines_count_from_the_corner_of_the_scan_as_qupaths_do(tmp_path: Path) -> None:
+    truth = draw_nuclei(192, 256)
+    pixels = drawn.COLOURS[truth.classes].repeat(2, axis=0).repeat(2, axis=1)
+    slide = write_scn(tmp_path / "slide.scn", pixels, (300, 200), 2000)
+    found = apply_to(slide, "slide", tmp_path / "out", task())
+    assert (found.width, found.height) == (512, 384)
+    same_nuclei(read_back(tmp_path / "out/slide.geojson", slide), truth)

@@ -136,7 +136,13 @@ class WholeSlide:
                 f"{self.slides[0]} has no annotation {self.name}.geojson; export it from QuPath ({EXPORT}), or name the"
                 " slides to use in `tiling.slides`."
             )
-        return Slide(self.slides[0], self.settings.slide_microns_per_pixel)
+        slide = Slide(self.slides[0], self.settings.slide_microns_per_pixel)
+        if slide.corner != (0, 0):
+            x, y = slide.corner
+            print(
+                f"{self.slides[0]}: outlines count from the scan's corner, at x {x}, y {y} of the glass, as in QuPath"
+            )
+        return slide
 
     @cached_property
     def _annotations(self) -> "Annotations":

@@ -100,7 +100,7 @@ class OutlinedImage:
         beyond = max(-region.ring.min(), region.ring.max() - self.tile_size)
         if beyond > LEEWAY * self.tile_size:
             raise Problem(
-                f"{self.annotation}: region {region.number} reaches {beyond:.0f} px beyond its image of"
+                f"{self.annotation}: region {region.number} reaches {beyond:.6g} px beyond its image of"
                 f" {self.tile_size} px, so it was drawn on another one; {CURE}."
             )
 

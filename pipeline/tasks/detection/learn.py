@@ -15,6 +15,7 @@ from pipeline.training.job import Lesson, describe, plan_rows
 from pipeline.training.loop import Learner
 
 CODE = (  # shapes the weights
+    "training/batches.py",
     "training/loop.py",
     "tasks/detection/learn.py",
     "tiles/examples.py",

@@ -18,6 +18,7 @@ from pipeline.training.losses import balanced_weights, segmentation_loss
 from pipeline.training.online import OnlineExamples
 
 CODE = (  # shapes the weights
+    "training/batches.py",
     "training/loop.py",
     "training/losses.py",
     "training/online.py",

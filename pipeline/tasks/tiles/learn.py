@@ -19,6 +19,7 @@ from pipeline.tiles.store import ClassMap
 from pipeline.training.job import Lesson, describe, plan_rows
 
 CODE = (  # shapes the weights
+    "training/batches.py",
     "training/loop.py",
     "training/losses.py",
     "tasks/segmentation/learn.py",

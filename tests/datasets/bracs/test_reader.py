@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from PIL import Image
 
 from pipeline.base.errors import Problem
+from pipeline.base.files import read_json
 from pipeline.base.params import Tiling
 from pipeline.base.records import SourceFile
 from pipeline.datasets.bracs.card import CARD
@@ -21,7 +23,7 @@ from pipeline.slides.tiling import select_tiles
 from pipeline.stages.convert import convert
 from pipeline.stages.download import source_record
 from pipeline.tiles.store import IGNORE, Shard
-from tests.slide_files import box, feature, speckled, write_features, write_tiff
+from tests.slide_files import box, feature, speckled, write_features, write_scn, write_tiff
 
 SETTINGS = Tiling(tile_size=32, stride=32, background=12.5, lesion_free=3)
 HEIGHT, WIDTH = 320, 650  # the left 325 px are tissue
@@ -158,6 +160,34 @@ def test_what_lies_beyond_the_slide_is_ignored(tmp_path: Path) -> None:
     assert (
         (shard.image(3)[36:] == 255).all() and (shard.bits(3)[36:] == 0).all() and (shard.bits(3)[:36, :36] == 4).all()
     )
+
+
+def test_what_is_outlined_is_what_was_seen_on_a_slide_with_bounds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = speckled(192, 256)
+    pixels[70:110, 30:75] = 20  # dark, and outlined from the scan's corner
+    raw = tmp_path / "raw"
+    write_scn(raw / "BRACS_1.scn", pixels, (128, 64), 512)
+    write_features(raw / "BRACS_1.geojson", feature("Polygon", [box(30, 70, 75, 110)]))
+    tiles = run(raw, tmp_path)
+    assert "BRACS_1.scn: outlines count from the scan's corner, at x 128, y 64 of the glass" in capsys.readouterr().out
+    shard = Shard(tiles / "BRACS_1.h5")
+    table = shard.table()
+    assert (shard.class_map(0) == 3).any()
+    for index, row in table.iterrows():
+        image = shard.image(index)
+        np.testing.assert_array_equal(image, pixels[row["y"] :, row["x"] :][:32, :32])
+        np.testing.assert_array_equal(shard.class_map(index) == 3, (image == 20).all(axis=-1))
+    index = pd.read_csv(tiles / "BRACS_1.csv")
+    assert len(index) == 8 * 6 and index["lesion_pixels"].sum() == 40 * 45  # no tile of the glass around the scan
+    drawn = read_json(tiles / "BRACS_1.outlines.json")
+    with Image.open(tiles / "BRACS_1.thumbnail.jpg") as thumbnail:
+        seen = np.asarray(thumbnail.convert("L")) < 60
+    (ring,) = (np.array(outline["ring"]) for outline in drawn["outlines"])
+    rows, columns = np.nonzero(seen)
+    found = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    np.testing.assert_allclose([*ring.min(axis=0), *ring.max(axis=0)], found, atol=1)
 
 
 def test_overlapping_lesions_keep_a_bit_each(tmp_path: Path) -> None:
