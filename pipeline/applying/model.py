@@ -58,10 +58,15 @@ def choose(name: str, run: int | None, seed: int | None, instances: str | None, 
 
 
 def predictor(model: Chosen, device: torch.device) -> Predict:
-    """The network, ready to predict."""
+    """The network of a model, ready to predict."""
     from pipeline.tasks.segmentation.predict import load_model
 
     network, _ = load_model(model.folder, device, model.flips)
+    return as_predict(network, device)
+
+
+def as_predict(network: torch.nn.Module, device: torch.device) -> Predict:
+    """Probabilities of a network that gives logits, rounded to whole numbers; half precision on a GPU that has it."""
     half = device.type == "cuda" and torch.cuda.is_bf16_supported()
 
     @torch.inference_mode()

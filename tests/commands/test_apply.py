@@ -16,6 +16,7 @@ from PIL import Image
 
 from pipeline import commands
 from pipeline.applying.inputs import find_slides
+from pipeline.base.errors import Problem
 from pipeline.base.records import Applied, Model, Seen
 from pipeline.models import build, weights
 from tests import fabricated
@@ -174,8 +175,10 @@ def test_a_folder_of_results_is_of_one_model_and_one_call(project: Path, capsys:
 
 
 def test_results_in_a_folder_of_slides_are_no_slides(project: Path) -> None:
-    found = find_slides([project], project / "slides")
-    assert not found or all(not path.is_relative_to(project / "slides") for path in found.values())
+    Image.fromarray(speckled(30, 30)).save("slides/old.png")
+    assert set(find_slides([project], project / "out")) == {"one", "two", "old"}
+    with pytest.raises(Problem, match="has no slide"):
+        find_slides([project], project / "slides")
 
 
 def test_regions_limit_the_work(project: Path) -> None:
