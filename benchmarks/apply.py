@@ -3,8 +3,8 @@
     python -m benchmarks.apply [FOLDER] [--side PX] [--nuclei N] [--encoder NAME] [--plain]
     python -m benchmarks.apply --side 40000 --nuclei 500000 --encoder colour    # an hour or so: memory alone
 
-Draws a slide (JPEG tiles, 0.5 um/px) with nuclei of two classes under FOLDER (default: a temporary folder), and applies a
-U-Net with random weights to it in a child process; `--plain` reads, predicts and sorts the same tiles one batch after
+Draws a slide (JPEG tiles, 0.5 um/px) with nuclei of two classes under FOLDER (default: a temporary folder), and applies
+a U-Net with random weights to it in a child process; `--plain` reads, predicts and sorts the same tiles one batch after
 the other in another child, with torch's defaults and neither blending nor outlines. `colour` is no network, but reads
 the classes off the colours, so that what is not the network can be measured on a large slide. Prints seconds a mm2 of
 each, their ratio, and the most memory that each process had.
@@ -74,7 +74,8 @@ def write_slide(path: Path, side: int, nuclei: int) -> int:
         a, b = rng.uniform(0.2, 0.35, 2) * min(pitch, 40)
         square[((rows - y) / a) ** 2 + ((columns - x) / b) ** 2 <= 1] = rng.integers(1, 3)
     pixels = np.clip(COLOURS[square].astype(int) + rng.integers(-8, 9, (TILE, TILE, 3)), 0, 255).astype(np.uint8)
-    count = -((-side // TILE) ** 2)
+    in_row = -(-side // TILE)
+    count = in_row**2
 
     def tiles() -> Iterator[npt.NDArray[np.uint8]]:
         for _ in range(count):
