@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.applying.field import Mask, Regions, corners, whole
 from pipeline.applying.maps import Map, Maps, Position
+from pipeline.applying.nuclei import find_nuclei, largest_piece
 from pipeline.applying.windows import Window, squares
 from pipeline.base.files import replacing
 from pipeline.base.study_blocks import Instances
@@ -106,8 +106,8 @@ class Cells:
         foreground = (classes != IGNORE) & (classes != (IGNORE if self.background is None else self.background))
         if not foreground.any():
             return
-        labels = watershed.instances(foreground, self.instances.method, self.instances.minimum_size)
-        own = self._own(labels, position, classes)
+        labels = find_nuclei(foreground, self.instances)
+        own = self._own(labels, position)
         self._take(position, own)
         codes = watershed.classes_of(own, classes, IGNORE, IGNORE if self.background is None else self.background)
         of_class = np.zeros(int(own.max()) + 1, np.uint8)
@@ -122,7 +122,7 @@ class Cells:
             mean_sum = sums[name] / votes[name] * areas[name]
             yield codes[name], moved, int(areas[name]), mean_sum, False
 
-    def _own(self, labels: Labels, position: Position, classes: Map) -> Labels:
+    def _own(self, labels: Labels, position: Position) -> Labels:
         """The nuclei of a window (ids as they are) that the cell keeps, without what earlier cells have taken."""
         from scipy.ndimage import find_objects
 
@@ -156,7 +156,7 @@ class Cells:
                 continue
             free = pixels & ~taken[place]
             if cut or np.count_nonzero(free) < np.count_nonzero(pixels):
-                free = _largest(free)
+                free = largest_piece(free)
             if np.count_nonzero(free) >= max(1, self.instances.minimum_size if self.instances else 1):
                 own[place][free] = name
         return own
@@ -191,15 +191,3 @@ class Cells:
 
     def _taken_path(self, position: Position) -> Path:
         return self.folder / f"{position[0]}-{position[1]}.taken"
-
-
-def _largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """The largest 4-connected piece of a mask; the first of several."""
-    from scipy.ndimage import label
-
-    labels, count = label(mask)
-    if count < 2:
-        return mask
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return np.asarray(labels == sizes.argmax())

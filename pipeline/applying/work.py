@@ -41,7 +41,8 @@ from pipeline.slides.tiling import READERS
 
 KINDS = ("geojson", "csv", "png")
 STATE = 1  # raised when what lies in a slide's folder is read otherwise
-BLOCK = 2048  # px at the model's resolution on a side of what is predicted at once
+BLOCK = 2048  # px at the model's resolution on a side of what is predicted at once,
+MANY = 8  # and half of it where there are more classes, since each has a map of sums
 
 
 @dataclass(frozen=True)

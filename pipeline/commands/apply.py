@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
     from pipeline.applying.field import Regions
     from pipeline.applying.model import choose, predictor
     from pipeline.applying.results import summarise
-    from pipeline.applying.work import Task, apply_to
+    from pipeline.applying.work import BLOCK, MANY, Task, apply_to
 
     started = time.monotonic()
     model = choose(arguments.model, arguments.of_run, arguments.seed, arguments.instances, arguments.minimum_size)
@@ -101,6 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
             parameters,
             regions,
             arguments.batch,
+            block=BLOCK if len(record.classes) <= MANY else BLOCK // 2,
         )
         done, failed = [], {}
         for name, path in slides.items():
