@@ -57,10 +57,13 @@ class Cells:
     def work(self, position: Position) -> None:
         """Find a cell's objects and keep them, whole or not at all; nothing where that was done before.
 
-        The cells above and left of it must have been worked through.
+        Raises:
+            RuntimeError: the cells above and left of it were not worked through.
         """
         if self.path(position).exists():
             return
+        if not all(self.path(before).exists() for before in self._before(position)):
+            raise RuntimeError(f"cell {position} needs those above and left of it")
         lines: list[str] = []
         head: dict[str, Any] = {"nuclei": {}, "open": []}
         found = self._nuclei(position) if self.instances else self._areas(position)
@@ -73,6 +76,12 @@ class Cells:
             lines.append(self.describe(code, corners(self.grid, rings), pixels, sum_of_probability / pixels / 255))
         with replacing(self.path(position)) as temporary:
             temporary.write_text("\n".join([json.dumps(head), *lines]) + "\n", encoding="utf-8")
+
+    def _before(self, position: Position) -> list[Position]:
+        """The neighbours of a cell that come before it."""
+        row, column = position
+        around = [(row - 1, column - 1), (row - 1, column), (row - 1, column + 1), (row, column - 1)]
+        return [before for before in around if before in self.windows]
 
     def _areas(self, position: Position) -> Iterator[tuple[int, list[Any], int, int, bool]]:
         """The connected regions of each class in a cell; open where they touch its border."""
@@ -170,10 +179,9 @@ class Cells:
         """Which pixels of what a cell looks at are those of nuclei of earlier cells."""
         window = self.seen(position)
         taken = np.zeros((window.height, window.width), np.bool_)
-        row, column = position
-        for before in ((row - 1, column - 1), (row - 1, column), (row - 1, column + 1), (row, column - 1)):
-            if before not in self.windows or not self._taken_path(before).exists():
-                continue
+        for before in self._before(position):
+            if not self._taken_path(before).exists():
+                continue  # it has no nucleus
             other = self.seen(before)
             bits = np.frombuffer(self._taken_path(before).read_bytes(), np.uint8)
             theirs = np.unpackbits(bits, count=other.height * other.width).reshape(other.height, other.width)

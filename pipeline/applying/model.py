@@ -84,9 +84,7 @@ def _of_variant(name: str, run: int | None, seed: int | None) -> Path:
     study_name, _, row = name.partition("/")
     variant_name, _, plan = row.rpartition("-")
     if not variant_name or plan not in PLANS or study_name not in study_names():
-        raise Problem(
-            f"{name!r} is neither a folder with model.json nor STUDY/VARIANT-PLAN, such as pannuke/resnet50-augmented."
-        )
+        raise Problem(f"{name!r} is neither a folder with model.json nor STUDY/VARIANT-PLAN, as reports tell it.")
     study = read_study(study_name)
     number, first = run or study.runs[0], study.seeds[0] if seed is None else seed
     folder = variant_folder(study_name, number, first, variant_name, plan) / "weights"

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,6 +163,7 @@ def find_objects(slide: Slide, name: str, field: Field, maps: Maps, cells: Cells
         ThreadPoolExecutor(READERS) as readers,
         ThreadPoolExecutor(1) as outliner,  # one, since a cell needs those before it
         area_bar(name, field.tiles * tile_area) as bar,
+        ExitStack() as stack,
     ):
         pixels = Pixels(slide, task.microns_per_pixel, task.greyscale, readers, kept)
         blender = Blender(task.predict, pixels, len(task.classes), size, task.parameters.overlap, task.batch)
@@ -169,6 +171,7 @@ def find_objects(slide: Slide, name: str, field: Field, maps: Maps, cells: Cells
         outlined: list[Future[None]] = []
         predicted = len({tile for position in maps.blocks if position not in set(missing) for tile in tiles[position]})
         bar.update(predicted * tile_area)
+        stack.callback(lambda: [future.cancel() for future in outlined])  # of what waits when something goes wrong
         for number, position in enumerate(missing):
             for ahead in missing[number : number + 2]:
                 pixels.prepare(Window(*tile, size, size) for tile in tiles[ahead])

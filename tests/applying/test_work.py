@@ -1,6 +1,7 @@
 """A slide with known areas and nuclei comes back from its GeoJSON to the pixel, over every border there is."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -197,3 +198,27 @@ def test_outlines_count_from_the_corner_of_the_scan_as_qupaths_do(tmp_path: Path
     found = apply_to(slide, "slide", tmp_path / "out", task())
     assert (found.width, found.height) == (512, 384)
     same_nuclei(read_back(tmp_path / "out/slide.geojson", slide), truth)
+
+
+def test_a_full_disk_leaves_nothing_half_and_the_next_call_ends_in_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = draw_nuclei(150, 170).write(tmp_path / "slide.tif")
+    apply_to(slide, "slide", tmp_path / "whole", task())
+    write, written = Path.write_text, [0]
+
+    def full(self: Path, *arguments: Any, **named: Any) -> int:
+        written[0] += self.name.endswith(".jsonl.partial")
+        if written[0] == 2:  # the second cell alone; those after it must not do without it
+            written[0] += 1
+            raise OSError(28, "No space left on device")
+        return write(self, *arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="No space left"):
+            apply_to(slide, "slide", tmp_path / "out", task())
+    assert not list(tmp_path.rglob("*.partial")) and not (tmp_path / "out/slide.geojson").exists()
+    apply_to(slide, "slide", tmp_path / "out", task())
+    for kind in KINDS:
+        assert (tmp_path / f"out/slide.{kind}").read_bytes() == (tmp_path / f"whole/slide.{kind}").read_bytes()

@@ -1,6 +1,7 @@
 """`lobule apply`: a model of a folder or a study on slides and pictures, what it refuses, and what a kill leaves."""
 
 import fcntl
+import json
 import random
 import signal
 import subprocess
@@ -150,6 +151,12 @@ def test_what_cannot_be_is_refused_before_any_work(project: Path, capsys: pytest
     assert "nothing.geojson" in refused(capsys, "slides", "--instances", "none", "--regions", "nothing.geojson")
     empty = write_features(project / "empty.geojson", feature("Point", [3, 4]))
     assert "holds no area" in refused(capsys, "slides", "--instances", "none", "--regions", str(empty))
+    old = json.loads((project / "weights/model.json").read_text()) | {"format": 1}
+    (project / "old").mkdir()
+    (project / "old/model.json").write_text(json.dumps(old))
+    with pytest.raises(SystemExit):
+        fabricated.run(commands.main, "apply", "old", "slides", "--out", "out")
+    assert "old/model.json is broken or of another version of Lobule" in capsys.readouterr().err
     make_model(project / "sorter", task="tiles")
     with pytest.raises(SystemExit):
         fabricated.run(commands.main, "apply", "sorter", "slides", "--out", "out")
