@@ -128,9 +128,24 @@ class Leaks(Record):
     leaks: dict[str, int]  # what is on two sides, where the split is one that leaks; else empty
 
 
-class Model(Record):
-    """model.json beside the weights: how to build the model, how to feed it, under which licence it is."""
+class Seen(BaseModel):
+    """What a training saw of a data set, to learn from or to stop by: nobody tests a model on it."""
 
+    dataset: str
+    sha256: str  # of its source
+    shards: list[str]
+    patients: list[str]  # none where the data set does not tell
+
+
+class Model(Record):
+    """model.json beside the weights: how to build the model, how to feed it, under which licence it is.
+
+    How nuclei are found in its class maps is no part of it: that may change without a training.
+    """
+
+    format: Literal[2] = 2  # type: ignore[assignment]
+    study: str
+    variant: str  # with its plan
     task: str
     encoder: str
     classes: list[str]
@@ -145,6 +160,7 @@ class Model(Record):
     licence: str
     datasets: list[str]
     sample: bool  # whether it was trained on drawn tiles
+    trained_on: list[Seen]
     sha256: str | None = None  # of model.safetensors; None until it is written
 
 
@@ -217,3 +233,49 @@ class Machine(Record):
 
     training: TrainingMachine | None
     speed: Speed | None
+
+
+class AppliedParameters(BaseModel):
+    """What shapes the results of a model on slides, beside the two."""
+
+    tile_size: int
+    overlap: int  # px
+    background: float  # standard deviation of RGB under which a tile is glass
+    flips: bool
+    instances: str | None  # how nuclei are found in the class map; None where areas are sought
+    minimum_size: int  # of nuclei, px
+    microns_per_pixel: float | None  # of the slides' full resolution, as given; None: as they tell
+    regions: str | None  # SHA-256 of the file of regions
+
+
+class AppliedSlide(BaseModel):
+    """A slide that a model was applied to."""
+
+    name: str
+    path: str
+    bytes: int
+    width: int  # px of the full resolution
+    height: int
+    microns_per_pixel: float  # of that
+    downsample: float  # px of the full resolution on one that the model saw
+    tiles: int  # that were predicted
+    square_millimetres: float  # that were looked at
+    nuclei: dict[str, int] | None  # class -> number; None where areas are sought
+    seconds: float  # of the last call
+
+
+class Applied(Record):
+    """run.json of `lobule apply`: which model, on what, how, at what cost."""
+
+    weights: str  # the folder
+    weights_sha256: str
+    model: Model
+    licence: str  # of the weights, and thus of what is made with them
+    parameters: AppliedParameters
+    batch: int
+    device: str
+    versions: dict[str, str]
+    slides: list[AppliedSlide]
+    failed: dict[str, str]  # slide -> why
+    seconds: float
+    peak_memory: int  # bytes, of the process

@@ -19,13 +19,16 @@ LEEWAY = 5.0  # times which it may be more or less, as cameras and adapters diff
 PARAMETER = "tiling.slide_microns_per_pixel"
 
 
-def find_resolution(path: Path, tags: Mapping[str, str], given: float | None) -> tuple[float, float]:
+def find_resolution(
+    path: Path, tags: Mapping[str, str], given: float | None, parameter: str = PARAMETER
+) -> tuple[float, float]:
     """Microns per pixel and magnification of a slide's full resolution.
 
     Args:
         path: of the slide, for what is said.
         tags: OpenSlide's properties.
         given: microns per pixel that go before the tags; that is printed where they differ by more than 5 %.
+        parameter: what a person gives it by.
 
     Raises:
         Problem: nothing is given, and the tags tell nothing or what cannot be.
@@ -34,14 +37,14 @@ def find_resolution(path: Path, tags: Mapping[str, str], given: float | None) ->
     told, wrong = _told(tags, power)
     if given is None:
         if wrong:
-            raise Problem(f"{path} {wrong}; give the right µm/px of its full resolution in {PARAMETER}.")
+            raise Problem(f"{path} {wrong}; give the right µm/px of its full resolution in {parameter}.")
         if told is None:
-            raise Problem(f"{path} does not tell its resolution; give it in {PARAMETER} if the slides share it.")
+            raise Problem(f"{path} does not tell its resolution; give it in {parameter} if the slides share it.")
         return told, power or PRODUCT / told
     if told and abs(given / told - 1) > SQUARE:
         wrong = f"tells {told:.4g} µm/px"
     if wrong:
-        print(f"{path} {wrong}; {PARAMETER} goes before it: {given:.4g} µm/px")
+        print(f"{path} {wrong}; {parameter} goes before it: {given:.4g} µm/px")
     return given, power if power and _fits(given, power) else PRODUCT / given
 
 

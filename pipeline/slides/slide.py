@@ -14,7 +14,8 @@ import openslide
 from PIL import Image
 
 from pipeline.base.errors import Problem
-from pipeline.slides.resolution import find_resolution
+from pipeline.slides.flat import open_flat
+from pipeline.slides.resolution import PARAMETER, find_resolution
 from pipeline.slides.tiff import UNREADABLE, Pixels, TiffTiles, check_whole
 
 CURE = "get it again from where it came from"
@@ -73,12 +74,16 @@ class Slide:
 
     Args:
         microns_per_pixel: of the full resolution; goes before what the tags tell.
+        parameter: what a person gives it by.
+        flat: whether a picture without tiles, which is then held in memory, is taken, too.
 
     Raises:
         Problem: it cannot be opened, is cut off, or none is given and its tags do not tell a resolution that can be.
     """
 
-    def __init__(self, path: Path, microns_per_pixel: float | None = None) -> None:
+    def __init__(
+        self, path: Path, microns_per_pixel: float | None = None, parameter: str = PARAMETER, flat: bool = False
+    ) -> None:
         self.path = path
         if not path.is_file():
             raise Problem(f"{path} is not there; give the folder in which the slides lie.")
@@ -86,9 +91,12 @@ class Slide:
         try:
             self._slide = openslide.OpenSlide(path)
         except (openslide.OpenSlideError, OSError) as error:
-            raise Problem(f"{path} is no slide that OpenSlide can open ({error}); {CURE}.") from None
+            picture = open_flat(path) if flat else None
+            if picture is None:
+                raise Problem(f"{path} is no slide that OpenSlide can open ({error}); {CURE}.") from None
+            self._slide = picture
         self.corner, (self.width, self.height) = self._scanned()
-        resolution = find_resolution(path, self._slide.properties, microns_per_pixel)
+        resolution = find_resolution(path, self._slide.properties, microns_per_pixel, parameter)
         self.microns_per_pixel, self.magnification = resolution
         self._tiles = self._fast_tiles()
 

@@ -17,7 +17,7 @@ from pipeline.base import tracking
 from pipeline.base.errors import Problem
 from pipeline.base.files import replacing
 from pipeline.base.paths import TILES
-from pipeline.base.records import Model, Training, TrainingMachine
+from pipeline.base.records import Model, Seen, Training, TrainingMachine
 from pipeline.models import weights
 from pipeline.plans.job import Job
 from pipeline.tiles.plan import read_plan
@@ -65,6 +65,8 @@ def describe(job: Job, first_weights: str, mean: Sequence[float], std: Sequence[
     stores = {name: shards(name)[0] for name in study.datasets}
     first = next(iter(stores.values()))
     return Model(
+        study=job.study,
+        variant=f"{job.variant}-{job.plan}",
         task=job.task,
         encoder=job.encoder,
         classes=study.classes,
@@ -79,7 +81,22 @@ def describe(job: Job, first_weights: str, mean: Sequence[float], std: Sequence[
         licence="; ".join(sorted({store.info.licence for store in stores.values()})),
         datasets=study.datasets,
         sample=any(store.info.source == "sample" for store in stores.values()),
+        trained_on=seen(read_plan(job.plan_path(job.plan))),
     )
+
+
+def seen(plan: pd.DataFrame) -> list[Seen]:
+    """What of each data set stands in a plan on the sides that shape the weights."""
+    shown = plan[plan["split"] != "test"]
+    return [
+        Seen(
+            dataset=str(name),
+            sha256=Shard(TILES / str(name) / f"{rows['shard'].iloc[0]}.h5").info.source_sha256,
+            shards=sorted(set(rows["shard"])),
+            patients=sorted(set(rows["patient"]) - {""}),
+        )
+        for name, rows in shown.groupby("dataset", sort=True)
+    ]
 
 
 def train(job: Job, lesson: Lesson, started: float) -> None:
@@ -101,7 +118,7 @@ def train(job: Job, lesson: Lesson, started: float) -> None:
     title = full_name(job, model.weights)
     with tracking.variant_run(job.study, title, key.as_posix(), weights_sha256=None) as run:
         run.params({"variant": job.variant, "plan": job.plan, "seed": job.seed, "run": job.run, "data": stores})
-        run.params({**lesson.settings, "model": model.model_dump()})
+        run.params({**lesson.settings, "model": model.model_dump(exclude={"trained_on"})})  # which may be long
         epochs = Epochs(resume, run.metrics, keep_last=job.settings.train.patience is None)
         machine = fit(learner, epochs, lesson.training, lesson.validation)
         with replacing(folder / "weights") as temporary:

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.base.errors import Problem
-from pipeline.base.records import Model, Training
+from pipeline.base.records import Model, Seen, Training
 from pipeline.tasks.segmentation.learn import prepare
 from pipeline.tiles.plan import read_plan, write_plan
 from pipeline.training import resume
@@ -47,6 +47,8 @@ def test_a_training_learns_and_writes_what_later_stages_read(tmp_path: Path, mon
     assert record.store_sha256 == {"pannuke": "a" * 64}
     model = Model.read(VARIANT / "weights/model.json")
     assert (model.licence, model.sample, model.datasets) == ("none: drawn tiles", True, ["pannuke"])
+    assert (model.study, model.variant) == ("tiny", "unet-plain")
+    assert model.trained_on == [Seen(dataset="pannuke", sha256="a" * 64, shards=["fold1", "fold2"], patients=[])]
     assert (model.tile_size, model.microns_per_pixel) == (SIZE, 0.25)
     assert model.shape == {"width": 8, "decoder_channels": [32, 16, 8], "head": 1}
     tensors = load_file(VARIANT / "weights/model.safetensors")

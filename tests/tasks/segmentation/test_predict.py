@@ -36,6 +36,8 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
     (VARIANT / "weights").mkdir(parents=True)
     weights.save(model, VARIANT / "weights/model.safetensors")
     Model(
+        study="tiny",
+        variant="unet-plain",
         task="segmentation",
         encoder="unet",
         classes=list(CLASSES),
@@ -50,6 +52,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
         licence="none: drawn tiles",
         datasets=["pannuke"],
         sample=True,
+        trained_on=[],
     ).write(VARIANT / "weights/model.json")
     return model
 

@@ -39,6 +39,8 @@ def network(job: Job, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
     (job.folder / "weights").mkdir(parents=True)
     weights.save(network, job.folder / "weights/model.safetensors")
     Model(
+        study="tiny",
+        variant="unet-plain",
         task="tiles",
         encoder="mobilenet_v2",
         classes=["background", "UDH"],
@@ -53,6 +55,7 @@ def network(job: Job, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
         licence="none: drawn tiles",
         datasets=["bracs"],
         sample=True,
+        trained_on=[],
     ).write(job.folder / "weights/model.json")
     return network.eval()
 
