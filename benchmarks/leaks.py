@@ -24,7 +24,8 @@ from pipeline.plans.known import known, unknown
 from pipeline.plans.leaks import compare_pixels
 from pipeline.plans.likeness import DISTANCE, groups
 from pipeline.tiles.plan import COLUMNS, SPLITS
-from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
 
 FOLD = (100, 400, 1_600)  # tiles of each of three folds
 CROWD = (10_000, 40_000, 160_000)  # hashes

@@ -22,7 +22,8 @@ from pipeline.plans.known import unknown
 from pipeline.stages import evaluate, report
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.plan import COLUMNS, read_plan, write_plan
-from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
 from tests import trained
 from tests.command_line import asked
 

@@ -143,7 +143,7 @@ class Model(Record):
     How nuclei are found in its class maps is no part of it: that may change without a training.
     """
 
-    format: Literal[2] = 2  # type: ignore[assignment]
+    format: int = 2
     study: str
     variant: str  # with its plan
     task: str

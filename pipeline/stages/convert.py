@@ -20,7 +20,8 @@ from pipeline.base.params import Tiling, read_params
 from pipeline.base.paths import RAW, TILES
 from pipeline.base.records import Source
 from pipeline.datasets import Card, Part, SlidePart
-from pipeline.tiles.store import ShardInfo, ShardWriter
+from pipeline.tiles.store import ShardInfo
+from pipeline.tiles.writer import ShardWriter
 
 
 def main() -> None:

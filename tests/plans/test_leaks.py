@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.plans import leaks
-from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
 from tests.plans.test_likeness import textured
 from tests.tiles.test_plan import make_plan
 from tests.tiny_study import make_tiny_study

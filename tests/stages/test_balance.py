@@ -11,7 +11,8 @@ from pipeline.base.errors import Problem
 from pipeline.base.paths import plan_folder
 from pipeline.stages import balance
 from pipeline.tiles.plan import read_plan, write_plan
-from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
 from tests.tiles.test_plan import make_plan
 from tests.tiny_study import CLASSES, set_params
 

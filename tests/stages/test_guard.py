@@ -13,7 +13,8 @@ from pipeline.base.records import Known, Leaks, TileName
 from pipeline.plans.likeness import DISTANCE
 from pipeline.stages import guard
 from pipeline.tiles.plan import read_plan
-from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
 from tests.tiles.test_plan import make_plan
 from tests.tiny_study import set_params
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from pipeline.base.errors import Problem
-from pipeline.tiles.store import TABLE_COLUMNS, Shard, ShardInfo, ShardWriter, Tile, shards
+from pipeline.tiles.store import TABLE_COLUMNS, Shard, ShardInfo, Tile, shards
+from pipeline.tiles.writer import ShardWriter
 
 ROOT = Path(__file__).parents[2]
 SIZE = 4  # px

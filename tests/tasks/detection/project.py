@@ -13,7 +13,8 @@ from pipeline.base.paths import plan_folder
 from pipeline.base.study import read_study, variant
 from pipeline.plans.job import Job
 from pipeline.tiles.plan import COLUMNS, write_plan
-from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
 from tests.fabricated import no_leak
 from tests.trained import write_speed, write_training
 

@@ -15,7 +15,8 @@ from pipeline.plans.job import Job
 from pipeline.stages import evaluate
 from pipeline.tasks.segmentation.score import count_pixels, groups, measure_target
 from pipeline.tiles.examples import Examples
-from pipeline.tiles.store import IGNORE, ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import IGNORE, ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
 from tests.command_line import asked
 from tests.predicted import truth_of, write_epochs, write_predicted
 from tests.tiles.test_plan import make_plan
