@@ -3,10 +3,12 @@
     python -m benchmarks.repro_time            # in a fresh clone of HEAD, then again with nothing to do
     python -m benchmarks.repro_time --here     # what the working tree still has to run
     python -m benchmarks.repro_time --jobs 1   # one study after another: a stage has the machine for itself
+    python -m benchmarks.repro_time --papers   # the papers' configuration with nothing to do; runs no stage
 
 `imports` are those at the top of the stage's module, measured once each by themselves; what a stage imports later
 counts as its work. `DVC` is what lies between a stage's command and the next one of the same process: hashing,
-caching, writing dvc.lock, finding what comes next.
+caching, writing dvc.lock, finding what comes next. With `--papers` each output is a line of text that `dvc commit`
+takes as it is: what is timed is DVC's own look at every stage, which depends little on how large the outputs are.
 """
 
 import argparse
@@ -31,28 +33,55 @@ with open({times!r}, "a") as file:
 sys.exit(code)
 """
 COLUMNS = ["process", "stage", "begin", "end", "command"]
+LOBULE, DVC = [sys.executable, "-m", "pipeline.commands"], [sys.executable, "-m", "dvc"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--here", action="store_true", help="in the working tree, not in a fresh clone")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="studies at once (default: %(default)s)")
+    parser.add_argument("--papers", action="store_true", help="the papers' configuration, with nothing to do")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path.cwd() if arguments.here else Path(name) / "lobule"
         if not arguments.here:
             subprocess.run(["git", "clone", "--quiet", Path.cwd(), folder], check=True)
+        if arguments.papers:
+            print(f"stages of the papers' configuration: {fabricate_papers(folder)}")
+            print_nothing_to_do(folder)
+            return
         times = Path(name) / "times"
         shell = Path(name) / "sh"
         shell.write_text(SHELL.format(python=sys.executable, times=str(times)))
         shell.chmod(0o755)
-        repro = [sys.executable, "-m", "pipeline.commands", "repro", "--jobs", str(arguments.jobs)]
+        repro = [*LOBULE, "repro", "--jobs", str(arguments.jobs)]
         seconds = clock(repro, folder, {"SHELL": str(shell)})
         print(f"lobule repro --jobs {arguments.jobs}: {seconds:.0f} s")
         if times.exists():
             print(table(pd.read_csv(times, sep="\t", names=COLUMNS), folder))
-        print(f"lobule repro with nothing to do: {clock(repro, folder):.1f} s")
-        print(f"dvc repro with nothing to do: {clock([sys.executable, '-m', 'dvc', 'repro'], folder):.1f} s")
+        print_nothing_to_do(folder)
+
+
+def print_nothing_to_do(folder: Path) -> None:
+    """Print the seconds of three calls of each command that finds nothing to do."""
+    for name, command in {"lobule": LOBULE, "dvc": DVC}.items():
+        seconds = ", ".join(f"{clock([*command, 'repro'], folder):.1f}" for _ in range(3))
+        print(f"{name} repro with nothing to do: {seconds} s")
+
+
+def fabricate_papers(folder: Path) -> int:
+    """Set a clone to the papers' configuration and take made-up outputs into its locks; the number of its stages."""
+    from dvc.repo import Repo
+
+    clock([*LOBULE, "paper"], folder)
+    with Repo(str(folder)) as repo:
+        stages = [stage for stage in repo.index.stages if stage.cmd]
+    for path in (Path(out.fs_path) for stage in stages for out in stage.outs):
+        file = path if path.suffix else path / "file.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{path.relative_to(folder)}\n")
+    clock([*DVC, "commit", "--force", "--quiet"], folder)
+    return len(stages)
 
 
 def clock(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> float:

@@ -73,7 +73,7 @@ def test_the_first_line_of_a_sample_report_warns(project: Path) -> None:
 
 def test_the_page_is_whole(project: Path) -> None:
     page = page_of(project)
-    assert page.startswith("> ") and page.endswith("|\n")
+    assert page.startswith("> ") and page.endswith("</details>\n")
     assert "{{" not in page and "{%" not in page and "None" not in page and "nan" not in page
     assert "\n\n\n" not in page
     for link in re.findall(r"\]\((pannuke/[^)]+)\)", page):
