@@ -1,75 +1,94 @@
 """Files of a data set of many small files: in a folder or inside zips, listed alike and read whole."""
 
 import io
+import lzma
+import warnings
 import zipfile
 import zlib
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.archives import CURE as ARCHIVE_CURE
-from pipeline.base.archives import check_members
-from pipeline.base.errors import Problem
+from pipeline.base.errors import Problem, machine_problem
+from pipeline.datasets.discovery import File, Survey
 
 CURE = "get it again from the data set's own site"
+FORMATS = ("PNG", "TIFF", "JPEG", "BMP", "GIF")
+MOST_PIXELS = 1 << 28  # 16,384 x 16,384; regions of 182 million are known
+MOST_BYTES = 1 << 30  # of a file
+BYTES_PER_PIXEL = 7  # Pillow keeps four, the array three
 OPAQUE = 255
 
 
-@dataclass(frozen=True, order=True)
-class Member:
-    """A file, in a folder or inside the zip at `path`."""
-
-    path: Path
-    name: PurePosixPath  # relative to the folder that was searched, or in the zip
-    zipped: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.name}" if self.zipped else str(self.path)
+class Member(File):
+    """A file that is read whole."""
 
     def read(self) -> bytes:
         """The whole content; a Problem where it cannot be had."""
         try:
-            if not self.zipped:
-                return self.path.read_bytes()
-            with zipfile.ZipFile(self.path) as archive:
-                return archive.read(self.name.as_posix())
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
-            raise Problem(f"{self} cannot be read ({error}); {ARCHIVE_CURE if self.zipped else CURE}.") from None
+            if self.zipped:
+                with zipfile.ZipFile(self.path) as archive:
+                    self._check_size(archive.getinfo(self.inside).file_size)
+                    return archive.read(self.inside)
+            self._check_size(self.path.stat().st_size)
+            return self.path.read_bytes()
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError, MemoryError) as error:
+            cure = ARCHIVE_CURE if self.zipped else CURE
+            raise (machine_problem(self, error) or Problem(f"{self} cannot be read ({error}); {cure}.")) from None
+
+    def _check_size(self, size: int) -> None:
+        """Refuse a file of so many bytes, since it is read whole."""
+        if size > MOST_BYTES:
+            raise Problem(f"{self} has {size:,} bytes, where no file of the data set has {MOST_BYTES:,}; {CURE}.")
 
     def picture(self) -> Any:
-        """The content as a decoded PIL image; a Problem where it is none or damaged."""
+        """The content as a decoded PIL image; a Problem where it is none or damaged, or larger than memory holds."""
         from PIL import Image  # not on top: check and download read this module's users, and need no pictures
 
         content = self.read()
+        Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # it warns from here on and refuses twice as many
         try:
-            Image.open(io.BytesIO(content)).verify()  # a PNG against its checksums, which reading it ignores
-            picture = Image.open(io.BytesIO(content))
+            with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+                # The checksums of a PNG, which reading it ignores. The formats: others may start programs.
+                Image.open(io.BytesIO(content), formats=FORMATS).verify()
+                picture = Image.open(io.BytesIO(content), formats=FORMATS)
+            self._check_room(*picture.size)
             picture.load()
-        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        except Image.DecompressionBombError:
+            raise Problem(
+                f"{self} has more than {MOST_PIXELS:,} px, the most that is read as one picture; cut it into regions."
+            ) from None
+        except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
             said = str(error).split(" <")[0]  # PIL names the object in memory that it could not identify
-            raise Problem(f"{self} is no whole picture ({said}); {CURE}.") from None
+            raise (machine_problem(self, error) or Problem(f"{self} is no whole picture ({said}); {CURE}.")) from None
         return picture
 
+    def _check_room(self, width: int, height: int) -> None:
+        """Refuse a picture that memory does not hold, by what its header says."""
+        from psutil import virtual_memory  # type: ignore[import-untyped]
 
-def list_members(folder: Path, suffixes: set[str]) -> list[Member]:
-    """Files in and under `folder` whose lower-case suffix is one of these, and then those in its zips.
+        needed, free = width * height * BYTES_PER_PIXEL, virtual_memory().available
+        if needed > free:
+            raise Problem(
+                f"{self} has {width:,} x {height:,} px, which take {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB of"
+                " memory are free; end other programs, or read it on a larger machine."
+            )
 
-    Hidden files and what a Mac adds to zips are left out. Where zips lie beside the unpacked files, both are listed.
+
+def list_members(found: Survey, suffixes: set[str]) -> list[Member]:
+    """Files of a folder whose lower-case suffix is one of these, and then those in its zips, which are entered.
+
+    Where zips lie beside the unpacked files, both are listed.
 
     Raises:
         Problem: a zip is damaged or unsafe.
     """
-    found = [Member(path, PurePosixPath(path.relative_to(folder))) for path in sorted(folder.rglob("*"))]
-    members = [member for member in found if member.name.suffix.lower() in suffixes and member.path.is_file()]
-    for archive_path in (member.path for member in found if member.name.suffix.lower() == ".zip"):
-        check_members(archive_path)
-        with zipfile.ZipFile(archive_path) as archive:
-            names = sorted(PurePosixPath(info.filename) for info in archive.infolist() if not info.is_dir())
-        members += [Member(archive_path, name, True) for name in names if name.suffix.lower() in suffixes]
-    return [m for m in members if "__MACOSX" not in m.name.parts and not any(p.startswith(".") for p in m.name.parts)]
+    for archive in found.zips():
+        found.enter(archive)
+    wanted = [file for file in found.files if file.name.suffix.lower() in suffixes]
+    return [Member(file.path, file.name, file.inside) for file in wanted]
 
 
 def read_rgb(member: Member) -> npt.NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from pipeline.base.errors import Problem
+from pipeline.base.errors import Problem, machine_problem
 from pipeline.models.encoders import PLAIN
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -99,7 +99,10 @@ def load(model: nn.Module, path: Path) -> None:
     try:
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise Problem(f"{path} holds no weights of this model ({str(error).splitlines()[0]}); train again.") from None
+        said = str(error).splitlines()[0]
+        raise (
+            machine_problem(path, error) or Problem(f"{path} holds no weights of this model ({said}); train again.")
+        ) from None
 
 
 def _canonical(key: str) -> str:

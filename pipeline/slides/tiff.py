@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from pipeline.base.errors import Problem
+from pipeline.base.errors import Problem, machine_problem
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it finds wrong is told by OpenSlide, or not at all
 
@@ -20,7 +20,7 @@ UNREADABLE = (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError,
 
 
 def check_whole(path: Path, cure: str) -> None:
-    """Refuse a TIFF whose tiles lie beyond the file's end.
+    """Refuse a TIFF whose tiles lie beyond the file's end, and any slide that cannot be opened for the machine's sake.
 
     OpenSlide finds out only when it comes to such a tile, which may be after hours.
     """
@@ -32,7 +32,9 @@ def check_whole(path: Path, cure: str) -> None:
                 for page in tiff.pages
                 for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)
             ]
-    except UNREADABLE:
+    except UNREADABLE as error:
+        if problem := machine_problem(path, error):
+            raise problem from None  # OpenSlide would call it no slide
         return  # not a TIFF, or one that only OpenSlide understands or refuses
     if needed and max(needed) > size:
         raise Problem(f"{path} is cut off: it has {size:,} bytes of at least {max(needed):,}; {cure}.")

@@ -13,6 +13,8 @@ from pipeline.plans.known import known, unknown
 from pipeline.plans.split import SPLITTERS, list_tiles
 from pipeline.tiles.plan import SPLITS, write_plan
 
+OFFICIAL = {"official", "image"}  # splits whose sides do not follow from fractions
+
 
 def main() -> None:
     study, run = read_run("Decide which tiles of a study train, validate and test.")
@@ -20,6 +22,12 @@ def main() -> None:
     tiles = pd.concat([list_tiles(dataset, study) for dataset in study.datasets], ignore_index=True)
     plan = SPLITTERS[study.split.by](tiles, study, run, read_params().seed)
     counts = plan["split"].value_counts()
+    if "validation" not in counts and study.split.by not in OFFICIAL and study.split.fractions[1]:
+        raise Problem(
+            f"the {study.split.by} split of {name} leaves no tile to validation, which is to have"
+            f" {study.split.fractions[1]:g} of {len(plan):,}; give more data, or change split.fractions in"
+            f" studies/{name}/params.yaml, to 0 in the middle to train without validation."
+        )
     for side in ("train", "test"):  # a study may train without validation
         if side not in counts:
             raise Problem(

@@ -16,9 +16,12 @@ its `instances` are 0. Maps that are 0 everywhere are not written and take no ro
 """
 
 import json
+import resource
+import weakref
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -28,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.base.errors import Problem
+from pipeline.base.errors import Problem, machine_problem
 
 IGNORE = 255  # class code of pixels that count in no loss and no metric
 FORMAT = 2  # raised when a reader of the old layout would misread the new one
@@ -45,6 +48,7 @@ ARRAYS: dict[str, tuple[Any, ...]] = {  # type of an element, and what follows (
 }
 TABLE_COLUMNS = ("source_index", "patient", "slide", "x", "y", "group", "overlap", "conflict")
 TEXT_COLUMNS = ("patient", "slide", "group")
+OPEN: "OrderedDict[int, weakref.ref[Shard]]" = OrderedDict()  # by id, that which was read longest ago first
 
 
 @dataclass(frozen=True)
@@ -165,9 +169,20 @@ class ShardWriter:
             self._file.close()
 
 
+@cache
+def most_open() -> int:
+    """How many shards this process keeps open: half of the files that it may (`ulimit -n`), a Mac's 256 for example."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1024 if allowed == resource.RLIM_INFINITY else min(1024, max(4, allowed // 2))
+
+
 @dataclass
 class Shard:
-    """Read a shard. The file is opened at the first access, never before a worker process forks off."""
+    """Read a shard. The file is opened at the first access, never before a worker process forks off.
+
+    A process keeps no more shards open than half of the files that it may open: the one that was read longest ago is
+    closed for the next, and opened again when it is read again.
+    """
 
     path: Path
     _file: Any = field(default=None, init=False, repr=False, compare=False)
@@ -176,13 +191,34 @@ class Shard:
     def file(self) -> Any:
         """The open HDF5 file."""
         if self._file is None:
-            try:
-                self._file = h5py.File(self.path, "r")
-            except OSError as error:
-                raise Problem(f"{self.path} is no readable tile shard ({error}); run `dvc repro` again.") from None
-            if self._file.attrs.get("format") != FORMAT:
-                raise Problem(f"{self.path} was written by another version of Lobule; run `dvc repro` again.")
+            self._file = self._open()
+        OPEN.move_to_end(id(self))
         return self._file
+
+    def _open(self) -> Any:
+        while len(OPEN) >= most_open():
+            _, oldest = OPEN.popitem(last=False)
+            if (shard := oldest()) is not None:  # a shard is false where it holds no tile
+                shard.close()
+        try:
+            file = h5py.File(self.path, "r")
+        except OSError as error:
+            raise (
+                machine_problem(self.path, error)
+                or Problem(f"{self.path} is no readable tile shard ({error}); run `dvc repro` again.")
+            ) from None
+        if file.attrs.get("format") != FORMAT:
+            raise Problem(f"{self.path} was written by another version of Lobule; run `dvc repro` again.")
+        key = id(self)
+        OPEN[key] = weakref.ref(self, lambda _: OPEN.pop(key, None))
+        return file
+
+    def close(self) -> None:
+        """Close the file; the next access opens it again."""
+        OPEN.pop(id(self), None)
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_file": None}  # an open HDF5 file must not cross into another process

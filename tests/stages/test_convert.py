@@ -67,8 +67,11 @@ def test_a_shard_holds_all_of_its_fold(tmp_path: Path) -> None:
 
 def test_it_says_what_it_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     convert("pannuke", record(write_fold(tmp_path / "raw"), tmp_path / "SOURCE.json"), tmp_path / "tiles")
-    said = "fold1: 3 tiles, 9 nuclei; 0 px claimed by several nuclei, 0 px where the source contradicts itself\n"
-    assert capsys.readouterr().out == said
+    raw = tmp_path / "raw"
+    assert capsys.readouterr().out.splitlines()[1:] == [  # the first is of the record
+        f"{raw}: found 3 files = used 3 + left out 0",
+        "fold1: 3 tiles, 9 nuclei; 0 px claimed by several nuclei, 0 px where the source contradicts itself",
+    ]
 
 
 def test_the_same_bytes_from_the_stage_from_here_and_from_a_zip(tmp_path: Path) -> None:
@@ -98,6 +101,15 @@ def test_a_bad_tile_leaves_the_store_as_it_was(tmp_path: Path) -> None:
     assert [path.name for path in tiles.iterdir()] == ["fold1.h5"]
     assert (tiles / "fold1.h5").read_bytes() == before
     assert not list(tmp_path.glob(".*partial"))
+
+
+def test_a_data_set_without_a_nucleus_is_refused(tmp_path: Path) -> None:
+    masks = np.zeros_like(make_arrays()["masks"])
+    raw = write_fold(write_fold(tmp_path / "raw", 1, masks=masks), 2, masks=masks)
+    source = record(raw, tmp_path / "SOURCE.json")
+    with pytest.raises(Problem, match=rf"no nucleus is in the 6 tiles of {raw}; look at the masks"):
+        convert("pannuke", source, tmp_path / "tiles")
+    assert not (tmp_path / "tiles").exists()
 
 
 def test_a_fold_that_has_left_leaves_the_store(tmp_path: Path) -> None:

@@ -57,6 +57,15 @@ def test_a_study_may_do_without_validation_and_not_without_a_test_part(folder: P
         split.main()
 
 
+def test_a_validation_part_that_was_asked_for_is_not_left_empty(folder: Path) -> None:
+    set_params(folder, split__by="random", split__fractions=[0.499, 0.001, 0.5])
+    with pytest.raises(
+        Problem, match=r"leaves no tile to validation, which is to have 0\.001 of 24; .* to 0 in the mid"
+    ):
+        split.main()
+    assert not PLAN.exists()
+
+
 def test_a_split_that_leaks_is_not_written_unless_it_is_asked_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,9 @@
 """A shard gives back what was written into it, byte for byte the same each time."""
 
+import errno
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from hypothesis.extra import numpy as arrays
 from pipeline.base.errors import Problem
 from pipeline.tiles.store import TABLE_COLUMNS, Shard, ShardInfo, ShardWriter, Tile, shards
 
+ROOT = Path(__file__).parents[2]
 SIZE = 4  # px
 INFO = ShardInfo("drawn", ("background", "nucleus"), 0.25, 40.0, "sample", "0" * 64, "none: drawn tiles", "", "")
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
@@ -111,6 +115,32 @@ def test_an_open_shard_crosses_into_another_process(tmp_path: Path) -> None:
     shard = write(tmp_path / "a.h5", [make_tile(7)])
     assert len(shard) == 1
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(shard)).image(0), shard.image(0))
+
+
+def test_many_shards_are_read_with_few_open_files(tmp_path: Path) -> None:
+    """In any order, by those who keep all of them and by those who forget each."""
+    for number in range(200):
+        write(tmp_path / f"{number:03}.h5", [make_tile(number)])
+    program = (
+        "import resource, sys; from pathlib import Path; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        "from pipeline.tiles.store import Shard\n"
+        "kept = [Shard(path) for path in sorted(Path(sys.argv[1]).glob('*.h5'))]\n"
+        "for order in (range(200), range(199, -1, -1), [*range(0, 200, 2), *range(1, 200, 2)] * 2):\n"
+        "    assert all((kept[place].image(0) == place).all() for place in order)\n"
+        "    assert all((Shard(kept[place].path).image(0) == place).all() for place in order)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, check=True, timeout=60)
+
+
+def test_too_many_open_files_are_called_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> Any:
+        raise OSError(errno.EMFILE, "Unable to synchronously open file")
+
+    monkeypatch.setattr(h5py, "File", refused)
+    with pytest.raises(
+        Problem, match=r"a\.h5 cannot be opened: too many open files; raise the limit \(`ulimit -n 4096`"
+    ):
+        len(Shard(tmp_path / "a.h5"))
 
 
 def test_a_file_that_is_no_shard(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ instance masks in it: the nuclei in the tile store are pseudo-instances, found b
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.base.errors import Problem
 from pipeline.datasets.bach.card import CARD
+from pipeline.datasets.discovery import bare_name, look
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
 from pipeline.datasets.tables import SUFFIXES as TABLES
 from pipeline.datasets.tables import Line, patient_column, read_lines
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 PREFIXES = {"Normal": "n", "Benign": "b", "InSitu": "is", "Invasive": "iv"}  # folder -> beginning of its files' names
 NAME = re.compile(r"(n|b|is|iv)(\d+)")
 TEST_NAME = re.compile(r"test\d+")
+LABELS = {label.lower(): label for label in PREFIXES}
 TRUTH = "microscopy_ground_truth.csv"
+TWICE = "in a zip and unpacked, too"
 Rows = dict[str, str]  # name of an image without .tif -> what a table says of it
 
 
@@ -37,33 +40,38 @@ def find(folder: Path) -> list["Photos"]:
             otherwise than the folders.
     """
     images: dict[str, dict[str, Member]] = {label: {} for label in PREFIXES}
-    unlabelled = 0
-    for member in list_members(folder, {".tif", ".tiff"}):
-        label = member.name.parent.name
-        unlabelled += bool(TEST_NAME.fullmatch(member.name.stem))
-        if label not in PREFIXES:
+    passed: dict[str, list[Member]] = {"test images, which have no label": [], TWICE: []}
+    lying = look(folder)
+    for member in list_members(lying, {".tif", ".tiff"}):
+        label, name = LABELS.get(member.name.parent.name.lower()), bare_name(member.name.name).lower()
+        if TEST_NAME.fullmatch(name):
+            passed["test images, which have no label"].append(member)
+        if label is None:
             continue
-        named = NAME.fullmatch(member.name.stem)
+        named = NAME.fullmatch(name)
         if not named or named[1] != PREFIXES[label]:
             raise Problem(f"{member} lies in {label}, whose images are named {PREFIXES[label]}001.tif, ...; {CURE}.")
-        other = images[label].setdefault(member.name.stem, member)
+        other = images[label].setdefault(name, member)
         if other is not member and other.zipped == member.zipped:
             raise Problem(f"{other} and {member} are the same file of BACH; move one of them away.")
+        if other is not member:
+            passed[TWICE].append(member)
+    tables = list_members(lying, TABLES)
+    truth, second_truth = _the_one(tables, lambda name: name == TRUTH)
+    listed = [table for table in tables if "patient" in table.name.stem.lower()]
+    passed[TWICE] += second_truth
+    used = [member for files in images.values() for member in files.values()]
+    lying.tell([*used, *listed, *([truth] if truth else [])], passed)
     for label, prefix in PREFIXES.items():
         if not images[label]:
             raise Problem(
                 f"{folder} holds no image of BACH's class {label}: neither Photos/{label}/{prefix}001.tif nor a zip"
                 " with it; give the folder in which Photos lies."
             )
-    if unlabelled:
-        print(f"{folder}: {unlabelled} test images, which have no label, are left out")
-    tables = list_members(folder, TABLES)
-    truth = next((table for table in tables if table.name.name == TRUTH), None)
     if truth:
         _check_labels(truth, images)
     else:
         print(f"{folder} has no {TRUTH}; the folders' names are the labels")
-    listed = [table for table in tables if _names_patients(table)]
     patients = read_patients(listed)
     extras = [table.path for table in ([truth] if truth else []) + listed]
     parts = []
@@ -72,6 +80,20 @@ def find(folder: Path) -> list["Photos"]:
         known = {name: patients[name] for name in files if name in patients}
         parts.append(Photos(label, tuple(members), known, extras))
     return parts
+
+
+def _the_one(tables: list[Member], fits: Callable[[str], bool]) -> tuple[Member | None, list[Member]]:
+    """The table whose name, in lower case, fits, and those in a zip that is there unpacked, too.
+
+    Raises:
+        Problem: there are several.
+    """
+    found = [table for table in tables if fits(table.name.name.lower())]  # the unpacked ones first
+    first = found[0] if found else None
+    for other in found[1:]:
+        if first and other.zipped == first.zipped:
+            raise Problem(f"{first} and {other} are both such a table of BACH; move one of them away.")
+    return first, found[1:]
 
 
 def read_rows(table: Member) -> Rows:
@@ -123,13 +145,8 @@ def read_patients(tables: Sequence[Member]) -> Rows:
     return {name: patient for name, (patient, _) in said.items()}
 
 
-def _names_patients(table: Member) -> bool:
-    """Whether it is a table of patients, and not what an open spreadsheet leaves beside itself."""
-    return "patient" in table.name.stem.lower() and not table.name.stem.startswith("~$")
-
-
 def _image(line: Line) -> str:
-    return line[0].lower().removesuffix(".tiff").removesuffix(".tif") if line else ""
+    return bare_name(line[0].lower()) if line else ""
 
 
 def _is_row(line: Line) -> bool:
@@ -185,7 +202,7 @@ class Photos:
 
         code = CARD.groups.index(self.label) + 1
         for member in self.images:
-            name = member.name.stem
+            name = bare_name(member.name.name).lower()
             image = read_rgb(member)
             if image.shape[:2] != self.tile_size:
                 raise Problem(

@@ -16,6 +16,7 @@ import numpy as np
 
 from pipeline.base.errors import Problem
 from pipeline.datasets.bcss.card import CARD
+from pipeline.datasets.discovery import bare_name, look
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ OUTSIDE = 0  # its code in the masks
 WHITE = 255
 IMAGES = ("rgbs_colorNormalized", "rgbs", "images")  # folders of images, the first found goes
 MASKS = "masks"
+KINDS = tuple(name.lower() for name in (*IMAGES, MASKS))
 BARCODE = re.compile(r"(TCGA-(\w{2})-\w{4})\b(?:-\w{3}-\w{2})?(-DX\d+)?")  # patient, institution, slide of the patient
 MPP = re.compile(r"MPP-(\d+(?:\.\d+)?)")
 
@@ -39,13 +41,18 @@ def find(folder: Path) -> list["Region"]:
     """
     images: dict[str, Member] = {}
     masks: dict[str, Member] = {}
-    members = [member for member in list_members(folder, {".png"}) if member.name.parent.name in (*IMAGES, MASKS)]
-    for member in sorted(members, key=lambda member: (*IMAGES, MASKS).index(member.name.parent.name)):
-        files = masks if member.name.parent.name == MASKS else images
-        other = files.setdefault(member.name.stem, member)
-        same_folder = other.name.parent.name == member.name.parent.name
+    passed: dict[str, list[Member]] = {"in a zip and unpacked, too": [], "of regions with a better image": []}
+    lying = look(folder)
+    members = [member for member in list_members(lying, {".png"}) if _kind(member) in KINDS]
+    for member in sorted(members, key=lambda member: KINDS.index(_kind(member))):
+        files = masks if _kind(member) == KINDS[-1] else images
+        other = files.setdefault(bare_name(member.name.name), member)
+        same_folder = _kind(other) == _kind(member)
         if other is not member and other.zipped == member.zipped and same_folder:
             raise Problem(f"{other} and {member} are the same file of BCSS; move one of them away.")
+        if other is not member:
+            passed["in a zip and unpacked, too" if same_folder else "of regions with a better image"].append(member)
+    lying.tell([*images.values(), *masks.values()], passed)
     if not images and not masks:
         raise Problem(
             f"{folder} holds no region of BCSS: neither rgbs_colorNormalized/TCGA-....png with masks/TCGA-....png nor a"
@@ -56,6 +63,11 @@ def find(folder: Path) -> list["Region"]:
             raise Problem(f"{images[name]} has no mask {MASKS}/{name}.png; {CURE}.")
         raise Problem(f"{masks[name]} is a mask without an image {IMAGES[0]}/{name}.png; {CURE}.")
     return [_region(name, images[name], masks[name]) for name in sorted(images)]
+
+
+def _kind(member: Member) -> str:
+    """The folder that it lies in, in lower case."""
+    return member.name.parent.name.lower()
 
 
 def _region(name: str, image: Member, mask: Member) -> "Region":

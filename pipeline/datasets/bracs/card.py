@@ -31,5 +31,5 @@ CARD = Card(
     magnification=40.0,
     files=(),  # behind a registration: no address to download from
     sample=Sample,
-    slides=frozenset({".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".svslide", ".bif"}),
+    slides=frozenset({".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".svslide", ".bif", ".vms", ".vmu"}),
 )

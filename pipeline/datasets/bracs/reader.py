@@ -7,6 +7,7 @@ fails.
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,6 +19,7 @@ from pipeline.base.params import Tiling
 from pipeline.datasets.bracs.card import CARD
 from pipeline.datasets.bracs.table import SUFFIXES as TABLES
 from pipeline.datasets.bracs.table import Row, read_tables, side_of, slide_name
+from pipeline.datasets.discovery import SEVERAL_FILES, Survey, bare_name, companions, look
 
 if TYPE_CHECKING:
     from pipeline.slides.annotations import Annotations
@@ -41,8 +43,8 @@ CODES = {
     for name in (title.lower(), f"type_{title.lower()}", *ALIASES[title])
 }
 ANNOTATIONS = {".geojson", ".json"}
+READ = CARD.slides | ANNOTATIONS
 EXPORT = "docs/how-to/export-from-qupath.md"
-NO_NAMES = {"source", "project", "server", "summary", "classes"}  # JSON files that are no annotations
 
 
 def find(folder: Path, tiling: Tiling | None = None) -> list["WholeSlide"]:
@@ -51,18 +53,20 @@ def find(folder: Path, tiling: Tiling | None = None) -> list["WholeSlide"]:
     Raises:
         Problem: there is no slide, or none of a name that `tiling.slides` asks for, or the table is wrong.
     """
+    lying = look(folder)
+    inner = companions(lying.files)
+    within = {path for paths in inner.values() for path in paths}
     found: dict[str, dict[str, list[Path]]] = {"slide": {}, "annotation": {}, "qpdata": {}}
     tables = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        suffix, hidden = path.suffix.lower(), any(part.startswith(".") for part in path.relative_to(folder).parts)
+    for file in (file for file in lying.files if file.path not in within):
+        suffix = file.name.suffix.lower()
         kind = "slide" if suffix in CARD.slides else "annotation" if suffix in ANNOTATIONS else suffix.lstrip(".")
-        if hidden or (kind == "annotation" and path.stem.lower() in NO_NAMES):
-            continue
         if kind in found:
-            found[kind].setdefault(slide_name(path.stem), []).append(path)
-        elif suffix in TABLES and not path.name.startswith("~$"):  # which an open spreadsheet leaves beside itself
-            tables.append(path)
+            found[kind].setdefault(slide_name(file.name.name), []).append(file.path)
+        elif suffix in TABLES:
+            tables.append(file.path)
     if not found["slide"]:
+        lying.tell([])
         raise Problem(f"{folder} holds no slide of BRACS such as BRACS_1494.svs; give the folder in which they lie.")
     wanted = {slide_name(name) for name in tiling.names} if tiling else set()
     if missing := sorted(wanted - found["slide"].keys()):
@@ -75,9 +79,26 @@ def find(folder: Path, tiling: Tiling | None = None) -> list["WholeSlide"]:
         path, row = (slides or annotations)[0], rows.get(name, Row())
         if not row.side:
             row = replace(row, side=_side(path.relative_to(folder)))
-        title = path.stem if slides else path.stem.removesuffix(".svs")
-        parts.append(WholeSlide(title, slides, annotations, qpdata, tables, row, tiling or Tiling()))
+        own = [path for slide in slides for path in inner.get(slide, [])]
+        title = bare_name(path.name)
+        parts.append(WholeSlide(title, slides, annotations, qpdata, tables, row, tiling or Tiling(), own))
+    _tell(lying, parts, within)
     return parts
+
+
+def _tell(lying: Survey, parts: list["WholeSlide"], within: set[Path]) -> None:
+    """Print which files are used; `within` are those that slides have beside their own."""
+    used = {path for part in parts for path in part.files}
+    of_slides = [file for file in lying.files if file.name.suffix.lower() in READ or file.path in within]
+    lying.tell(
+        [file for file in lying.files if file.path in used],
+        {
+            "QuPath's own data, of which the export is read": [
+                file for file in lying.files if file.name.suffix.lower() == ".qpdata"
+            ],
+            "of slides that `tiling.slides` does not name": of_slides,
+        },
+    )
 
 
 def _side(path: Path) -> str:
@@ -96,10 +117,12 @@ class WholeSlide:
     tables: list[Path] = field(repr=False)
     row: Row
     settings: Tiling
+    inner: list[Path] = field(default_factory=list, repr=False)  # what a slide of several files has beside its own
+    left_out: Counter[str] = field(default_factory=Counter, repr=False)  # of the annotation, once it was read
 
     @property
     def files(self) -> list[Path]:
-        return sorted({*self.slides, *self.annotations, *self.tables})
+        return sorted({*self.slides, *self.inner, *self.annotations, *self.tables})
 
     @property
     def tile_size(self) -> int:
@@ -136,6 +159,11 @@ class WholeSlide:
                 f"{self.slides[0]} has no annotation {self.name}.geojson; export it from QuPath ({EXPORT}), or name the"
                 " slides to use in `tiling.slides`."
             )
+        if self.slides[0].suffix.lower() in SEVERAL_FILES and not self.inner:
+            raise Problem(
+                f"{self.slides[0]} lies without the files that hold its pixels (of a .mrxs the folder {self.name});"
+                " put them beside it."
+            )
         return Slide(self.slides[0], self.settings.slide_microns_per_pixel)
 
     @cached_property
@@ -146,6 +174,7 @@ class WholeSlide:
         annotations.check_place(self._slide.width, self._slide.height)
         for note in annotations.notes():
             print(f"{self.annotations[0]}: {note}")
+        self.left_out.update(annotations.left_out)
         return annotations
 
     @cached_property

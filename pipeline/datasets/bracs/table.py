@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.errors import Problem
+from pipeline.datasets.discovery import bare_name
 from pipeline.datasets.tables import SUFFIXES, Line, one_column, patient_column, read_lines
 
 __all__ = ["SUFFIXES", "Row", "read_table", "read_tables", "side_of", "slide_name"]
@@ -99,7 +100,7 @@ def side_of(text: str) -> str:
 
 def slide_name(text: str) -> str:
     """A slide's name in lower case, without its suffix; a bare number is BRACS's."""
-    name = re.sub(r"\.(svs|tiff?|ndpi|mrxs|scn)$", "", text.strip().lower())
+    name = bare_name(text.strip()).strip().lower()
     return f"bracs_{name}" if name.isdigit() else name
 
 

@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from pipeline.base.errors import Problem
+from pipeline.datasets.discovery import bare_name, look
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
 from pipeline.datasets.monuseg.card import CARD, ORGAN_OF
 from pipeline.slides.polygons import Ring, rasterise, window
@@ -38,13 +39,19 @@ def find(folder: Path) -> list["OutlinedImage"]:
     """
     images: dict[str, Member] = {}
     annotations: dict[str, Member] = {}
-    for member in list_members(folder, IMAGES | ANNOTATIONS):
-        if not PATIENT.match(member.name.stem):
+    twice = []
+    lying = look(folder)
+    for member in list_members(lying, IMAGES | ANNOTATIONS):
+        name = bare_name(member.name.name).upper()
+        if not PATIENT.match(name):
             continue
         files = images if member.name.suffix.lower() in IMAGES else annotations
-        other = files.setdefault(member.name.stem, member)
+        other = files.setdefault(name, member)
         if other is not member and other.zipped == member.zipped:
             raise Problem(f"{other} and {member} are the same file of MoNuSeg; move one of them away.")
+        if other is not member:
+            twice.append(member)
+    lying.tell([*images.values(), *annotations.values()], {"in a zip and unpacked, too": twice})
     if not images and not annotations:
         raise Problem(
             f"{folder} holds no image of MoNuSeg: neither 'Tissue Images/TCGA-A7-A13E-01Z-00-DX1.tif' with"
@@ -142,7 +149,11 @@ def read_regions(annotation: Member) -> list[Region]:
             left_out["with fewer than three vertices"] += 1
         else:
             regions.append(Region(number, ring, region.get("NegativeROA") == "1"))
-    for what, count in left_out.items():
+    left_out["that are in no layer"] = sum(1 for _ in root.iter("Region")) - len(regions) - left_out.total()
+    if left_out.total() and not regions:
+        said = ", ".join(f"{count} {what}" for what, count in left_out.items() if count)
+        raise Problem(f"{annotation} gives no nucleus: all of its regions are left out, {said}; {CURE}.")
+    for what, count in (+left_out).items():
         print(f"{annotation}: left out {count} of the regions, {what}")
     return regions
 

@@ -6,7 +6,6 @@ channels 0 to 4 hold instance ids (0 = none, unique within their channel), chann
 """
 
 import re
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.base.archives import check_members
 from pipeline.base.errors import Problem
+from pipeline.datasets.discovery import look
 from pipeline.datasets.pannuke.card import CARD
 from pipeline.datasets.pannuke.npy import CURE, Npy
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 BACKGROUND = 5  # its mask channel
 ARRAYS = ("images", "masks", "types")
 FOLD = re.compile(r"fold[ _-]*([123])", re.IGNORECASE)
-DEPTH = 5  # folders under the given one in which arrays are looked for; the official layout has three
 
 
 def find(folder: Path) -> list["Fold"]:
@@ -36,20 +34,21 @@ def find(folder: Path) -> list["Fold"]:
     Raises:
         Problem: there is none, one is incomplete or there twice, or a zip is damaged or unsafe.
     """
-    unpacked = [
-        (Npy(path), PurePosixPath(path.relative_to(folder)))
-        for depth in range(DEPTH)
-        for path in sorted(folder.glob("*/" * depth + "*.npy"))
-    ]
-    found = _by_fold(unpacked)
-    members = []
-    for path in sorted([*folder.glob("*.zip"), *folder.glob("*/*.zip")]):
-        named = FOLD.fullmatch(path.stem)
-        if named and f"fold{named[1]}" not in found:
-            check_members(path)
-            with zipfile.ZipFile(path) as archive:
-                members += [(Npy(path, name), PurePosixPath(path.stem, name)) for name in archive.namelist()]
+    lying = look(folder)
+    found = _by_fold([(Npy(file.path), file.name) for file in lying.files])
+    members: list[tuple[Npy, PurePosixPath]] = []
+    twice = []
+    for archive in lying.zips():
+        named = FOLD.fullmatch(archive.name.stem)
+        if named and f"fold{named[1]}" in found:
+            twice.append(archive)
+        elif named:
+            folded = PurePosixPath(archive.name.stem)
+            members += [(Npy(file.path, file.inside), folded / file.name) for file in lying.enter(archive)]
     found = _by_fold(members) | found
+    read = {(npy.path, npy.member) for fold in found.values() for npy in fold.values()}
+    used = [file for file in lying.files if (file.path, file.inside) in read]
+    lying.tell(used, {"zips of folds that are there unpacked": twice})
     if not found:
         raise Problem(
             f"{folder} holds no fold of PanNuke: neither fold_1.zip (2, 3) nor 'Fold 1/images/fold1/images.npy'"
@@ -68,12 +67,13 @@ def _by_fold(files: list[tuple["Npy", PurePosixPath]]) -> dict[str, dict[str, "N
     found: dict[str, dict[str, Npy]] = {}
     for npy, path in files:
         folds = [match[1] for part in path.parts[:-1] if (match := FOLD.fullmatch(part))]
-        if path.suffix != ".npy" or path.stem not in ARRAYS or not folds or "__MACOSX" in path.parts:
+        array = path.stem.lower()
+        if path.suffix.lower() != ".npy" or array not in ARRAYS or not folds:
             continue
         arrays = found.setdefault(f"fold{folds[-1]}", {})
-        other = arrays.setdefault(path.stem, npy)
+        other = arrays.setdefault(array, npy)
         if other is not npy:
-            raise Problem(f"{other} and {npy} are both the {path.stem} of fold {folds[-1]}; move one of them away.")
+            raise Problem(f"{other} and {npy} are both the {array} of fold {folds[-1]}; move one of them away.")
     return found
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.errors import Problem
+from pipeline.datasets.discovery import bare_name, look, nfc
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
 from pipeline.datasets.tnbc.card import CARD, PATIENTS
 
@@ -33,16 +34,20 @@ def find(folder: Path) -> list["Patient"]:
     Raises:
         Problem: there is none, a folder is empty, an image lacks its mask or a mask its image, or one is there twice.
     """
-    for place in sorted(folder.rglob("*_*")):
-        empty = place.is_dir() and not any(path.suffix.lower() == ".png" for path in place.iterdir())
-        if PLACE.fullmatch(place.name) and empty:
+    lying = look(folder)
+    members = list_members(lying, {".png"})
+    filled = {member.path.parent for member in members}
+    for place in lying.folders:
+        if PLACE.fullmatch(nfc(place.name)) and place not in filled:
             raise Problem(f"{place} holds no PNG; {CURE}.")
     found: dict[int, Pairs] = {}
-    for member in list_members(folder, {".png"}):
-        _sort_in(member, found)
+    twice = [member for member in members if not _sort_in(member, found)]
     others = sorted(set(found) - set(PATIENTS))
     if others:
         print(f"{folder}: {len(others)} patients that are not TNBC's are left out ({', '.join(map(str, others))})")
+    used = [member for number in PATIENTS for member in _all(found.get(number))]
+    foreign = [member for number in others for member in _all(found[number])]
+    lying.tell(used, {"of other patients": foreign, "in a zip and unpacked, too": twice})
     patients = [_patient(number, found[number]) for number in sorted(found) if number in PATIENTS]
     if not patients:
         raise Problem(
@@ -52,17 +57,26 @@ def find(folder: Path) -> list["Patient"]:
     return patients
 
 
-def _sort_in(member: Member, found: dict[int, Pairs]) -> None:
-    """Put a file where its folder and its name say; files that are neither image nor mask are passed over."""
-    place, name = PLACE.fullmatch(member.name.parent.name), NAME.fullmatch(member.name.stem)
+def _all(files: Pairs | None) -> list[Member]:
+    """The images and masks of a patient."""
+    return [member for members in files.values() for member in members.values()] if files else []
+
+
+def _sort_in(member: Member, found: dict[int, Pairs]) -> bool:
+    """Put a file where its folder and its name say; False for one in a zip that is there unpacked, too.
+
+    Files that are neither image nor mask are passed over.
+    """
+    place, name = PLACE.fullmatch(member.name.parent.name), NAME.fullmatch(bare_name(member.name.name))
     if not place or not name:
-        return
+        return True
     if int(place[2]) != int(name[1]):
         raise Problem(f"{member} is named after patient {int(name[1])} and lies among those of {place[0]}; {CURE}.")
     files = found.setdefault(int(place[2]), {"slide": {}, "gt": {}})[place[1].lower()]
     other = files.setdefault(int(name[2]), member)
     if other is not member and other.zipped == member.zipped:
         raise Problem(f"{other} and {member} are the same file of TNBC; move one of them away.")
+    return other is member
 
 
 def _patient(number: int, files: Pairs) -> "Patient":

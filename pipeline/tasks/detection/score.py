@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.base.errors import Problem
+from pipeline.base.errors import Problem, machine_problem
 from pipeline.base.paths import TILES
 from pipeline.base.records import Scores
 from pipeline.metrics import average_precision
@@ -120,7 +120,10 @@ def read_objects(path: Path, side: str, classes: Sequence[str], count: int) -> I
                 boxes, labels, scores = (group[name][start:end] for name in ("boxes", "labels", "scores"))
                 yield Objects(boxes, labels.astype(np.int64), scores, masks)
     except (OSError, KeyError) as error:
-        raise Problem(f"{path} holds no readable detections ({error}); run `dvc repro` again.") from None
+        raise (
+            machine_problem(path, error)
+            or Problem(f"{path} holds no readable detections ({error}); run `dvc repro` again.")
+        ) from None
 
 
 def match_nuclei(examples: Examples, found: Sequence[Objects], classes: int) -> tuple[FloatArray, pd.DataFrame]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.base.errors import Problem
+from pipeline.base.errors import Problem, machine_problem
 from pipeline.base.paths import TILES
 from pipeline.base.study import PixelStudy
 from pipeline.metrics import curve, pixel
@@ -132,7 +132,10 @@ def read_predictions(path: Path, classes: Sequence[str], examples: Examples) -> 
             found = json.loads(file.attrs["classes"])
             maps: npt.NDArray[np.uint8] = file["class_map"][:]
     except (OSError, KeyError) as error:
-        raise Problem(f"{path} holds no readable predictions ({error}); run `dvc repro` again.") from None
+        raise (
+            machine_problem(path, error)
+            or Problem(f"{path} holds no readable predictions ({error}); run `dvc repro` again.")
+        ) from None
     if found != list(classes):
         raise Problem(
             f"{path} predicts the classes {', '.join(found)} but the study names {', '.join(classes)}; "

@@ -110,7 +110,9 @@ def test_test_images_are_counted_and_left_out(tmp_path: Path, capsys: pytest.Cap
     for number in range(3):
         Image.fromarray(picture(0)).save(test / f"test{number}.tif")
     assert sum(part.count for part in find(folder)) == 8
-    assert "3 test images, which have no label, are left out" in capsys.readouterr().out
+    assert (
+        "left out 3 (test images, which have no label: 3, test0.tif, test1.tif, test2.tif)" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("header", ["", "file,patient\n", "Patients of BACH\n\nFile,Age,Patient Id\n"])

@@ -1,6 +1,7 @@
 """BRACS: slides, outlines and table become shards; what is wrong with one slide is said while the others go on."""
 
 import shutil
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,6 @@ def test_the_same_tiles_with_any_number_of_threads_and_others_with_another_seed(
 
 def test_all_lesion_free_tiles_when_the_cap_is_large_and_some_without_lesions(tmp_path: Path) -> None:
     raw = write(tmp_path / "raw", 7, feature("Polygon", [box(40, 40, 90, 90)], "Tissue"))
-    assert len(Shard(run(raw, tmp_path) / "BRACS_7.h5")) == 0
     some = run(raw, tmp_path, Tiling(tile_size=32, stride=32, at_least=5))
     assert len(Shard(some / "BRACS_7.h5")) == 5
     every = run(raw, tmp_path, Tiling(tile_size=32, stride=32, at_least=10**6))
@@ -143,6 +143,26 @@ def test_all_lesion_free_tiles_when_the_cap_is_large_and_some_without_lesions(tm
         for x in range(0, WIDTH, 32)
     )
     assert len(Shard(every / "BRACS_7.h5")) == textured
+
+
+def test_a_slide_without_a_lesion_is_one_like_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = write(tmp_path / "raw", 7, feature("Polygon", [box(40, 40, 90, 90)], "Tissue"))
+    tiles = run(write(raw, 8), tmp_path)
+    assert [len(Shard(tiles / f"BRACS_{number}.h5")) for number in (7, 8)] == [0, 16]
+    assert "1 of 2 parts have no tile: BRACS_7\n" in capsys.readouterr().out
+
+
+def test_a_data_set_without_a_lesion_is_refused_and_says_what_it_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = [feature("Polygon", [box(40, 40, 90, 90)], name) for name in ("Tumor", "Tumor", "Stroma")]
+    raw = write(write(tmp_path / "raw", 7, *other), 8, other[0])
+    said = f"none of the classes N, PB, UDH, FEA, ADH, DCIS, IC is on a tile of {raw}; its annotations hold"
+    holds = "features of class 'Tumor' (3), features of class 'Stroma' (1)"
+    cure = "correct the classes in QuPath, or set tiling.at_least in params.yaml to use tiles without."
+    assert failure(raw, tmp_path) == f"{said} {holds}; {cure}"
+    run(raw, tmp_path, Tiling(tile_size=32, stride=32, at_least=2))
+    assert f"WARNING: {said} {holds}.\n" in capsys.readouterr().out
 
 
 def test_what_lies_beyond_the_slide_is_ignored(tmp_path: Path) -> None:
@@ -205,17 +225,59 @@ def test_every_wrong_slide_is_listed_and_the_others_go_on(tmp_path: Path, capsys
     assert (Path(__file__).parents[3] / "docs/how-to/export-from-qupath.md").is_file()
 
 
-def test_a_choice_of_slides(tmp_path: Path) -> None:
+def test_slides_of_one_name_are_refused(tmp_path: Path) -> None:
+    raw = write(write(tmp_path / "raw", 1), 2, place="val/Group_BT/Type_UDH")
+    first = raw / "train/Group_BT/Type_UDH/BRACS_1.svs"
+    shutil.copy(first, raw / "BRACS_1.ome.tif")
+    shutil.copy(raw / "val/Group_BT/Type_UDH/BRACS_2.svs", raw / "bracs_2.svs")
+    lines = failure(raw, tmp_path).splitlines()
+    assert f"{raw}/BRACS_1.ome.tif and {first} are both slides of BRACS_1; move one of them away." in lines[1]
+    assert "bracs_2.svs and " in lines[2] and "BRACS_2.svs are both slides of" in lines[2]
+
+
+def test_double_suffixes_and_other_forms_of_a_letter_are_paired(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    write_tiff(raw / "Präparat_1.ome.tif", speckled(HEIGHT, WIDTH))
+    composed = unicodedata.normalize("NFD", "Präparat_1.ome.tif.geojson")
+    write_features(raw / "export" / composed, feature("Polygon", [box(40, 40, 90, 90)]))
+    (raw / "BRACS.csv").write_text("WSI Filename,Patient Id\nPräparat_1.ome.tif,31\n")
+    (shard,) = run(raw, tmp_path).glob("*.h5")
+    assert shard.name == "Präparat_1.h5" and set(Shard(shard).table()["patient"]) == {"31"}
+
+
+def test_what_a_slide_of_several_files_consists_of_is_recorded(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    write_features(raw / "BRACS_1.geojson", feature("Polygon", [box(40, 40, 90, 90)]))
+    write_features(raw / "BRACS_2.geojson", feature("Polygon", [box(40, 40, 90, 90)]))
+    (raw / "BRACS_1").mkdir()
+    for name in ("BRACS_1.mrxs", "BRACS_1/Slidedat.ini", "BRACS_1/Data0000.dat", "BRACS_2.mrxs"):
+        (raw / name).write_bytes(b"x")
+    first, second = find(raw)
+    assert [path.relative_to(raw).as_posix() for path in first.files] == [
+        "BRACS_1/Data0000.dat",
+        "BRACS_1/Slidedat.ini",
+        "BRACS_1.geojson",
+        "BRACS_1.mrxs",
+    ]
+    with pytest.raises(Problem, match=r"BRACS_2\.mrxs lies without the files that hold its pixels"):
+        next(second.tiles())
+
+
+def test_a_choice_of_slides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     raw = write(write(tmp_path / "raw", 1494), 1496)
     (raw / "train/Group_BT/Type_UDH/BRACS_1496.svs").write_bytes(b"")  # wrong, and not asked for
     tiles = run(raw, tmp_path, Tiling(tile_size=32, stride=32, slides="1494"))
     assert [path.name for path in sorted(tiles.glob("*.h5"))] == ["BRACS_1494.h5"]
+    said = "used 2 + left out 2 (of slides that `tiling.slides` does not name: 2, BRACS_1496.geojson, BRACS_1496.svs)"
+    assert said in capsys.readouterr().out
     assert "holds no slide bracs_9" in failure(raw, tmp_path / "b", Tiling(slides="BRACS_9"))
 
 
-def test_a_folder_without_slides_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_slides_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "slides.zip").write_bytes(b"x")
     with pytest.raises(Problem, match=r"holds no slide of BRACS such as BRACS_1494\.svs; .*\.$"):
         find(tmp_path)
+    assert "found 1 files = used 0 + left out 1 (of no use here: 1, slides.zip)" in capsys.readouterr().out
 
 
 def test_names() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.datasets.discovery import look
 from pipeline.datasets.members import list_members
 from pipeline.datasets.monuseg.card import ORGAN_OF, ORGANS, Sample
 from pipeline.datasets.monuseg.drawing import SWOLLEN_EVERY, draw, imagescope, outlines
@@ -58,7 +59,7 @@ def test_the_inside_of_an_outline_is_the_nucleus_again() -> None:
 def test_outlines_and_their_signs_come_back_from_the_xml(tmp_path: Path) -> None:
     ring = np.array([(-1.25, 2.0), (1 / 3, 7.5), (9, 9)])
     (tmp_path / "TCGA-A7-A13E.xml").write_text(imagescope([(ring, False), (ring + 1, True)]))
-    (member,) = list_members(tmp_path, {".xml"})
+    (member,) = list_members(look(tmp_path), {".xml"})
     first, second = read_regions(member)
     np.testing.assert_allclose(first.ring, ring, atol=5e-7)
     np.testing.assert_allclose(second.ring, ring + 1, atol=5e-7)
