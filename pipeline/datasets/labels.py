@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.errors import Problem
-from pipeline.datasets.members import Member
+from pipeline.datasets.members import UNDECODABLE, Member
 
 if TYPE_CHECKING:
     from pipeline.tiles.store import InstanceMap
@@ -43,7 +43,7 @@ def read_labels(member: Member) -> Labels:
     """
     picture = member.picture()
     mode, bits = str(picture.mode), _bits(picture, member)
-    if (pages := getattr(picture, "n_frames", 1)) > 1:
+    if (pages := _pages(picture, member)) > 1:
         raise Problem(f"{member} holds {pages} pictures; give a file with one.")
     if mode == "P":
         return _indices(picture, member)
@@ -61,6 +61,14 @@ def read_labels(member: Member) -> Labels:
     if values.min() < 0:
         raise Problem(f"{member} holds the value {values.min():g}, below 0; {CURE}.")
     return values.astype({"1": np.uint8, "F": np.int32}.get(mode, values.dtype.newbyteorder("=")))
+
+
+def _pages(picture: Any, member: Member) -> int:
+    """How many pictures the file holds, which Pillow finds out by reading what leads from one to the next."""
+    try:
+        return int(getattr(picture, "n_frames", 1))
+    except UNDECODABLE as error:
+        raise Problem(f"{member} is no whole picture ({error}); get it again.") from None
 
 
 def _bits(picture: Any, member: Member) -> int:
