@@ -33,6 +33,8 @@ class Record(BaseModel):
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise Problem(f"{path} is missing; run `dvc repro` so that it is written.") from None
+        except OSError as error:
+            raise Problem(f"{path} cannot be read ({error.strerror}); run `dvc repro` again.") from None
         except (ValidationError, UnicodeDecodeError) as error:
             said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise Problem(

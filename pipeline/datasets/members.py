@@ -16,6 +16,7 @@ from pipeline.base.errors import Problem
 
 CURE = "get it again from the data set's own site"
 OPAQUE = 255
+LARGEST = 1 << 30  # bytes of a file that is read whole; a zip can say so of a few kilobytes
 
 
 @dataclass(frozen=True, order=True)
@@ -30,14 +31,20 @@ class Member:
         return f"{self.path}: {self.name}" if self.zipped else str(self.path)
 
     def read(self) -> bytes:
-        """The whole content; a Problem where it cannot be had."""
+        """The whole content; a Problem where it cannot be had, or is larger than any picture or table."""
         try:
             if not self.zipped:
+                self._check_size(self.path.stat().st_size)
                 return self.path.read_bytes()
             with zipfile.ZipFile(self.path) as archive:
+                self._check_size(archive.getinfo(self.name.as_posix()).file_size)
                 return archive.read(self.name.as_posix())
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
             raise Problem(f"{self} cannot be read ({error}); {ARCHIVE_CURE if self.zipped else CURE}.") from None
+
+    def _check_size(self, size: int) -> None:
+        if size > LARGEST:
+            raise Problem(f"{self} has {size:,} bytes, more than any picture or table of a data set; {CURE}.")
 
     def picture(self) -> Any:
         """The content as a decoded PIL image; a Problem where it is none or damaged."""

@@ -6,6 +6,7 @@ rebuilds its example exactly: the tile `index` of `data/tiles/<dataset>/<shard>.
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from pipeline.base.errors import Problem
@@ -37,8 +38,35 @@ def write_plan(plan: pd.DataFrame, path: Path, leaky: bool = False) -> None:
 
 
 def read_plan(path: Path) -> pd.DataFrame:
-    """Read a plan that a stage wrote."""
-    return pd.read_csv(path, dtype=COLUMNS, keep_default_na=False)
+    """Read a plan that a stage wrote.
+
+    Raises:
+        Problem: the file is missing, or its columns, numbers, sides or names of shards are none that a stage writes.
+    """
+    try:
+        plan = pd.read_csv(path, dtype=COLUMNS, keep_default_na=False, index_col=False)
+        wrong = _what_is_wrong(plan)
+    except FileNotFoundError:
+        raise Problem(f"{path} is missing; run `dvc repro` so that it is written.") from None
+    except (OSError, ValueError, KeyError, OverflowError) as error:
+        wrong = str(error).partition("\n")[0][:200]
+    if wrong:
+        raise Problem(f"{path} is no plan that a stage wrote ({wrong}); run `dvc repro` again.")
+    return plan
+
+
+def _what_is_wrong(plan: pd.DataFrame) -> str:
+    """What a plan holds that no stage writes, a clause; empty where there is nothing."""
+    if list(plan.columns) != list(COLUMNS):
+        return f"its columns are not {', '.join(COLUMNS)}"
+    if unknown := set(plan["split"]) - set(SPLITS):
+        return f"the side {min(unknown)[:80]!r}"
+    if not (plan[["index", "copy"]] >= 0).all(axis=None) or not np.isfinite(plan["microns_per_pixel"]).all():
+        return "a number that none can be"
+    for column in ("dataset", "shard"):  # which are parts of paths
+        if (names := plan[column][~plan[column].str.fullmatch(r"[^/\\\x00]+") | plan[column].isin([".", ".."])]).size:
+            return f"the {column} {names.iloc[0][:80]!r}"
+    return ""
 
 
 def check_plan(plan: pd.DataFrame, leaky: bool = False) -> None:

@@ -2,14 +2,14 @@
 
 import io
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipeline.base.errors import Problem
-from pipeline.datasets.members import Member, list_members, read_rgb
+from pipeline.datasets.members import LARGEST, Member, list_members, read_rgb
 
 
 def picture(folder: Path, mode: str, values: list[object], name: str = "a.png") -> Member:
@@ -99,3 +99,10 @@ def test_a_changed_byte_is_never_read_as_another_picture(tmp_path: Path) -> None
         except Problem:
             continue
         np.testing.assert_array_equal(found, mask, err_msg=f"byte {place}")
+
+
+def test_what_is_too_large_to_be_a_picture_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "a.png").open("wb") as file:
+        file.truncate(LARGEST + 1)  # a hole: no byte is written
+    with pytest.raises(Problem, match="more than any picture or table"):
+        Member(tmp_path / "a.png", PurePosixPath("a.png")).read()

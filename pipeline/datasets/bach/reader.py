@@ -80,7 +80,11 @@ def read_rows(table: Member) -> Rows:
     """
     text = table.read().decode("utf-8-sig", errors="replace")
     rows: Rows = {}
-    for number, row in enumerate(csv.reader(text.replace(";", ",").splitlines()), start=1):
+    try:
+        lines = list(csv.reader(text.replace(";", ",").splitlines()))
+    except csv.Error as error:
+        raise Problem(f"{table} is no table ({error}); {CURE}.") from None
+    for number, row in enumerate(lines, start=1):
         cells = [cell.strip() for cell in row]
         name = cells[0].lower().removesuffix(".tif") if cells else ""
         if not any(cells) or (number == 1 and not NAME.fullmatch(name)):

@@ -1,6 +1,7 @@
 """The table that comes with a data set of slides: each slide's patient, its part of the split and its label."""
 
 import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from pipeline.base.errors import Problem
 
 SUFFIXES = {".xlsx", ".csv"}
+LARGEST = 1 << 28  # bytes of a workbook, unpacked
 COLUMNS = {  # in lower case; the first that matches
     "slide": re.compile(r"(wsi|slide)?[ _]*(file)?[ _]*(name)?|(wsi|slide)[ _]*(id|no|number|#)?"),
     "patient": re.compile(r"patient.*"),
@@ -36,6 +38,9 @@ def read_table(path: Path) -> dict[str, Row]:
 
     try:
         if path.suffix.lower() == ".xlsx":
+            with zipfile.ZipFile(path) as archive:
+                if (size := sum(member.file_size for member in archive.infolist())) > LARGEST:
+                    raise ValueError(f"unpacked it has {size:,} bytes")
             sheets = list(pd.read_excel(path, sheet_name=None, header=None, dtype=str).values())
         else:
             sheets = [pd.read_csv(path, header=None, dtype=str, sep=None, engine="python", encoding="utf-8-sig")]
