@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from pipeline.base.errors import Problem
 from pipeline.base.files import write_text
 from pipeline.base.params import PARAMS, Params, read_params
-from pipeline.base.schema import parse
+from pipeline.base.schema import parse, read_yaml
 from pipeline.base.study import STUDIES, parse_study, read_study, study_names
 from pipeline.reporting.paper import read_paper
 
@@ -60,11 +60,11 @@ def apply(path: Path, values: dict[str, Any], check: Callable[[Any], object]) ->
     Raises:
         Problem: the file as it is, or as it would be, is not valid; nothing is written.
     """
+    check(read_yaml(path))
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096  # a list stays on its line
     document = yaml.load(path.read_text(encoding="utf-8"))
-    check(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
     changed = []
     for key, value in values.items():
         *blocks, last = key.split(".")

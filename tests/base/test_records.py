@@ -212,3 +212,8 @@ def test_a_changed_value_is_noticed(tmp_path: Path) -> None:
 def test_a_missing_record_is_named(tmp_path: Path) -> None:
     with pytest.raises(Problem, match=r"leaks\.json is missing; run `dvc repro` so that it is written\."):
         Leaks.read(tmp_path / "leaks.json")
+
+
+def test_a_folder_in_the_place_of_a_record_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"cannot be read \(Is a directory\); run `dvc repro` again"):
+        Speed.read(tmp_path)

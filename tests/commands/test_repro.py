@@ -126,3 +126,16 @@ def test_the_study_with_the_most_to_do_comes_first(tmp_path: Path, monkeypatch: 
     assert repro.chosen(["b", "a", "b"]) == ["studies/a/dvc.yaml", "studies/b/dvc.yaml"]
     with pytest.raises(Problem, match=r"studies has no study named 'd'; it has a, b, c\."):
         repro.chosen(["a", "d"])
+
+
+def test_a_wrong_parameter_is_refused_before_dvc_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    repro.check_parameters()
+    for name in ("params.yaml", "studies/tnbc/params.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text((project.ROOT / name).read_text())
+    repro.check_parameters()
+    path = tmp_path / "studies/tnbc/params.yaml"
+    path.write_text(path.read_text().replace("compare: [", 'compare: ["x; touch y; echo", '))
+    with pytest.raises(Problem, match=r"tnbc/params\.yaml: compare\.0 is 'x; touch y; echo', which is no name"):
+        repro.check_parameters()

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.base.errors import MACHINE, Problem
+from pipeline.base.errors import Problem
+from pipeline.base.faults import MACHINE
 from pipeline.datasets.discovery import look
 from pipeline.datasets.members import Member, list_members, read_rgb
 

@@ -92,3 +92,32 @@ def test_a_tcga_patient_is_known_by_patient_or_slide() -> None:
 def test_an_unknown_side_is_refused() -> None:
     with pytest.raises(Problem, match="valid"):
         check_plan(make_plan(split="valid"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("split", "side", "its columns are not dataset, shard"),
+        ("fold1", "../../fold1", r"the shard '../../fold1'"),
+        ("train", "training", "the side 'training'"),
+        (",0,", ",-1,", "a number that none can be"),
+        ("0.25", "inf", "a number that none can be"),
+        ("0.25", "x", "x"),
+    ],
+)
+def test_what_no_stage_writes_is_refused(tmp_path: Path, old: str, new: str, words: str) -> None:
+    header = ",".join(COLUMNS)
+    text = f"{header}\npannuke,fold1,0,,,0,0,0.25,train,0,{{}}\n"
+    path = tmp_path / "plan.csv"
+    path.write_text(text)
+    assert len(read_plan(path)) == 1
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(Problem, match=rf"plan\.csv is no plan that a stage wrote \(.*{words}"):
+        read_plan(path)
+
+
+def test_a_missing_plan_and_a_folder_in_its_place_are_named(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"plan\.csv is missing; run `dvc repro`"):
+        read_plan(tmp_path / "plan.csv")
+    with pytest.raises(Problem, match="is no plan that a stage wrote"):
+        read_plan(tmp_path)

@@ -11,7 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from tests.torture.mutations import mutate
@@ -23,24 +24,26 @@ LONG, SHORT = 1000, 25  # inputs a subject
 
 
 class Reader:
-    """A process that reads inputs of one kind, started again where one ended it."""
+    """A process that reads inputs, started again where one ended it."""
 
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-        self._start()
+    def __init__(self, subjects: Sequence[Subject]) -> None:
+        self._start([subject.name for subject in subjects])
 
-    def _start(self) -> None:
-        command = [sys.executable, "-m", "tests.torture.reading", self._subject.name]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    def _start(self, names: Sequence[str]) -> None:
+        command = [sys.executable, "-m", "tests.torture.reading", *names]
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._said}
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
         self._process = subprocess.Popen(command, text=True, env=environment, **pipes)
         assert self._process.stdout
-        assert self._process.stdout.readline() == "null\n", f"{self._subject.name}: its valid input is not read"
+        if self._process.stdout.readline() != "null\n":
+            self._said.seek(0)
+            raise AssertionError(f"{', '.join(names)}: a valid input is not read: {self._said.read()[-2000:]}")
 
-    def read(self, folder: Path) -> str | None:
+    def read(self, subject: Subject, folder: Path) -> str | None:
         """What is wrong with how a folder is read."""
         assert self._process.stdin and self._process.stdout
-        print(json.dumps(str(folder)), file=self._process.stdin, flush=True)
+        print(json.dumps([subject.name, str(folder)]), file=self._process.stdin, flush=True)
         ready, _, _ = select.select([self._process.stdout], [], [], SECONDS)
         answer = self._process.stdout.readline() if ready else ""
         if answer:
@@ -48,40 +51,43 @@ class Reader:
             return found
         self.close()
         code = self._process.returncode
-        self._start()
+        self._start([subject.name])
         return f"ended with {code}" if ready else f"took more than {SECONDS} s"
 
     def close(self) -> None:
         self._process.kill()
         self._process.communicate()
+        self._said.close()
 
 
 def run(short: bool) -> Iterator[Row]:
     """A row a kind of input."""
-    seed = int(os.environ.get("LOBULE_SEED", "1"))
-    chosen = os.environ.get("LOBULE_INPUTS", "")  # part of a kind's name
-    for subject in SUBJECTS:
-        if chosen.lower() in subject.name.lower():
-            yield of_subject(subject, int(os.environ.get("LOBULE_TRIES", SHORT if short else LONG)), seed)
+    seed, tries = (
+        int(os.environ.get(name, value))
+        for name, value in (("LOBULE_SEED", 1), ("LOBULE_TRIES", SHORT if short else LONG))
+    )
+    asked = os.environ.get("LOBULE_INPUTS", "").lower()  # part of a kind's name
+    subjects = [subject for subject in SUBJECTS if asked in subject.name.lower()]
+    for torch in (False, True):  # which takes up memory of its own
+        if mine := [subject for subject in subjects if subject.torch == torch]:
+            with closing(Reader(mine)) as reader:
+                for subject in mine:
+                    yield of_subject(subject, reader, tries, seed)
 
 
-def of_subject(subject: Subject, tries: int, seed: int) -> Row:
+def of_subject(subject: Subject, reader: Reader, tries: int, seed: int) -> Row:
     """Spoil an input of this kind so many times, and read each."""
     row = Row("input", subject.name)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        subject_files = work / "valid"
-        subject_files.mkdir()
-        subject.make(subject_files)
-        reader = Reader(subject)
-        try:
-            for number in range(tries):
-                draw = random.Random(f"{seed} {subject.name} {number}")
-                how = spoil(draw, subject, subject_files, work / "case" / "input")
-                fault = reader.read(work / "case" / "input") or beside(work)
-                row.add(fault and f"seed {seed}, input {number} ({how}): {fault}")
-        finally:
-            reader.close()
+        valid, case = work / "valid", work / "case" / "input"
+        valid.mkdir()
+        subject.make(valid)
+        for number in range(tries):
+            draw = random.Random(f"{seed} {subject.name} {number}")
+            how = spoil(draw, subject, valid, case)
+            fault = reader.read(subject, case) or beside(work)
+            row.add(fault and f"seed {seed}, input {number} ({how}): {fault}")
     return row
 
 

@@ -12,11 +12,22 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-TEXT = {".json", ".geojson", ".xml", ".csv", ".yaml"}
-NAMES = ["a b", "a'b", 'a"b', "a\nb", "<script>alert(1)</script>", "a|b", "../../up", "/absolute", "x; touch ran", "$(touch ran)",
-         "é", "\u202e", "x" * 300, "", "CON", "-rf", "%s", "{0}", "NA", "nan", "=1+1", "\x00"]  # fmt: skip
-VALUES: list[Any] = [None, True, [], {}, -1, 0, 10**30, -(10**30), 1e308, float("nan"), float("inf"), "1e999", 0.5, "x" * 10_000,
-                     [[[[]]]], {"a": {"b": {}}}, *NAMES]  # fmt: skip
+NAMES = [
+    "a b",
+    "a'b",
+    'a"b',
+    "a\nb",
+    "<script>alert(1)</script>",
+    "a|b",
+    "../../up",
+    "/absolute",
+    "x; touch ran",
+    "$(touch ran)",
+    "é",
+]
+NAMES += ["x" * 300, *["\u202e", "", "CON", "-rf", "%s", "{0}", "NA", "nan", "=1+1", "\x00"]]
+VALUES: list[Any] = [None, True, [], {}, -1, 0, 10**30, -(10**30), 1e308, float("nan"), float("inf"), 0.5]
+VALUES += ["1e999", "x" * 10_000, [[[[]]]], {"a": {"b": {}}}, *NAMES]
 NUMBERS = ["NaN", "-1", "1e400", "99999999999999999999", "0", "-0.0", "x", "", "1,5", "0x10", "Infinity", '"', "١"]
 
 
@@ -40,7 +51,7 @@ def cut_out(draw: Random, path: Path) -> None:
 
 
 def put_in(draw: Random, path: Path) -> None:
-    content, at = path.read_bytes(), 0
+    content = path.read_bytes()
     at = draw.randrange(len(content) + 1)
     new = draw.choice(
         [draw.randbytes(draw.randrange(1, 64)), b"\0" * 100, b"\xff" * 8, content[:64], b"[" * 50_000, b"\r\n"]
@@ -56,9 +67,23 @@ def overwrite(draw: Random, path: Path) -> None:
 
 
 def replace(draw: Random, path: Path) -> None:
-    path.write_bytes(draw.choice([b"", b"\0" * 1000, b"<html><body>Log in</body></html>", b"PK\x05\x06" + b"\0" * 18, b"%PDF-1.4",
-                                  draw.randbytes(2000), b"version https://git-lfs.github.com/spec/v1\n", b"[" * 200_000, b"\n" * 1000,
-                                  "é\nü".encode("utf-16"), "Grüße".encode("cp1252")]))  # fmt: skip
+    path.write_bytes(
+        draw.choice(
+            [
+                b"",
+                b"\0" * 1000,
+                b"<html><body>Log in</body></html>",
+                b"PK\x05\x06" + b"\0" * 18,
+                b"%PDF-1.4",
+                draw.randbytes(2000),
+                b"version https://git-lfs.github.com/spec/v1\n",
+                b"[" * 200_000,
+                b"\n" * 1000,
+                "é\nü".encode("utf-16"),
+                "Grüße".encode("cp1252"),
+            ]
+        )
+    )
 
 
 def number(draw: Random, path: Path) -> None:
@@ -149,11 +174,21 @@ def npy_header(draw: Random, path: Path) -> None:
     content = path.read_bytes()
     length = struct.unpack("<H", content[8:10])[0]
     header = content[10 : 10 + length].decode("latin1").strip()
-    old, new = draw.choice([(r"'descr': '[^']*'", "'descr': '|O'"), (r"'descr': '[^']*'", "'descr': '<U99999999'"),
-                            (r"'descr': '[^']*'", f"'descr': '{draw.choice(['<f8', '<f4', '<i8', '|b1', '<c16', '<M8[s]', '|V3', '|S0'])}'"),
-                            (r"'descr': '[^']*'", "'descr': [('a', '<f8')]"),
-                            (r"\(\d+", f"({draw.choice(['-1', '0', '99999999999', '1'])}"), (r"False", "True"),
-                            (r"\{", "{" * 500), (r"\d+", "9" * 5000)])  # fmt: skip
+    old, new = draw.choice(
+        [
+            (r"'descr': '[^']*'", "'descr': '|O'"),
+            (r"'descr': '[^']*'", "'descr': '<U99999999'"),
+            (
+                r"'descr': '[^']*'",
+                f"'descr': '{draw.choice(['<f8', '<f4', '<i8', '|b1', '<c16', '<M8[s]', '|V3', '|S0'])}'",
+            ),
+            (r"'descr': '[^']*'", "'descr': [('a', '<f8')]"),
+            (r"\(\d+", f"({draw.choice(['-1', '0', '99999999999', '1'])}"),
+            (r"False", "True"),
+            (r"\{", "{" * 500),
+            (r"\d+", "9" * 5000),
+        ]
+    )
     header = re.sub(old, lambda _: new, header, count=1) + "\n"
     path.write_bytes(
         content[:8] + struct.pack("<H", len(header) & 0xFFFF) + header.encode("latin1") + content[10 + length :]
@@ -180,8 +215,18 @@ def zip_members(draw: Random, path: Path) -> None:
         for info, content in members:
             if draw.random() < 0.2:
                 suffix = Path(info.filename).suffix
-                name = draw.choice([f"../../up{suffix}", f"/absolute{suffix}", f"c:\\x{suffix}", f"a\\b{suffix}", info.filename, f"<b>{suffix}",
-                                    f"{info.filename}/x{suffix}", "x" * 300 + suffix])  # fmt: skip
+                name = draw.choice(
+                    [
+                        f"../../up{suffix}",
+                        f"/absolute{suffix}",
+                        f"c:\\x{suffix}",
+                        f"a\\b{suffix}",
+                        info.filename,
+                        f"<b>{suffix}",
+                        f"{info.filename}/x{suffix}",
+                        "x" * 300 + suffix,
+                    ]
+                )
                 info = zipfile.ZipInfo(name)
                 info.external_attr = draw.choice([0, 0o120777 << 16, 0o20666 << 16])
                 content = draw.choice([content, b"", b"\0" * (300 << 20) if draw.random() < 0.1 else b"0"])

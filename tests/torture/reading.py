@@ -1,7 +1,7 @@
-"""Reads inputs one after the other in a process of limited memory: `python -m tests.torture.reading SUBJECT`.
+"""Reads inputs one after the other in a process of limited memory: `python -m tests.torture.reading SUBJECT ...`.
 
-In:  a line a folder on stdin. Out: a line on stdout for each, JSON: None where it was read or refused in a sentence,
-else the traceback that a person would have seen.
+In:  a line an input on stdin, the subject's name and a folder as JSON. Out: a line on stdout for each, JSON: null where
+it was read or refused in a sentence, else what a person would have seen in place of that.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.base.errors import Problem
@@ -33,6 +34,8 @@ def fault(subject: Subject, folder: Path) -> str | None:
         try:
             subject.read(folder, Path(out))
         except Problem as problem:
+            if any(isinstance(error, MemoryError) for error in causes(problem)):
+                return f"takes more than {ALLOWED:,} bytes, then says {str(problem)[:200]!r}"
             return None if str(problem).strip() and len(str(problem)) < 20_000 else f"says {str(problem)[:200]!r}"
         except (Exception, RecursionError) as error:
             place = traceback.extract_tb(error.__traceback__)
@@ -41,20 +44,28 @@ def fault(subject: Subject, folder: Path) -> str | None:
     return None
 
 
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what it was raised for, and so on."""
+    while error:
+        yield error
+        error = error.__context__
+
+
 def main() -> None:
-    subject = next(subject for subject in SUBJECTS if subject.name == sys.argv[1])
+    subjects = {subject.name: subject for subject in SUBJECTS}
     warnings.simplefilter("ignore")
     answers = os.fdopen(os.dup(1), "w")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "warm"
-        folder.mkdir()
-        subject.make(folder)
-        with contextlib.redirect_stdout(io.StringIO()):
-            subject.read(folder, Path(name))  # imports what it needs, and shows that the valid input is read
+    with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(io.StringIO()):
+        for number, subject in enumerate(sys.argv[1:]):
+            folder, out = Path(name, f"{number}"), Path(name, f"{number} out")
+            folder.mkdir()
+            subjects[subject].make(folder)
+            subjects[subject].read(folder, out)  # imports what it needs, and shows that the valid input is read
     limit_memory()
     print(json.dumps(None), file=answers, flush=True)
     for line in sys.stdin:
-        print(json.dumps(fault(subject, Path(json.loads(line)))), file=answers, flush=True)
+        subject, folder = json.loads(line)
+        print(json.dumps(fault(subjects[subject], Path(folder))), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -121,6 +121,13 @@ class Region:
     negative: bool
 
 
+class NoDoctype(ElementTree.TreeBuilder):
+    """Refuses a document type, in which entities could be declared that grow without bound or name other files."""
+
+    def doctype(self, *_: str | None) -> None:
+        raise ValueError("it declares a document type, which ImageScope never does")
+
+
 def read_regions(annotation: Member) -> list[Region]:
     """The outlines of all layers of an ImageScope XML, in order; those that are none are left out, and that is printed.
 
@@ -128,7 +135,7 @@ def read_regions(annotation: Member) -> list[Region]:
         Problem: the file is no XML or not ImageScope's, or a vertex has no place.
     """
     try:
-        root = ElementTree.fromstring(annotation.read())
+        root = ElementTree.fromstring(annotation.read(), ElementTree.XMLParser(target=NoDoctype()))
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise Problem(f"{annotation} is no whole XML ({error}); {CURE}.") from None
     if root.tag != "Annotations":

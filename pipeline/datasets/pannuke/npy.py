@@ -58,9 +58,10 @@ class Npy:
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 shape, fortran, dtype = read(stream)
                 offset = stream.tell()
-        except (*UNREADABLE, ValueError) as error:
+        except Exception as error:  # NumPy parses the header as Python's text, which fails in a dozen kinds
+            said = str(error).partition("\n")[0][:200]
             raise (
-                machine_problem(self, error) or Problem(f"{self} cannot be read as an .npy file ({error}); {CURE}.")
+                machine_problem(self, error) or Problem(f"{self} cannot be read as an .npy file ({said}); {CURE}.")
             ) from None
         if fortran:
             raise Problem(f"{self} is laid out in Fortran order, which cannot be read tile by tile; {CURE}.")

@@ -276,3 +276,11 @@ def test_all_thirteen_images(real_data: Path) -> None:
         nuclei += len(tile.nuclei)
         regions += sum(1 for _ in ElementTree.parse(slide.annotation.path).iter("Region"))
     assert (len(slides), regions, nuclei) == (13, 4951, 4948)  # two regions have no area, one nucleus is covered
+
+
+def test_a_document_type_is_refused_before_its_entities_grow(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    laughs = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 30))
+    path.write_text(f'<!DOCTYPE Annotations [<!ENTITY a0 "ha">{laughs}]><Annotations>&a29;</Annotations>')
+    with pytest.raises(Problem, match=r"it declares a document type, which ImageScope never does"):
+        read_regions(Member(path, PurePosixPath("a.xml")))
