@@ -6,6 +6,8 @@ interrupted and resumed ends with the same weights, bit for bit on one machine, 
 
 import logging
 import math
+import os
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -237,6 +239,12 @@ def _loader(examples: Any, module: Learner, order: Shuffled | None) -> DataLoade
         num_workers=train.workers,
         persistent_workers=train.workers > 0,
         collate_fn=module.collate,
+        worker_init_fn=_end_quietly,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # else each start of the loader draws from the generator that drops paths
     )
+
+
+def _end_quietly(_: int) -> None:
+    """Have a loader's process end without an error on SIGTERM, which clusters send to all: the training tells it."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
