@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from pipeline.base.errors import Problem
 from pipeline.base.study_blocks import Train
-from pipeline.training.resume import ResumeFolder
+from pipeline.training.resume import ResumeFolder, epochs_of
 
 
 class Shuffled(Sampler[int]):
@@ -208,12 +208,14 @@ def fit(module: Learner, epochs: Epochs, training: Any, validation: Any) -> dict
         num_sanity_val_steps=0,
     )
     state = epochs.resume.newest()
+    order = Shuffled(len(training), module.seed, numbered=getattr(training, "numbered", False))
     if state is not None:
         tqdm.write(f"going on from {state}")
+        order.set_epoch(epochs_of(state))  # Lightning tells it too late where processes of the loader read ahead
     try:
         trainer.fit(
             module,
-            _loader(training, module, Shuffled(len(training), module.seed, getattr(training, "numbered", False))),
+            _loader(training, module, order),
             _loader(validation, module, None) if len(validation) else None,
             ckpt_path=state,
             weights_only=True,
