@@ -41,10 +41,17 @@ def alone() -> Iterator[None]:
     """Be the only `lobule repro` of the project, once no DVC is at work in it, and mend it.
 
     Raises:
-        Problem: another DVC is at work and its list of files in use is torn, so that nobody knows which.
+        Problem: this is no project or cannot be written, or another DVC is at work and its list of files in use is
+            torn, so that nobody knows which.
     """
-    TMP.mkdir(parents=True, exist_ok=True)
-    with (TMP / "lobule.lock").open("a+") as mine:
+    if not TMP.parent.is_dir():
+        raise Problem(f"{Path.cwd()} is no project: it has no folder .dvc; go to the project's folder.")
+    try:
+        TMP.mkdir(exist_ok=True)
+        opened = (TMP / "lobule.lock").open("a+")
+    except OSError as error:
+        raise Problem(f"{TMP} cannot be written ({error.strerror}); give this user the right to write there.") from None
+    with opened as mine:
         _take(mine, "another `lobule repro`")
         mine.truncate(0)
         print(os.getpid(), file=mine, flush=True)

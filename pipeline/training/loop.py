@@ -6,6 +6,8 @@ interrupted and resumed ends with the same weights, bit for bit on one machine, 
 
 import logging
 import math
+import os
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,7 +23,7 @@ from tqdm import tqdm
 from pipeline.base.errors import Problem
 from pipeline.training.batches import Joined, need_company
 from pipeline.training.learner import NO_NUMBER, Learner
-from pipeline.training.resume import ResumeFolder
+from pipeline.training.resume import ResumeFolder, epochs_of
 
 
 class Shuffled(Sampler[int]):
@@ -151,12 +153,14 @@ def fit(module: Learner, epochs: Epochs, training: Any, validation: Any) -> dict
         num_sanity_val_steps=0,
     )
     state = epochs.resume.newest()
+    order = Shuffled(len(training), module.seed, numbered=getattr(training, "numbered", False))
     if state is not None:
         tqdm.write(f"going on from {state}")
+        order.set_epoch(epochs_of(state))  # Lightning tells it too late where processes of the loader read ahead
     try:
         trainer.fit(
             module,
-            _loader(training, module, Shuffled(len(training), module.seed, getattr(training, "numbered", False))),
+            _loader(training, module, order),
             _loader(validation, module, None) if len(validation) else None,
             ckpt_path=state,
             weights_only=True,
@@ -201,6 +205,12 @@ def _loader(examples: Any, module: Learner, order: Shuffled | None) -> DataLoade
         num_workers=train.workers,
         persistent_workers=train.workers > 0,
         collate_fn=module.collate,
+        worker_init_fn=_end_quietly,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # else each start of the loader draws from the generator that drops paths
     )
+
+
+def _end_quietly(_: int) -> None:
+    """Have a loader's process end without an error on SIGTERM, which clusters send to all: the training tells it."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))

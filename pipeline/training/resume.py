@@ -71,7 +71,7 @@ class ResumeFolder:
     def summary(self) -> str:
         """What is kept, for a person."""
         states = self._states()
-        return f"its state after epoch {int(states[0].stem[:6])} is kept" if states else "no epoch had ended"
+        return f"its state after epoch {epochs_of(states[0])} is kept" if states else "no epoch had ended"
 
     def remove(self) -> None:
         """Forget the training; nothing is left to go on from."""
@@ -87,6 +87,11 @@ class ResumeFolder:
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
+
+
+def epochs_of(state: Path) -> int:
+    """How many epochs had ended when a state was kept."""
+    return int(state.stem.partition("-")[0])
 
 
 def _say(sentence: str) -> None:

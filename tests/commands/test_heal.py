@@ -190,6 +190,12 @@ def test_what_dvc_and_stages_had_not_finished_is_removed(folder: Path, capsys: p
     assert capsys.readouterr().out.startswith("3 files or folders were not finished ")
 
 
+def test_a_folder_that_is_no_project_stays_as_it_is(folder: Path) -> None:
+    with pytest.raises(Problem, match=r"is no project: it has no folder \.dvc"), heal.alone():
+        pass
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_real_dvc_goes_on_after_each_and_makes_nothing_again(folder: Path) -> None:
     project.make(folder, ["first"])

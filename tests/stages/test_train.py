@@ -273,7 +273,7 @@ def test_a_loss_that_is_no_number_is_one_sentence(tmp_path: Path, monkeypatch: p
 def test_a_process_that_is_ended_resumes_to_the_same_weights(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_tiny_study(tmp_path, train__epochs=6, train__patience=6)
+    make_tiny_study(tmp_path, train__epochs=6, train__patience=6, train__workers=1)
     run_train(tmp_path, monkeypatch)
     straight = weights_of()
     slowed = (

@@ -173,9 +173,9 @@ def run(short: bool) -> Iterator[Row]:
 
 
 def killed(lab: Lab, kind: str, stages: list[str], sign: Sign | None, count: int, rng: random.Random) -> Row:
-    """As many kills while one of these stages is made; those for which DVC was too fast are tried again, once each."""
+    """As many kills while one of these stages is made; those for which DVC was too fast are tried again."""
     row = Row("kill", kind)
-    for number in range(2 * count):
+    for number in range(4 * count):
         if row.tried == count:
             break
         stage, by = rng.choice(stages), ("dvc", "lobule")[number % 2]
