@@ -20,7 +20,7 @@ checksums when it is first read.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -205,7 +205,7 @@ class Shard:
     @property
     def info(self) -> ShardInfo:
         """What holds for all tiles of the shard."""
-        found = self._attribute
+        found = partial(hdf5.read_attribute, self.file)
         return ShardInfo(
             dataset=str(found("dataset")),
             classes=tuple(json.loads(found("classes"))),
@@ -257,12 +257,6 @@ class Shard:
     def nuclei(self) -> pd.DataFrame:
         """One row an instance: tile (index in the shard), id (in the instance map), class (code)."""
         return pd.DataFrame({column: self._column(f"nuclei/{column}") for column in ("tile", "id", "class")})
-
-    def _attribute(self, name: str) -> Any:
-        try:
-            return hdf5.read_attribute(self.file, name)
-        except hdf5.BROKEN as error:
-            raise hdf5.unreadable(self.path, error) from None
 
     def _row(self, name: str, index: int) -> Any:
         """A tile's row of an array, compared with its checksum the first time: that takes longer than to read it."""
