@@ -115,9 +115,8 @@ def disk(folder: Path, well: dict[str, Ended], shares: tuple[float, ...]) -> Row
         largest = max(map(len, well[stage.__name__].outputs.values()))
         for share in shares:
             size = int(share * largest)
-            found = ended(
-                folder, stage, words, out, lambda size=size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-            )
+            room = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, size))
+            found = ended(folder, stage, words, out, room)
             told = None if found.code else "exit code 0"  # the log itself may be too large for a sentence
             row.add(told or left(folder, out) or (found.sentence() if size > 2000 else None))
         well[stage.__name__] = ended(folder, stage, words, out)
