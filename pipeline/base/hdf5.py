@@ -119,8 +119,15 @@ def write_attribute(file: Any, name: str, value: Any) -> None:
 
 
 def read_attribute(file: Any, name: str) -> Any:
-    """What `write_attribute` wrote."""
-    value = file.attrs[name]
+    """What `write_attribute` wrote.
+
+    Raises:
+        Problem: the file is damaged.
+    """
+    try:
+        value = file.attrs[name]
+    except BROKEN as error:
+        raise unreadable(file.file.filename, error) from None
     return value.decode() if isinstance(value, bytes) else value
 
 

@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     if arguments.jobs < 1:
         raise Problem(f"--jobs is {arguments.jobs} and should be at least 1.")
+    without_git()
     targets = chosen(arguments.studies)
     check_parameters()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & ignores it, and stages would do so, too
@@ -64,6 +65,15 @@ def bring_up_to_date(targets: Sequence[str], alone: bool, jobs: int) -> None:
     if not run_all([["--keep-going", *(targets if alone else ["--all-pipelines"])]], 1, environment):
         left = [target for target in targets if is_stale([target])]
         raise Problem(f"{', '.join(left) or 'dvc.yaml'} failed, as said above; mend it and run the same command again.")
+
+
+def without_git() -> None:
+    """Tell DVC that there is no git, where a project was unpacked from an archive: it refuses to work otherwise."""
+    from pipeline.health.project import NO_GIT, has_git, knows_no_git
+
+    if not has_git() and not knows_no_git():
+        subprocess.run([sys.executable, "-m", *NO_GIT[0].split()], check=True)
+        print(f"There is no git here: DVC was told so (`{NO_GIT[0]}`); `dvc exp` needs git.")
 
 
 def chosen(names: Sequence[str]) -> list[str]:

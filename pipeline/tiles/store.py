@@ -23,7 +23,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +146,7 @@ class Shard:
     @property
     def info(self) -> ShardInfo:
         """What holds for all tiles of the shard."""
-        found = self._attribute
+        found = partial(hdf5.read_attribute, self.file)
         return ShardInfo(
             dataset=str(found("dataset")),
             classes=tuple(json.loads(found("classes"))),
@@ -198,12 +198,6 @@ class Shard:
     def nuclei(self) -> pd.DataFrame:
         """One row an instance: tile (index in the shard), id (in the instance map), class (code)."""
         return pd.DataFrame({column: self._column(f"nuclei/{column}") for column in ("tile", "id", "class")})
-
-    def _attribute(self, name: str) -> Any:
-        try:
-            return hdf5.read_attribute(self.file, name)
-        except hdf5.BROKEN as error:
-            raise hdf5.unreadable(self.path, error) from None
 
     def _row(self, name: str, index: int) -> Any:
         """A tile's row of an array, compared with its checksum the first time: that takes longer than to read it."""

@@ -121,9 +121,9 @@ def train(job: Job, lesson: Lesson, started: float) -> None:
         run.params({**lesson.settings, "model": model.model_dump(exclude={"trained_on"})})  # which may be long
         epochs = Epochs(resume, run.metrics, keep_last=job.settings.train.patience is None)
         machine = fit(learner, epochs, lesson.training, lesson.validation)
+        learner.network.load_state_dict(finite(epochs.best))
         with replacing(folder / "weights") as temporary:
             temporary.mkdir()
-            learner.network.load_state_dict(finite(epochs.best))
             weights.save(learner.network, temporary / "model.safetensors")
             sha256 = weights.checksum(temporary / "model.safetensors")
             model.model_copy(update={"sha256": sha256}).write(temporary / "model.json")

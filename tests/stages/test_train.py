@@ -263,7 +263,7 @@ def test_without_patience_no_validation_part_is_needed_and_the_last_weights_are_
 
 def test_a_loss_that_is_no_number_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_tiny_study(tmp_path, train__loss__cross_entropy=1e38)
-    with pytest.raises(Problem, match=r"no finite number in epoch 1, step \d; lower train\.learning_rate"):
+    with pytest.raises(Problem, match=r"no finite number .* epoch 1.*; lower train\.learning_rate"):
         run_train(tmp_path, monkeypatch)
     assert not VARIANT.exists()
 

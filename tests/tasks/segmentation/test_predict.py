@@ -86,7 +86,7 @@ def test_the_same_predictions_give_the_same_bytes_and_probabilities_can_be_left_
     set_params(tmp_path, predict__probabilities=False)
     stage.main()
     with h5py.File(path) as file:
-        assert list(file) == ["class_map"]
+        assert list(file) == ["class_map", "crc32"]
 
 
 def test_the_train_rows_are_predicted_where_they_are_asked_for(study: torch.nn.Module, tmp_path: Path) -> None:
