@@ -24,7 +24,7 @@ FRONT_PAGE = {  # the lines of the front page's stage that there are for every s
     r"      - studies/([^/:\s]+)/paper": "      - studies/{}/paper",
     r"      - studies/([^/:\s]+)/params\.yaml: [*&]compared.*": "      - studies/{}/params.yaml: *compared",
 }
-PLAIN = re.compile(r"[^\W\d][\w ./+-]*")  # text that YAML takes for text
+PLAIN = re.compile(r"[A-Za-z][\w.-]*")  # text that YAML takes for text
 Texts = dict[Path, str]
 
 
