@@ -23,7 +23,10 @@ prune: .venv/ready ## takes stages that have left the pipeline out of the lock f
 	lobule prune
 
 stages: ## studies/stages.dvc.yaml into every study; pannuke has stages of its own
-	for study in $$(ls -d studies/*/ | grep -v pannuke); do cp studies/stages.dvc.yaml $$study/dvc.yaml; done
+	@for folder in studies/*/; do name=$$(basename "$$folder"); case "$$name" in \
+	    pannuke) ;; \
+	    *[!A-Za-z0-9._-]*|[._-]*) echo "studies/$$name is no name of a study; rename the folder." >&2; exit 1 ;; \
+	    *) sed "s/{study: NAME}/{study: $$name}/" studies/stages.dvc.yaml > "$$folder/dvc.yaml" ;; esac; done
 
 lint: .venv/ready ## style and types
 	ruff check && ruff format --check && mypy

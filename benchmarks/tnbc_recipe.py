@@ -66,7 +66,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "augment.online": {**ONLINE, "flips": False, "turns": False, "colour": 0.0},
     },
 }
-RUN, SEED = "1", "42"  # the official split, the study's first training
+RUN = ("tnbc", "--run", "1")  # the official split
+SEED = "42"  # the study's first training
 FLIPS = {"": False, "+flips": True}  # each recipe predicts without and with test-time flips
 
 
@@ -110,7 +111,7 @@ def train(work: Path, recipe: str, changes: dict[str, Any], hold_out: list[str])
             link.symlink_to(work / "data" / name, target_is_directory=True)
     write_params(folder, changes)
     if not (folder / "predictions+flips").is_dir():
-        stage(folder, "split", "tnbc", RUN)
+        stage(folder, "split", *RUN)
         if hold_out:
             path = folder / "data/plans/tnbc/run1/split.csv"
             plan = read_plan(path)
@@ -120,11 +121,11 @@ def train(work: Path, recipe: str, changes: dict[str, Any], hold_out: list[str])
             )
             write_plan(plan, path)
         for name in ("guard", "balance", "augment"):
-            stage(folder, name, "tnbc", RUN)
-        stage(folder, "train", "tnbc", RUN, SEED, ENCODER, "augmented")
+            stage(folder, name, *RUN)
+        stage(folder, "train", *RUN, "--seed", SEED, "--variant", ENCODER, "--plan", "augmented")
         for suffix, flips in FLIPS.items():
             write_params(folder, {**changes, "predict.flips": flips})
-            stage(folder, "predict", "tnbc", RUN, SEED, ENCODER, "augmented")
+            stage(folder, "predict", *RUN, "--seed", SEED, "--variant", ENCODER, "--plan", "augmented")
             (variant(folder) / "predictions").rename(folder / f"predictions{suffix}")
 
 

@@ -16,13 +16,16 @@ from ruamel.yaml import YAML
 
 from pipeline.base.paths import PLANS, evaluation_folder, plan_folder, variant_folder
 from pipeline.base.paths import TILES as STORE
-from pipeline.base.records import Leaks, NearDuplicate, TileName
+from pipeline.base.records import Known, Leaks, NearDuplicates, TileName
 from pipeline.base.study import AnyStudy, read_study
+from pipeline.plans.known import unknown
 from pipeline.stages import evaluate, report
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.plan import COLUMNS, read_plan, write_plan
-from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
 from tests import trained
+from tests.command_line import asked
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ["background", "neoplastic", "inflammatory", "connective", "dead", "epithelial"]
@@ -75,7 +78,7 @@ def evaluate_all(*encoders: str) -> None:
     """Run the evaluate stage on the variants of each encoder (all of the study by default)."""
     for encoder in encoders or ENCODERS:
         for plan in PLANS:
-            run(evaluate.main, STUDY, str(RUN), str(SEED), encoder, plan)
+            run(evaluate.main, *asked(STUDY, RUN, SEED, encoder, plan))
 
 
 def write_report(study: str | None = None) -> str:
@@ -110,8 +113,23 @@ def make_tiles(source: str) -> None:
     write_plan(pd.concat([train, train.assign(copy=1, transform='{"rotate": 90}')]), folder / "augmented.csv")
     write_plan(pd.concat([train, train[:2].assign(copy=1)]), folder / "balanced.csv")
     pair = {side: TileName(dataset=STUDY, shard=shard, index=1) for shard, side in SPLIT_OF.items() if shard != "fold2"}
-    near = [NearDuplicate(distance=2, tiles=pair)]
-    Leaks(tiles={}, distance=3, near_duplicates=near, leaks={}).write(folder / "leaks.json")
+    near = [NearDuplicates(distance=2, nearest=pair, tiles={"train": 1, "test": 1})]
+    no_leak(STUDY, len(rows), near=near).write(folder / "leaks.json")
+
+
+def no_leak(dataset: str, tiles: int, patient: int = 0, near: Sequence[NearDuplicates] = ()) -> Leaks:
+    """What `guard` says of a split of so many tiles of a data set, without a slide, where it finds no leak."""
+    owners = {dataset: Known(tiles=tiles, patient=patient, barcode=0, slide=0)}
+    return Leaks(
+        tiles={},
+        known=owners,
+        unknown=unknown(owners),
+        textureless=0,
+        distance=3,
+        near_duplicates=list(near),
+        near_groups=len(near),
+        leaks={},
+    )
 
 
 def tests_of(run: int = RUN) -> Examples:
@@ -191,7 +209,7 @@ def make_evaluation(
         for seed in seeds[:1] if baseline else seeds:
             if not baseline:
                 make_variant(variant, plan, noise, number, seed)
-            run(evaluate.main, STUDY, str(number), str(seed), variant, plan)
+            run(evaluate.main, *asked(STUDY, number, seed, variant, plan))
             found.append(evaluation_folder(STUDY, number, seed, variant, plan))
     return found
 

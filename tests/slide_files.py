@@ -30,6 +30,44 @@ def write_tiff(path: Path, pixels: Any, microns_per_pixel: float | None = 0.25, 
     return path
 
 
+NM = 250  # of a pixel, in an SCN's lengths
+
+
+def write_scn(path: Path, pixels: Any, corner: tuple[int, int], glass: int) -> Path:
+    """A Leica SCN: a scan whose corner lies at x and y of a square glass, with a macro image; 40x, 0.25 µm/px."""
+
+    def image(name: str, size: tuple[int, int], view: str, objective: int, pages: list[tuple[int, int, int]]) -> str:
+        dimensions = "".join(
+            f'<dimension sizeX="{w}" sizeY="{h}" r="{r}" ifd="{ifd}"/>' for r, (w, h, ifd) in enumerate(pages)
+        )
+        return (
+            f'<image name="{name}"><creationDate>2020-01-01T00:00:00Z</creationDate><device model="Leica SCN400"/>'
+            f'<pixels sizeX="{size[0]}" sizeY="{size[1]}">{dimensions}</pixels><view {view} spacingZ="0"/>'
+            f"<scanSettings><objectiveSettings><objective>{objective}</objective></objectiveSettings>"
+            "<illuminationSettings><numericalAperture>0.65</numericalAperture>"
+            "<illuminationSource>brightfield</illuminationSource></illuminationSettings></scanSettings></image>"
+        )
+
+    def view(width: int, height: int, x: int, y: int) -> str:
+        return f'sizeX="{width * NM}" sizeY="{height * NM}" offsetX="{x * NM}" offsetY="{y * NM}"'
+
+    height, width = pixels.shape[:2]
+    small, macro = np.ascontiguousarray(pixels[::4, ::4]), np.full((64, 64, 3), GLASS, np.uint8)
+    pages = [(width, height, 1), (small.shape[1], small.shape[0], 2)]
+    description = (
+        '<?xml version="1.0" encoding="utf-8"?><scn xmlns="http://www.leica-microsystems.com/scn/2010/10/01">'
+        f'<collection name="c" sizeX="{glass * NM}" sizeY="{glass * NM}"><barcode></barcode>'
+        + image("macro", (64, 64), view(glass, glass, 0, 0), 1, [(64, 64, 0)])
+        + image("main", (width, height), view(width, height, *corner), 40, pages)
+        + "</collection></scn>"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tifffile.TiffWriter(path) as tiff:
+        for page, text in ((macro, description), (pixels, None), (small, None)):
+            tiff.write(page, tile=(64, 64), photometric="rgb", compression="deflate", description=text, metadata=None)
+    return path
+
+
 def speckled(height: int, width: int, seed: int = 0) -> Any:
     """Tissue with texture on its left half, glass on the right."""
     rng = np.random.default_rng(seed)

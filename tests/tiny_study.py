@@ -12,7 +12,8 @@ from pipeline.base.paths import plan_folder
 from pipeline.base.study import read_study, variant
 from pipeline.plans.job import Job
 from pipeline.tiles.plan import COLUMNS, write_plan
-from pipeline.tiles.store import IGNORE, ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import IGNORE, ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
 
 ROOT = Path(__file__).parents[1]
 STUDY = "tiny"
@@ -21,7 +22,6 @@ SIZE = 32  # px
 DRAWN = "none: drawn tiles"
 INFO = ShardInfo("pannuke", CLASSES, 0.25, 40.0, "sample", "a" * 64, DRAWN, "", "")
 TINY = {
-    "study": STUDY,
     "tile_size": SIZE,
     "model.weights": "random",
     "model.width": 8,

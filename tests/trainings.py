@@ -12,6 +12,7 @@ import pytest
 from pipeline.base import tracking
 from pipeline.base.paths import variant_folder
 from pipeline.stages import train
+from tests.command_line import asked
 from tests.tiny_study import STUDY
 
 
@@ -57,7 +58,7 @@ def run_train(
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr(tracking, "variant_run", variant_run)
-    monkeypatch.setattr(sys, "argv", ["train", STUDY, "1", str(seed), variant, plan])
+    monkeypatch.setattr(sys, "argv", ["train", *asked(STUDY, 1, seed, variant, plan)])
     train.main()
     return recorder
 

@@ -7,12 +7,12 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.base.errors import Problem
 from pipeline.base.paths import RAW, expand
-from pipeline.base.schema import Block, Positive, Weight, parse, read_yaml
-from pipeline.base.study import ENCODER, NAME, Study
+from pipeline.base.schema import Block, Name, Positive, Weight, parse, read_yaml
+from pipeline.base.study import ENCODER, Study
 from pipeline.base.study_blocks import NONE
 
 PARAMS = Path("params.yaml")
-Above0 = Annotated[float, Field(gt=0)]
+Pixel = Annotated[float, Field(ge=0.01, le=100)]  # µm a side; beyond it nothing is a slide, and no memory holds one
 FULL = BeforeValidator(lambda value: None if value == "full" else value)  # words, since YAML's null would vanish when
 TAGS = BeforeValidator(lambda value: None if value == "tags" else value)  # DVC writes the file
 
@@ -22,8 +22,8 @@ class Tiling(Block):
 
     tile_size: int = Field(default=512, ge=32, le=4096)
     stride: Positive = 512
-    microns_per_pixel: Annotated[Above0 | None, FULL] = 0.25
-    slide_microns_per_pixel: Annotated[Above0 | None, TAGS] = None
+    microns_per_pixel: Annotated[Pixel | None, FULL] = 0.25
+    slide_microns_per_pixel: Annotated[Pixel | None, TAGS] = None
     background: Weight = 12.5
     lesion_free: Weight = 3
     at_least: int = Field(default=0, ge=0)
@@ -47,7 +47,7 @@ class Masks(Block):
     classes: dict[str, int | str] = Field(min_length=2)  # name -> code or #rrggbb, several with commas between them
     ignore: Annotated[int | str | None, NONE]  # codes or colours of pixels that count nowhere
     pieces: bool  # of codes and colours: every connected piece of a class but the first is a nucleus
-    microns_per_pixel: Above0
+    microns_per_pixel: Pixel
     tile_size: int = Field(ge=32, le=2048)  # px a side, into which images are cut
     patient_table: Annotated[str | None, NONE]  # a CSV: name of an image, its patient
     patient_pattern: Annotated[str | None, NONE]  # finds the patient in an image's name: its first group
@@ -65,10 +65,10 @@ class Dataset(Block):
 class Params(Block):
     """The whole file. `sample` holds the seed of the drawing and, for each data set, what its card says is drawn."""
 
-    encoder: str
+    encoder: Name
     seed: int = Field(ge=0)
-    datasets: dict[str, Dataset]
-    own: dict[Annotated[str, Field(pattern=NAME)], Literal["masks"]]  # data sets of your own -> their kind
+    datasets: dict[Name, Dataset]
+    own: dict[Name, Literal["masks"]]  # data sets of your own -> their kind
     sample: dict[str, Any]
 
     @model_validator(mode="after")

@@ -1,18 +1,23 @@
 """The JSON files between stages, each a model with a format number.
 
-A reader refuses a file of another format in one sentence, so that nothing is taken for what it is not.
+A reader refuses a file of another format in one sentence, so that nothing is taken for what it is not. The last key of
+each is a checksum of the others; a file that a person wrote needs none.
 """
 
 import json
+import zlib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from pipeline.base.errors import Problem
+from pipeline.base.errors import Problem, machine_problem
 from pipeline.base.files import write_text
 
 Scores = dict[str, Any]  # scores by name, nested by kind and class; None where a score is not defined
+
+
+SEAL = "crc32"  # the last key of a record
 
 
 class Record(BaseModel):
@@ -20,7 +25,14 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1] = 1
+    format: int = 1  # raised by a record whose fields change
+
+    @field_validator("format")
+    @classmethod
+    def _is_own(cls, value: int) -> int:
+        if value != cls.model_fields["format"].default:
+            raise ValueError(f"its format is {value}")
+        return value
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -30,18 +42,30 @@ class Record(BaseModel):
             Problem: the file is missing, broken or of another version.
         """
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"))
+            seal = content.pop(SEAL, None) if isinstance(content, dict) else None
+            record = cls.model_validate_json(json.dumps(content))
         except FileNotFoundError:
             raise Problem(f"{path} is missing; run `dvc repro` so that it is written.") from None
-        except (ValidationError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise (machine_problem(path, error) or Problem(f"{path} cannot be read ({error.strerror}).")) from None
+        except (ValidationError, ValueError, RecursionError) as error:
             said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise Problem(
                 f"{path} is broken or of another version of Lobule ({said}); run `dvc repro` again."
             ) from None
+        if seal is not None and seal != _crc(content):
+            raise Problem(f"{path} is damaged; `lobule doctor` says what to remove, then `dvc repro` makes it again.")
+        return record
 
     def write(self, path: Path) -> None:
         """Write indented JSON with a line end, whole or not at all."""
-        write_text(path, json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+        content = self.model_dump(mode="json")
+        write_text(path, json.dumps({**content, SEAL: _crc(content)}, indent=2, ensure_ascii=False) + "\n")
+
+
+def _crc(content: Any) -> str:
+    return f"{zlib.crc32(json.dumps(content).encode()):08x}"
 
 
 class SourceFile(BaseModel):
@@ -73,25 +97,55 @@ class TileName(BaseModel):
     index: int
 
 
-class NearDuplicate(BaseModel):
-    """Two tiles on two sides of the split that look alike."""
+class NearDuplicates(BaseModel):
+    """A group of tiles that look alike, directly or through others, on two sides of the split or three."""
 
-    distance: int  # bits of 64 in which their hashes differ
-    tiles: dict[str, TileName]  # side of the split -> tile
+    distance: int  # bits of 64 in which the hashes of the nearest two on two sides differ
+    nearest: dict[str, TileName]  # side of the split -> tile: those two
+    tiles: dict[str, int]  # side of the split -> how many of the group
+
+
+class Known(BaseModel):
+    """Of how many tiles of a data set it is known whose they are."""
+
+    tiles: int
+    patient: int  # of these the patient is known
+    barcode: int  # among them: by a TCGA barcode, which says it across data sets
+    slide: int  # of these the slide or image alone
 
 
 class Leaks(Record):
-    """leaks.json: what `guard` found in a split."""
+    """leaks.json: what `guard` found in a split, and what it cannot know."""
 
+    format: int = 2
     tiles: dict[str, int]  # on each side
+    known: dict[str, Known]  # data set -> what is known of its tiles
+    unknown: list[str]  # what nobody can know of the split for that reason, a sentence each
+    textureless: int  # tiles that show nothing, whose likeness is no evidence
     distance: int
-    near_duplicates: list[NearDuplicate]
+    near_duplicates: list[NearDuplicates]  # the nearest groups, not all where they are many
+    near_groups: int  # how many there are
     leaks: dict[str, int]  # what is on two sides, where the split is one that leaks; else empty
 
 
-class Model(Record):
-    """model.json beside the weights: how to build the model, how to feed it, under which licence it is."""
+class Seen(BaseModel):
+    """What a training saw of a data set, to learn from or to stop by: nobody tests a model on it."""
 
+    dataset: str
+    sha256: str  # of its source
+    shards: list[str]
+    patients: list[str]  # none where the data set does not tell
+
+
+class Model(Record):
+    """model.json beside the weights: how to build the model, how to feed it, under which licence it is.
+
+    How nuclei are found in its class maps is no part of it: that may change without a training.
+    """
+
+    format: int = 2
+    study: str
+    variant: str  # with its plan
     task: str
     encoder: str
     classes: list[str]
@@ -106,6 +160,8 @@ class Model(Record):
     licence: str
     datasets: list[str]
     sample: bool  # whether it was trained on drawn tiles
+    trained_on: list[Seen]
+    sha256: str | None = None  # of model.safetensors; None until it is written
 
 
 class TrainingMachine(BaseModel):
@@ -115,6 +171,7 @@ class TrainingMachine(BaseModel):
     device: str
     precision: str
     threads: int
+    parts: int = 1  # that each batch was learnt in, for want of memory on the GPU
     torch: str
     python: str
     platform: str
@@ -176,3 +233,49 @@ class Machine(Record):
 
     training: TrainingMachine | None
     speed: Speed | None
+
+
+class AppliedParameters(BaseModel):
+    """What shapes the results of a model on slides, beside the two."""
+
+    tile_size: int
+    overlap: int  # px
+    background: float  # standard deviation of RGB under which a tile is glass
+    flips: bool
+    instances: str | None  # how nuclei are found in the class map; None where areas are sought
+    minimum_size: int  # of nuclei, px
+    microns_per_pixel: float | None  # of the slides' full resolution, as given; None: as they tell
+    regions: str | None  # SHA-256 of the file of regions
+
+
+class AppliedSlide(BaseModel):
+    """A slide that a model was applied to."""
+
+    name: str
+    path: str
+    bytes: int
+    width: int  # px of the full resolution
+    height: int
+    microns_per_pixel: float  # of that
+    downsample: float  # px of the full resolution on one that the model saw
+    tiles: int  # that were predicted
+    square_millimetres: float  # that were looked at
+    nuclei: dict[str, int] | None  # class -> number; None where areas are sought
+    seconds: float  # of the last call
+
+
+class Applied(Record):
+    """run.json of `lobule apply`: which model, on what, how, at what cost."""
+
+    weights: str  # the folder
+    weights_sha256: str
+    model: Model
+    licence: str  # of the weights, and thus of what is made with them
+    parameters: AppliedParameters
+    batch: int
+    device: str
+    versions: dict[str, str]
+    slides: list[AppliedSlide]
+    failed: dict[str, str]  # slide -> why
+    seconds: float
+    peak_memory: int  # bytes, of the process

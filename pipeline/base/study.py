@@ -3,14 +3,13 @@
 Its keys have no default: what a stage reads stands in the file, so that dvc.yaml can name it.
 """
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.base.errors import Problem
-from pipeline.base.schema import Block, parse, read_yaml, sentence
+from pipeline.base.schema import ALPHABET, NAME, Block, Name, parse, read_yaml, sentence, shown
 from pipeline.base.study_blocks import (
     NONE,
     Augment,
@@ -28,8 +27,6 @@ from pipeline.base.study_blocks import (
 
 STUDIES = Path("studies")
 ENCODER = "encoder"  # among what is compared: the top-level encoder of the project's params.yaml
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of studies, variants, encoders and data sets, which become paths and commands
-Name = Annotated[str, Field(pattern=NAME)]
 VARIES = ("encoder", "task", "ignore", "greyscale", "tile_size", "augment", "instances", "model", "train", "predict")
 
 
@@ -39,10 +36,10 @@ class Study(Block):
     study: Name
     datasets: list[Name] = Field(min_length=1, max_length=2)  # dvc.yaml names the first and the last
     readers: list[Name] = Field(min_length=1, max_length=2)  # of each: its name, or the kind of your own data
-    group: str
+    group: Name
     target: Annotated[str | None, NONE]
-    classes: list[str] = Field(min_length=2)
-    ignore: list[str]
+    classes: list[Name] = Field(min_length=2)
+    ignore: list[Name]
     greyscale: bool
     tile_size: int = Field(ge=32, le=2048, multiple_of=32)
     runs: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
@@ -97,8 +94,8 @@ class Study(Block):
             except ValidationError as error:
                 found = sentence(error.errors()[0], f"variants.{name}", type(self)).rstrip(".")
                 raise ValueError(f"has a wrong variant: {found}") from None
-            if not isinstance(encoder, str) or not re.search(NAME, encoder):
-                raise ValueError(f"has a wrong encoder in variants.{name}, {encoder!r}; give it the name of one")
+            if not isinstance(encoder, str) or not NAME.fullmatch(encoder):
+                raise ValueError(f"has a wrong encoder in variants.{name}, {shown(encoder)}; give it the name of one")
             shared = [key for key in self.variants[name] if key not in VARIES]
             if shared:
                 raise ValueError(f"changes {shared[0]} in variants.{name}, which all variants share; remove it there")
@@ -176,7 +173,9 @@ def read_study(name: str, root: Path = Path()) -> AnyStudy:
         Problem: there is no such study, or its file holds a key, type or value that is not allowed.
     """
     if name not in study_names(root):
-        raise Problem(f"there is no study {name!r} under {root / STUDIES}; it holds {', '.join(study_names(root))}.")
+        raise Problem(
+            f"there is no study {shown(name)} under {root / STUDIES}; it holds {', '.join(study_names(root))}."
+        )
     path = root / STUDIES / name / "params.yaml"
     return parse_study(read_yaml(path), path)
 
@@ -189,11 +188,12 @@ def parse_study(raw: Any, path: Path) -> AnyStudy:
     """
     task = raw.get("task") if isinstance(raw, dict) else None
     if not isinstance(task, str) or task not in KINDS:
-        raise Problem(f"{path}: task is {task!r}; give one of {', '.join(KINDS)}.")
-    study = parse(KINDS[task], raw, str(path))
-    if study.study != path.parent.name:
-        raise Problem(f"{path}: study is {study.study!r}; give the name of its folder, {path.parent.name}.")
-    return study
+        raise Problem(f"{path}: task is {shown(task)}; give one of {', '.join(KINDS)}.")
+    if "study" in raw:
+        raise Problem(f"{path}: study is a key, but a study's name is that of its folder; remove it.")
+    if not NAME.fullmatch(path.parent.name):
+        raise Problem(f"{path.parent.as_posix()!r} is no name of a study; rename the folder: {ALPHABET}.")
+    return parse(KINDS[task], {"study": path.parent.name, **raw}, str(path))
 
 
 def variant(study: Study, name: str) -> tuple[str, AnyStudy]:

@@ -23,6 +23,7 @@ KEY = "lobule.key"  # tag: which variant a run is of
 WEIGHTS = "lobule.weights"  # tag: SHA-256 of the weights that the run trained; `train` sets it when they are written
 CODE = ("pipeline", "studies", "params.yaml", "dvc.yaml", "requirements.lock")  # what a run's commit must tell about
 BATCH = {"params": 100, "metrics": 1000}  # most entries that a store takes at once
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # what the address of a store in a database begins with
 DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # nobody is told that it runs
     "MLFLOW_LOGGING_LEVEL": "WARNING",
@@ -95,7 +96,15 @@ class VariantRun:
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # retries are told once, by us
         from mlflow import MlflowClient
 
+        if _uri().split(":")[0].split("+")[0] in DATABASES:
+            from mlflow.store.db import utils
+
+            utils.MAX_RETRY_COUNT = 2  # of ten, which take 100 s and ten pages to find a file broken
+            logging.getLogger(utils.__name__).setLevel(logging.ERROR)
         with _one_process_at_a_time():
+            if _is_default() and not Path("mlflow.db").exists():
+                MlflowClient(f"sqlite:///{Path('mlflow.db.partial').absolute()}").get_experiment("0")
+                Path("mlflow.db.partial").replace("mlflow.db")  # whole, however soon the process is killed
             self._client = MlflowClient(_uri())
             experiment = self._experiment(study)
         if weights_sha256 is not None:
@@ -171,6 +180,9 @@ def _one_process_at_a_time() -> Iterator[None]:
         return
     with Path("mlflow.db.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if not Path("mlflow.db").exists():
+            for part in Path().glob("mlflow.db.partial*"):  # of a process that was killed
+                part.unlink()
         yield
 
 

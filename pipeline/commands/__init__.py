@@ -12,7 +12,9 @@ from importlib import import_module
 from pipeline.base.errors import run_stage
 
 COMMANDS = {
+    "apply": "use a trained model on slides: outlines for QuPath, tables, pictures",
     "band": "train a variant with several seeds and measure how far apart they land",
+    "doctor": "look for what is damaged or missing, and say what to type",
     "new": "make a study of your own images and masks, or one like another",
     "paper": "put the papers' budgets, sources and weights into the parameters",
     "prune": "take the stages that have left the pipeline out of the lock files",

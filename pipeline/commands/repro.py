@@ -3,6 +3,7 @@
 In:  the project: dvc.yaml with its stages named `convert`, and a dvc.yaml and a dvc.lock in each folder of studies/.
 Out: what `dvc repro` leaves. First the data, then each study as a `dvc repro` of its own, at last what needs them all.
 
+What a killed DVC left is mended first (pipeline.commands.heal), and another one that is at work is waited for.
 Studies share no stage but the data's, so DVC lets them run side by side. A study that fails stops no other; the last
 step tries it again, since it may have found data busy that another study was reading.
 """
@@ -10,6 +11,7 @@ step tries it again, since it may have found data busy that another study was re
 import argparse
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,9 +19,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.base.errors import Problem
+from pipeline.base.params import PARAMS, read_params
+from pipeline.base.study import STUDIES, read_study, study_names
+from pipeline.commands import heal
 
-STUDIES = Path("studies")
 POLL = 0.1  # seconds between two looks at what runs
+PATIENCE = 20.0  # seconds that an interrupted stage may take to end; then it is killed, which loses nothing but time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,20 +37,31 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.jobs < 1:
         raise Problem(f"--jobs is {arguments.jobs} and should be at least 1.")
     targets = chosen(arguments.studies)
-    if not is_stale(targets if arguments.studies else None):
-        print("Everything is up to date.")
-        return
-    threads = str(max(1, (os.cpu_count() or 1) // arguments.jobs))
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # the stages' `python` is this one
-    environment = {"OMP_NUM_THREADS": threads, **os.environ, "PATH": path}
+    check_parameters()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & ignores it, and stages would do so, too
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup it stays ignored
             signal.signal(number, signal.default_int_handler)
-    if not arguments.studies:  # else each study makes its own data
+    with heal.alone():
+        bring_up_to_date(targets, bool(arguments.studies), arguments.jobs)
+
+
+def bring_up_to_date(targets: Sequence[str], alone: bool, jobs: int) -> None:
+    """Run what DVC would run of these studies, `alone` or with what needs them.
+
+    Raises:
+        Problem: something failed; DVC has said what.
+    """
+    if not is_stale(targets if alone else None):
+        print("Everything is up to date.")
+        return
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # the stages' `python` is this one
+    environment = {"OMP_NUM_THREADS": threads, **os.environ, "PATH": path}
+    if not alone:  # else each study makes its own data
         run_all([["--keep-going", "convert", "convert-own"]], 1, environment)
-    run_all([[target] for target in targets], arguments.jobs, environment)
-    if not run_all([["--keep-going", *(targets if arguments.studies else ["--all-pipelines"])]], 1, environment):
+    run_all([[target] for target in targets], jobs, environment)
+    if not run_all([["--keep-going", *(targets if alone else ["--all-pipelines"])]], 1, environment):
         left = [target for target in targets if is_stale([target])]
         raise Problem(f"{', '.join(left) or 'dvc.yaml'} failed, as said above; mend it and run the same command again.")
 
@@ -64,6 +80,18 @@ def chosen(names: Sequence[str]) -> list[str]:
     return [path.as_posix() for path in sorted(paths, key=_length_of_lock, reverse=True)]
 
 
+def check_parameters() -> None:
+    """Refuse a params.yaml that is wrong, before DVC makes stages of what it says.
+
+    Raises:
+        Problem: one of the files is, or a study's folder has no name of a study.
+    """
+    if PARAMS.exists():
+        read_params()
+    for name in study_names():
+        read_study(name)
+
+
 def is_stale(targets: Sequence[str] | None) -> bool:
     """Whether DVC would run anything to bring these targets up to date; all of the project where None.
 
@@ -74,8 +102,12 @@ def is_stale(targets: Sequence[str] | None) -> bool:
     from dvc.repo import Repo
 
     try:
-        with Repo() as repo:
+        with Repo(_wait_for_lock=True) as repo:
             return bool(repo.status(targets, with_deps=targets is not None))
+    except sqlite3.DatabaseError as error:
+        if not heal.mend_databases():
+            raise Problem(f"DVC cannot read its own database ({error}); `lobule doctor` may say more.") from None
+        return is_stale(targets)
     except DvcException as error:
         raise Problem(f"DVC cannot tell what is up to date ({error}); `dvc status` may say more.") from None
 
@@ -97,12 +129,22 @@ def run_all(repros: Iterable[Sequence[str]], jobs: int, environment: Mapping[str
             succeeded &= not any(process.poll() for process in running)
             running = [process for process in running if process.returncode is None]
     finally:
-        for process in running:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGINT)
-        for process in running:
-            process.wait()
+        end_all([process for process in running if process.poll() is None])
     return succeeded
+
+
+def end_all(running: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Interrupt groups of processes, and kill those that do not end; a second Ctrl-C kills them at once."""
+    for process in running:
+        os.killpg(process.pid, signal.SIGINT)
+    end = time.monotonic() + PATIENCE
+    for process in running:
+        try:
+            process.wait(max(0.0, end - time.monotonic()))
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            end = 0.0
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _length_of_lock(path: Path) -> int:

@@ -126,8 +126,9 @@ def rerun(folder: Path, study: AnyStudy, name: str, run: int, seed: int) -> None
         wanted, lent = Path(first.format(run=run, seed=seed)), Path(first.format(run=run, seed=study.seeds[0]))
         (folder / wanted).parent.mkdir(parents=True)
         (folder / wanted).symlink_to((wanted if wanted.exists() else lent).resolve())
+    asked = ("--run", str(run), "--seed", str(seed), "--variant", variant, "--plan", plan)
     for stage in ("train", "predict", "evaluate"):
-        run_module(folder, stage, study.study, str(run), str(seed), variant, plan)
+        run_module(folder, stage, study.study, *asked)
 
 
 def run_module(folder: Path, stage: str, *arguments: str) -> None:

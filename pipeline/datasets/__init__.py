@@ -14,6 +14,7 @@ whose modules make card and reader of what params.yaml says of the data set.
 """
 
 import importlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,8 @@ class Part(Protocol):
 @runtime_checkable
 class SlidePart(Protocol):
     """What a part has beside Part where it is a whole slide: its tiles have `bits`, and it holds files open."""
+
+    left_out: Counter[str]  # what its annotation holds that is no lesion, and how many; known after `tiles`
 
     def write_index(self, folder: Path) -> None:
         """Write the index of all tiles, kept or not, and the slide's pictures into a folder; after `tiles`."""

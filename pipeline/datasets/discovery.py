@@ -169,6 +169,8 @@ def foreign(file: File) -> str:
     name, folders = file.name.name.lower(), [part.lower() for part in file.name.parts[:-1]]
     if str(file.name) in OWN and not file.zipped:
         return "note of `download`"
+    if _is_no_text(str(file.name)):
+        return "name that is no text"
     if "__macosx" in folders:
         return "file of the system"
     if any(folder.startswith(".") for folder in folders):
@@ -178,6 +180,15 @@ def foreign(file: File) -> str:
     if not file.zipped and not file.path.is_file():
         return "link that leads nowhere" if file.path.is_symlink() else "no regular file"
     return next((what for what, pattern in FOREIGN.items() if re.fullmatch(pattern, name)), "")
+
+
+def _is_no_text(name: str) -> bool:
+    """Whether a name holds bytes that are no UTF-8, which no record can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def printable(name: object) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import lzma
+import struct
 import warnings
 import zipfile
 import zlib
@@ -20,6 +21,20 @@ MOST_PIXELS = 1 << 28  # 16,384 x 16,384; regions of 182 million are known
 MOST_BYTES = 1 << 30  # of a file
 BYTES_PER_PIXEL = 7  # Pillow keeps four, the array three
 OPAQUE = 255
+UNDECODABLE = (  # what Pillow raises for damaged files
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    MemoryError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
 
 
 class Member(File):
@@ -60,7 +75,7 @@ class Member(File):
             raise Problem(
                 f"{self} has more than {MOST_PIXELS:,} px, the most that is read as one picture; cut it into regions."
             ) from None
-        except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+        except UNDECODABLE as error:
             said = str(error).split(" <")[0]  # PIL names the object in memory that it could not identify
             raise (machine_problem(self, error) or Problem(f"{self} is no whole picture ({said}); {CURE}.")) from None
         return picture

@@ -1,6 +1,7 @@
 """Weights of encoders: from the Hugging Face hub or a file, and the normalisation that they expect; `save` and `load`
 of whole models, as safetensors, which cannot carry code as pickles can."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from pipeline.base.errors import Problem
+from pipeline.base.errors import Problem, machine_problem
+from pipeline.base.records import Model
 from pipeline.models.encoders import PLAIN
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -94,12 +96,34 @@ def load(model: nn.Module, path: Path) -> None:
     """Read what `save` wrote.
 
     Raises:
-        Problem: the file is missing, broken or of another model.
+        Problem: the file is missing, damaged or of another model.
     """
+    check(path)
     try:
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise Problem(f"{path} holds no weights of this model ({str(error).splitlines()[0]}); train again.") from None
+        said = str(error).splitlines()[0]
+        raise (
+            machine_problem(path, error) or Problem(f"{path} holds no weights of this model ({said}); train again.")
+        ) from None
+
+
+def check(path: Path) -> None:
+    """Refuse weights that are not those whose checksum the model.json beside them has, where there is one.
+
+    Raises:
+        Problem: they are damaged.
+    """
+    record = path.with_name("model.json")
+    wanted = Model.read(record).sha256 if record.is_file() and path.is_file() else None
+    if wanted is not None and checksum(path) != wanted:
+        raise Problem(f"{path} is damaged; `lobule doctor` says what to remove, then `dvc repro` trains it again.")
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file of weights."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _canonical(key: str) -> str:
@@ -112,10 +136,13 @@ def _canonical(key: str) -> str:
 def _read(path: Path) -> dict[str, torch.Tensor]:
     try:
         if path.suffix == ".safetensors":
+            check(path)
             return load_file(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise Problem(f"{path} does not exist; give random, imagenet or the path of a checkpoint.") from None
+    except Problem:
+        raise
     except Exception as error:  # a broken file fails in many ways, none of which a person needs to know
         raise Problem(
             f"{path} is no readable checkpoint ({type(error).__name__}); give a .safetensors file, or a .pth file"

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
+from pipeline.base import hdf5
 from pipeline.base.study_blocks import Instances
 from pipeline.metrics import detection, instance
 from pipeline.metrics.pixel import BACKGROUND, number
@@ -39,7 +39,7 @@ def compare(
     codes = [code for code, name in enumerate(classes) if name != BACKGROUND]
     names = [classes[code] for code in codes]
     rows, native = [], []
-    with h5py.File(predictions, "r") as file:
+    with hdf5.reading(predictions) as file:
         for position in range(len(examples)):
             truth, truth_map, true_classes = examples.nuclei(position)
             found_map = native_class_map(file, position, truth.shape, len(classes))
@@ -76,9 +76,10 @@ def native_class_map(predictions: Any, position: int, shape: tuple[int, ...], cl
     probabilities of 0 and 1. Ties go to the lower class.
     """
     if "probabilities" in predictions:
-        values = predictions["probabilities"][position].astype(np.float32)
+        values = hdf5.read_row(predictions, "probabilities", position).astype(np.float32)
     else:
-        values = (predictions["class_map"][position] == np.arange(classes)[:, None, None]).astype(np.float32)
+        class_map = hdf5.read_row(predictions, "class_map", position)
+        values = (class_map == np.arange(classes)[:, None, None]).astype(np.float32)
     if values.shape[1:] != shape:
         size = (shape[1], shape[0])
         values = np.stack([np.asarray(Image.fromarray(v).resize(size, Image.Resampling.BILINEAR)) for v in values])

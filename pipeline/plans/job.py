@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.base.errors import Problem
 from pipeline.base.paths import PLANS, evaluation_folder, plan_folder, variant_folder
+from pipeline.base.schema import ALPHABET, NAME, shown
 from pipeline.base.study import AnyStudy, read_study, variant
 from pipeline.tiles.plan import read_plan
 
@@ -74,24 +75,31 @@ class Job:
 
 
 def read_run(what: str) -> tuple[AnyStudy, int]:
-    """The study, and the number of its run, that the command line asks for: `<study> <run>`."""
+    """The study, and the number of its run, that the command line asks for: `<study> --run RUN`."""
     found = _parser(what).parse_args()
     return read_study(found.study), found.run
 
 
 def read_job(what: str) -> Job:
-    """The job that the command line asks for: `<study> <run> <seed> <variant> <plan>`."""
+    """The job that the command line asks for: `<study> --run RUN --seed SEED --variant VARIANT --plan PLAN`.
+
+    Raises:
+        Problem: the study does not name such a variant, or it is no name.
+    """
     parser = _parser(what)
-    parser.add_argument("seed", type=int)
-    parser.add_argument("variant", help="an encoder, a name among the study's variants, or a baseline")
-    parser.add_argument("plan", choices=PLANS)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--variant", required=True, help="an encoder, a name among the study's variants, or a baseline")
+    parser.add_argument("--plan", choices=PLANS, required=True)
     found = parser.parse_args()
-    encoder, settings = variant(read_study(found.study), found.variant)
+    study = read_study(found.study)
+    if not NAME.fullmatch(found.variant):
+        raise Problem(f"--variant is {shown(found.variant)}, which is no name; give {ALPHABET}.")
+    encoder, settings = variant(study, found.variant)
     return Job(found.study, found.run, found.seed, found.variant, found.plan, encoder, settings)
 
 
 def _parser(what: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=what)
+    parser = argparse.ArgumentParser(description=what, allow_abbrev=False)
     parser.add_argument("study")
-    parser.add_argument("run", type=int)
+    parser.add_argument("--run", type=int, required=True)
     return parser

@@ -1,45 +1,50 @@
 """Tiles on two sides of a split that are, or look, the same."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from PIL import Image as PillowImage
 
 from pipeline.base.paths import TILES
-from pipeline.base.records import NearDuplicate, TileName
-from pipeline.tiles.plan import TILE
+from pipeline.base.records import NearDuplicates, TileName
+from pipeline.plans.likeness import Alike, difference_hash, groups, has_texture
+from pipeline.tiles.plan import SPLITS, TILE
 from pipeline.tiles.store import Image, Shard
 
-DISTANCE = 3  # of 64 bits: tiles whose hashes differ in so few are listed
+LISTED = 100  # groups of tiles that look alike; the others are counted
 
 
-def compare_pixels(plan: pd.DataFrame) -> tuple[list[NearDuplicate], list[tuple[int, int]]]:
-    """Pairs of tiles on two sides that look nearly alike, and rows of those that have the same pixels.
+@dataclass(frozen=True)
+class Likeness:
+    """What the pixels of a plan's tiles tell."""
 
-    The first are at most `DISTANCE` bits of their difference hashes apart, the nearest first. One tile is in memory at
-    a time; what is kept of each is 8 bytes and a checksum.
+    same: list[dict[str, TileName]]  # of each picture that is on two sides: side -> the first tile, of two sides
+    near: list[NearDuplicates]  # the nearest LISTED groups of tiles that look nearly alike, on two sides
+    groups: int  # how many there are
+    textureless: int  # tiles that show nothing and are compared with none
+
+
+def compare_pixels(plan: pd.DataFrame) -> Likeness:
+    """Tiles on two sides that have the same pixels, and groups of those that look nearly alike, whatever their order.
+
+    One tile is in memory at a time; what is kept of each is 24 bytes.
     """
-    hashes = np.zeros(len(plan), np.uint64)
-    first_with: dict[bytes, int] = {}
-    same = []
-    sides = plan["split"].to_numpy()
+    plan = plan.sort_values(TILE, kind="stable", ignore_index=True)
+    hashes, digests = np.zeros(len(plan), np.uint64), np.zeros((len(plan), 2), np.uint64)
+    textured = np.zeros(len(plan), np.bool_)
     for row, image in enumerate(images(plan)):
+        textured[row] = has_texture(image)
         hashes[row] = difference_hash(image)
         digest = hashlib.blake2b(image.tobytes() + str(image.shape).encode(), digest_size=16).digest()
-        other = first_with.setdefault(digest, row)
-        if sides[other] != sides[row]:
-            same.append((other, row))
-    pairs = sorted(near_pairs(hashes, sides))
-    near = [
-        NearDuplicate(distance=distance, tiles={str(sides[row]): tile_of(plan, row) for row in (first, second)})
-        for distance, first, second in pairs
-    ]
-    return near, same
+        digests[row] = np.frombuffer(digest, np.uint64)
+    shown = plan[textured].reset_index(drop=True)
+    alike = groups(hashes[textured], shown["split"].to_numpy())
+    near = [_listed(shown, group) for group in alike[:LISTED]]
+    return Likeness(_same(shown, digests[textured]), near, len(alike), int((~textured).sum()))
 
 
 def images(plan: pd.DataFrame, root: Path = TILES) -> Iterator[Image]:
@@ -50,31 +55,25 @@ def images(plan: pd.DataFrame, root: Path = TILES) -> Iterator[Image]:
         yield shards.setdefault(path, Shard(path)).image(index)
 
 
-def difference_hash(image: Image) -> np.uint64:
-    """64 bits that small changes of an image leave as they are: is each of 8 x 8 grey areas darker than its right one.
-
-    dHash, after N. Krawetz, "Kind of Like That", 2013.
-    """
-    grey = PillowImage.fromarray(image).convert("L").resize((9, 8), PillowImage.Resampling.BOX)
-    values = np.asarray(grey, np.int16)
-    return np.packbits(values[:, :-1] < values[:, 1:]).view(np.uint64)[0]
-
-
-def near_pairs(hashes: npt.NDArray[np.uint64], sides: npt.NDArray[Any]) -> Iterator[tuple[int, int, int]]:
-    """Distance (bits) and rows, in order, of every pair on two sides at most `DISTANCE` apart."""
-    for row in range(len(hashes)):
-        distances = np.bitwise_count(hashes[row + 1 :] ^ hashes[row])
-        near = np.flatnonzero((distances <= DISTANCE) & (sides[row + 1 :] != sides[row]))
-        yield from ((int(distances[place]), row, row + 1 + int(place)) for place in near)
-
-
-def tile_of(plan: pd.DataFrame, row: int) -> TileName:
-    """What names the tile of a row."""
-    dataset, shard, index = plan[TILE].iloc[row]
-    return TileName(dataset=str(dataset), shard=str(shard), index=int(index))
-
-
-def tile_name(plan: pd.DataFrame, row: int) -> str:
+def tile_name(tile: TileName) -> str:
     """A tile as a person finds it."""
-    tile = tile_of(plan, row)
     return f"tile {tile.index} of {tile.dataset} {tile.shard}"
+
+
+def _same(plan: pd.DataFrame, digests: npt.NDArray[np.uint64]) -> list[dict[str, TileName]]:
+    picture = np.unique(digests, axis=0, return_inverse=True)[1].ravel()
+    firsts = plan.assign(picture=picture).drop_duplicates(["picture", "split"])
+    on_two = firsts[firsts.duplicated("picture", keep=False)].groupby("picture", sort=False).head(2)
+    return [_by_side(plan, rows.index) for _, rows in on_two.groupby("picture", sort=False)]
+
+
+def _listed(plan: pd.DataFrame, group: Alike) -> NearDuplicates:
+    counts = plan["split"].iloc[group.rows].value_counts()
+    tiles = {side: int(counts[side]) for side in SPLITS if side in counts}
+    return NearDuplicates(distance=group.distance, nearest=_by_side(plan, group.nearest), tiles=tiles)
+
+
+def _by_side(plan: pd.DataFrame, rows: Iterable[int]) -> dict[str, TileName]:
+    found = plan.loc[list(rows), [*TILE, "split"]].itertuples(index=False)
+    named = {side: TileName(dataset=dataset, shard=shard, index=index) for dataset, shard, index, side in found}
+    return {side: named[side] for side in SPLITS if side in named}

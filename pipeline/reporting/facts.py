@@ -1,7 +1,9 @@
 """What a report says of its data, parameters and machine, beside its figures."""
 
 import platform
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
@@ -12,32 +14,50 @@ from ruamel.yaml import YAML
 from pipeline.base import tracking
 from pipeline.base.params import Params
 from pipeline.base.paths import PLANS
-from pipeline.base.records import Leaks
+from pipeline.base.records import Leaks, NearDuplicates
 from pipeline.base.study import AnyStudy
+from pipeline.reporting.markdown import literal
 from pipeline.tiles.plan import SPLITS, read_plan
 from pipeline.tiles.store import shards
 
 PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "lightning", "numpy", "dvc")
 
 
-def near_duplicates(plans: Mapping[int, Path]) -> list[dict[str, Any]]:
-    """Pairs of tiles on two sides of a split that `guard` found to look alike, each with its run."""
-    found = []
-    for run, folder in plans.items():
-        for pair in Leaks.read(folder / "leaks.json").near_duplicates:
-            sides = [(side, pair.tiles[side]) for side in SPLITS if side in pair.tiles]
-            tiles = [f"{tile.shard} tile {tile.index} ({side})" for side, tile in sides]
-            found.append({"run": run, "distance": pair.distance, "tiles": " and ".join(tiles)})
-    return found
+@dataclass(frozen=True)
+class Guarded:
+    """What `guard` found in the splits of all runs, and what it cannot know."""
+
+    leaks: dict[str, int]  # what is on two sides, and how many of it; empty where nothing may be
+    unknown: list[str]  # a sentence each
+    textureless: int  # tiles that were compared with none
+    near: list[dict[str, Any]]  # run, distance, tiles and their nearest two, of groups that look alike
+    groups: int  # how many there are
 
 
-def leaks(plans: Mapping[int, Path]) -> dict[str, int]:
-    """What is on two sides of the split of any run, and how many of it; empty where nothing may be."""
-    counted: dict[str, int] = {}
-    for folder in plans.values():
-        for what, count in Leaks.read(folder / "leaks.json").leaks.items():
-            counted[what] = counted.get(what, 0) + count
-    return counted
+def guarded(plans: Mapping[int, Path]) -> Guarded:
+    """What leaks.json says in each run's folder of plans; sentences that hold in every run stand once."""
+    found = {run: Leaks.read(folder / "leaks.json") for run, folder in plans.items()}
+    leaks: Counter[str] = Counter()
+    for each in found.values():
+        leaks.update(each.leaks)
+    said = dict.fromkeys(sentence for each in found.values() for sentence in each.unknown)
+    unknown = []
+    for sentence in said:
+        runs = [run for run, each in found.items() if sentence in each.unknown]
+        where = "" if len(runs) == len(found) else f"Run {', '.join(map(str, runs))}: "
+        unknown.append(where + sentence)
+    return Guarded(
+        leaks=dict(leaks),
+        unknown=unknown,
+        textureless=max((each.textureless for each in found.values()), default=0),
+        near=[_named(run, group) for run, each in found.items() for group in each.near_duplicates],
+        groups=sum(each.near_groups for each in found.values()),
+    )
+
+
+def _named(run: int, group: NearDuplicates) -> dict[str, Any]:
+    nearest = " and ".join(f"{literal(tile.shard)} tile {tile.index} ({side})" for side, tile in group.nearest.items())
+    return {"run": run, "distance": group.distance, "tiles": sum(group.tiles.values()), "nearest": nearest}
 
 
 def count_tiles(plans: Mapping[int, Path]) -> list[dict[str, Any]]:

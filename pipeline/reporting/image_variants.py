@@ -15,7 +15,7 @@ from pipeline.metrics import classification, stats
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.metrics.votes import Figure, FloatArray, Found, Labels, Side, pooled
 from pipeline.reporting.names import BASELINES
-from pipeline.tiles.plan import SPLITS, TILE
+from pipeline.tiles.plan import SPLITS, TEXTS, TILE
 
 NO_CALL = "no call"
 TRAINING = ["run", "seed"]  # the columns that name a training
@@ -83,7 +83,7 @@ def _load(study: DetectionStudy, name: str, plan: str, model: str, seeds: Sequen
 def _read(path: Path, empty: bool = True) -> pd.DataFrame:
     """A table of an evaluation, numbers with all their digits; an empty field is no number where `empty`, else text."""
     try:
-        return pd.read_csv(path, dtype={"patient": str}, keep_default_na=empty)
+        return pd.read_csv(path, dtype=TEXTS, keep_default_na=empty)
     except FileNotFoundError:
         raise Problem(f"{path} is missing; run `dvc repro` so that the variant is evaluated first.") from None
 

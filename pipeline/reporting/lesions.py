@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from PIL import Image, ImageDraw
 
+from pipeline.base import hdf5
 from pipeline.base.files import read_json
 from pipeline.base.paths import TILES
 from pipeline.base.study import PixelStudy
@@ -137,8 +137,8 @@ def find_slide(plan: Path, variant: Variant, study: PixelStudy, name: str) -> Dr
     mine = (rows["shard"] == name).to_numpy()
     folder = TILES / study.datasets[0]
     drawn = read_json(folder / f"{name}.outlines.json")
-    with h5py.File(variant.folders[0] / "class_maps.h5", "r") as file:
-        heat = file["heat"][:][mine]
+    with hdf5.reading(variant.folders[0] / "class_maps.h5") as file:
+        heat = hdf5.read_array(file, "heat")[mine]
     corners = rows.loc[mine, ["x", "y"]].to_numpy() / drawn["downsample"]
     target = Shard(folder / f"{name}.h5").info.classes.index(study.target)
     outlines = [outline | {"target": outline["code"] == target} for outline in drawn["outlines"]]

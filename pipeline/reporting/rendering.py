@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFo
 from pipeline.base.errors import Problem
 from pipeline.base.paths import paper_folder
 from pipeline.base.study import AnyStudy
+from pipeline.reporting.markdown import code, fenced, literal
 
 NO_BREAK = "\u00a0"  # a space that keeps an interval on one line of a narrow cell
 TEMPLATES = Path(__file__).with_name("templates")
@@ -55,7 +56,7 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # what comes out is Markdown
+        autoescape=False,  # what comes out is Markdown: names from outside go through `literal` or `code`
     )
     environment.filters |= {
         "score": score,
@@ -65,6 +66,9 @@ def render(template: str, **values: Any) -> str:
         "change": change,
         "spread": spread,
         "p": p_text,
+        "literal": literal,
+        "code": code,
+        "fenced": fenced,
     }
     try:
         found = environment.get_template(template)

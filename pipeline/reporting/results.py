@@ -10,6 +10,7 @@ from pipeline.base.paths import evaluation_folder
 from pipeline.base.records import Machine, Metrics
 from pipeline.base.study import AnyStudy
 from pipeline.metrics import pixel
+from pipeline.tiles.plan import TEXTS
 
 NAMED = ["run", "seed", "dataset", "shard", "index"]  # the columns that name a row of counts.csv and instances.csv
 TABLES = ("curves", "counts", "instances", "histograms", "train")
@@ -95,6 +96,6 @@ def read_table(path: Path) -> pd.DataFrame:
         Problem: it is missing.
     """
     try:
-        return pd.read_csv(path, keep_default_na=path.name == "curves.csv")
+        return pd.read_csv(path, dtype=TEXTS, keep_default_na=path.name == "curves.csv")
     except FileNotFoundError:
         raise Problem(f"{path} is missing; run `dvc repro` so that the variant is evaluated first.") from None

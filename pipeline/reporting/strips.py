@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 
+from pipeline.base import hdf5
 from pipeline.base.study import PixelStudy
 from pipeline.metrics import pixel
 from pipeline.reporting import overlays, pictures
@@ -29,14 +29,14 @@ def draw(folder: Path, titles: Sequence[str], variant: Variant, study: PixelStud
     shard, index = examples.plan["shard"], examples.plan["index"]
     orders = {"best": order, "worst": order[::-1], "first": sorted(order)}
     drawn = []
-    with h5py.File(variant.folders[0] / "class_maps.h5", "r") as file:
+    with hdf5.reading(variant.folders[0] / "class_maps.h5") as file:
         for title in titles:
             rows = [
                 pictures.Row(
                     f"{shard[i]}, tile {index[i]}: mean IoU{' of nuclei' if study.instances else ''} {scores[i]:.3f}",
                     examples.image(i),
                     examples.class_map(i),
-                    file["class_map"][i],
+                    hdf5.read_row(file, "class_map", i),
                 )
                 for i in orders[title][: study.report.examples]
             ]

@@ -4,6 +4,7 @@ Each value is parsed by `json`, not by a library for streams: QuPath before 0.5 
 `json` reads and ijson's parser refuses, and `json` takes half of its time.
 """
 
+import codecs
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import IO, Any
 
 from pipeline.base.errors import Problem
 
-CHUNK = 1 << 20  # characters read at once
+CHUNK = 1 << 20  # characters, or bytes, read at once
+WINDOWS = "cp1252"
 CURE = "export it from QuPath again (docs/how-to/export-from-qupath.md)"
 
 
@@ -94,19 +96,61 @@ def read_features(path: Path) -> Iterator[dict[str, Any]]:
     """
     count = 0
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with path.open(encoding=find_charset(path)) as file:
             for feature in _features(_Stream(file)):
                 count += 1
                 if not isinstance(feature, dict) or feature.get("type") != "Feature":
                     raise ValueError(f"its item {count} is no Feature")
                 yield feature
-    except (EOFError, UnicodeDecodeError) as error:
-        if isinstance(error, UnicodeDecodeError) and error.reason != "unexpected end of data":
-            raise Problem(f"{path} is no GeoJSON of annotations: it is no text; {CURE}.") from None
+    except (EOFError, UnicodeDecodeError):  # the second: within a character, since all before has a charset
         what = f"ends in the middle, after {count:,} whole features" if path.stat().st_size else "is empty"
         raise Problem(f"{path} {what}; {CURE}.") from None
-    except (ValueError, RecursionError, OSError) as error:
+    except (ValueError, RecursionError) as error:
         raise Problem(f"{path} is no GeoJSON of annotations ({error}); {CURE}.") from None
+    except OSError as error:
+        raise Problem(f"{path} cannot be read ({error.strerror}); mend that and run again.") from None
+
+
+def find_charset(path: Path) -> str:
+    """The charset of a JSON file: UTF-8, 16 or 32, or Windows' cp1252, which is printed.
+
+    What is wanted of the file is written in ASCII (numbers, names of classes, JSON's own signs), which UTF-8 and cp1252
+    share, so that taking one for the other changes names alone that nothing uses.
+
+    Raises:
+        Problem: it is in no such charset, or no text.
+    """
+    with path.open("rb") as file:
+        beginning = file.read(4)
+    charset = json.detect_encoding(beginning)
+    wrong = _wrong_byte(path, charset.removesuffix("-sig"))
+    if wrong is None:
+        return charset
+    place, byte = wrong
+    where = f"byte {place:,} is 0x{byte:02x}, which is no {charset.removesuffix('-sig').upper()}"
+    if charset.startswith("utf-8") and _wrong_byte(path, WINDOWS) is None:
+        print(f"{path}: {where}; read as Windows' {WINDOWS}, in which outlines and classes are the same")
+        return WINDOWS
+    raise Problem(
+        f"{path} is no GeoJSON of annotations in a known charset ({where}, nor {WINDOWS}); open it in an editor and"
+        f" save it as UTF-8, or {CURE}."
+    )
+
+
+def _wrong_byte(path: Path, charset: str) -> tuple[int, int] | None:
+    """Where a file is not of a charset, and which byte it is; nothing where it is, or only breaks off."""
+    decoder, done = codecs.getincrementaldecoder(charset)(), 0
+    with path.open("rb") as file:
+        while part := file.read(CHUNK):
+            waiting = len(decoder.getstate()[0])
+            try:
+                text = decoder.decode(part)
+            except UnicodeDecodeError as error:
+                return done - waiting + error.start, error.object[error.start]
+            if charset == WINDOWS and "\0" in text:
+                return done + text.index("\0"), 0
+            done += len(part)
+    return None
 
 
 def _features(stream: _Stream) -> Iterator[Any]:

@@ -1,6 +1,8 @@
 """Whole slides through OpenSlide: their size and resolution, a grid of tiles over them, and reading parts of them.
 
-Positions on a slide are in px of its full resolution, x to the right and y down from its top left corner.
+Positions on a slide are in px of its full resolution, x to the right and y down from the top left corner of what was
+scanned, as QuPath counts them. OpenSlide counts from the corner of the glass, which is another one where the format
+tells bounds (Leica's SCN, 3DHISTECH's MRXS); this module alone knows of it.
 """
 
 import math
@@ -12,12 +14,20 @@ import openslide
 from PIL import Image
 
 from pipeline.base.errors import Problem
+from pipeline.slides.flat import open_flat
+from pipeline.slides.resolution import PARAMETER, find_resolution
 from pipeline.slides.tiff import UNREADABLE, Pixels, TiffTiles, check_whole
 
 CURE = "get it again from where it came from"
 SUFFIXES = {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".svslide", ".bif", ".vms", ".vmu"}  # OpenSlide's
-WIDEST = 10.0  # µm/px; what tags tell beyond it is a printer's resolution (72 dpi is 353 µm/px)
 SAME = 0.05  # part by which a level's resolution may differ from the wanted one and is taken as it is
+COARSER = 0.1  # part by which a slide may be coarser than wanted, since scanners of one magnification differ so much
+BOUNDS = (  # left, top, width and height of what was scanned, px of the glass
+    openslide.PROPERTY_NAME_BOUNDS_X,
+    openslide.PROPERTY_NAME_BOUNDS_Y,
+    openslide.PROPERTY_NAME_BOUNDS_WIDTH,
+    openslide.PROPERTY_NAME_BOUNDS_HEIGHT,
+)
 BLOCK = 2048  # px a side, of the parts in which a level is read for an overview
 WHITE = (255, 255, 255)
 
@@ -58,14 +68,22 @@ class Grid:
 class Slide:
     """An open slide. It may be read by several threads at once.
 
+    Attributes:
+        corner: of what was scanned, x and y in px of the glass; (0, 0) but for formats that tell bounds.
+        width, height: of what was scanned, px.
+
     Args:
-        microns_per_pixel: of the full resolution, for slides whose tags do not tell.
+        microns_per_pixel: of the full resolution; goes before what the tags tell.
+        parameter: what a person gives it by.
+        flat: whether a picture without tiles, which is then held in memory, is taken, too.
 
     Raises:
-        Problem: it cannot be opened, is cut off, or does not tell its resolution and none is given.
+        Problem: it cannot be opened, is cut off, or none is given and its tags do not tell a resolution that can be.
     """
 
-    def __init__(self, path: Path, microns_per_pixel: float | None = None) -> None:
+    def __init__(
+        self, path: Path, microns_per_pixel: float | None = None, parameter: str = PARAMETER, flat: bool = False
+    ) -> None:
         self.path = path
         if not path.is_file():
             raise Problem(f"{path} is not there; give the folder in which the slides lie.")
@@ -73,11 +91,13 @@ class Slide:
         try:
             self._slide = openslide.OpenSlide(path)
         except (openslide.OpenSlideError, OSError) as error:
-            raise Problem(f"{path} is no slide that OpenSlide can open ({error}); {CURE}.") from None
-        self.width, self.height = self._slide.dimensions
-        self.microns_per_pixel = self._resolution(microns_per_pixel)
-        power = self._number(openslide.PROPERTY_NAME_OBJECTIVE_POWER)
-        self.magnification = power or 10 / self.microns_per_pixel  # 40x has 0.25 µm/px on the common scanners
+            picture = open_flat(path) if flat else None
+            if picture is None:
+                raise Problem(f"{path} is no slide that OpenSlide can open ({error}); {CURE}.") from None
+            self._slide = picture
+        self.corner, (self.width, self.height) = self._scanned()
+        resolution = find_resolution(path, self._slide.properties, microns_per_pixel, parameter)
+        self.microns_per_pixel, self.magnification = resolution
         self._tiles = self._fast_tiles()
 
     def _fast_tiles(self) -> TiffTiles | None:
@@ -93,34 +113,39 @@ class Slide:
         tiles.close()
         return None
 
-    def _number(self, tag: str) -> float | None:
-        try:
-            value = float(self._slide.properties[tag])
-        except (KeyError, ValueError):
-            return None
-        return value if math.isfinite(value) and value > 0 else None
-
-    def _resolution(self, given: float | None) -> float:
-        x, y = self._number(openslide.PROPERTY_NAME_MPP_X), self._number(openslide.PROPERTY_NAME_MPP_Y)
-        if x and y and max(x, y) < WIDEST:
-            return (x + y) / 2
-        power = self._number(openslide.PROPERTY_NAME_OBJECTIVE_POWER)
-        if given is not None or power:
-            return given if given is not None else 10 / power  # type: ignore[operator]
-        raise Problem(
-            f"{self.path} does not tell its resolution; give it in tiling.slide_microns_per_pixel if they share it."
-        )
+    def _scanned(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Corner and size of what was scanned, clipped to the glass."""
+        width, height = self._slide.dimensions
+        if not all(name in self._slide.properties for name in BOUNDS):
+            return (0, 0), (width, height)
+        left, top, wide, high = (int(self._slide.properties[name]) for name in BOUNDS)
+        corner = max(0, left), max(0, top)
+        size = min(left + wide, width) - corner[0], min(top + high, height) - corner[1]
+        if min(size) <= 0:
+            raise Problem(
+                f"{self.path} tells that {wide} x {high} px were scanned at x {left}, y {top} of {width} x {height};"
+                f" {CURE}."
+            )
+        return corner, size
 
     def grid(self, tile_size: int, stride: int, microns_per_pixel: float | None = None) -> Grid:
         """Tiles at a resolution, read from the nearest finer level; at full resolution where none is given.
 
-        A level within 5 % of the wanted resolution is taken as it is, since resampling would only blur it.
+        A level within 5 % of the wanted resolution is taken as it is, since resampling would only blur it; so is a
+        slide that is up to 10 % coarser, and that is printed.
+
+        Raises:
+            Problem: the slide is coarser still.
         """
         wanted = 1.0 if microns_per_pixel is None else microns_per_pixel / self.microns_per_pixel
+        if 1 - COARSER <= wanted < 1 - SAME:
+            told = f"{self.path} has {self.microns_per_pixel:.4g} µm/px where {microns_per_pixel:.4g} is wanted"
+            print(f"{told}; it is taken as it is")
+            wanted = 1.0
         if wanted < 1 - SAME:
             raise Problem(
                 f"{self.path} has {self.microns_per_pixel:.4g} um/px, coarser than the wanted {microns_per_pixel:.4g};"
-                " ask for a coarser resolution or leave the slide out."
+                " give a coarser tiling.microns_per_pixel, or full, or leave the slide out."
             )
         level = self._slide.get_best_level_for_downsample(wanted * (1 + SAME))
         level_downsample = float(self._slide.level_downsamples[level])
@@ -170,7 +195,7 @@ class Slide:
     def _blended(self, corner: tuple[int, int], level: int, size: tuple[int, int]) -> Pixels:
         """A part as OpenSlide reads it, on white."""
         try:
-            part = self._slide.read_region(corner, level, size)
+            part = self._slide.read_region((self.corner[0] + corner[0], self.corner[1] + corner[1]), level, size)
         except (openslide.OpenSlideError, OSError) as error:
             raise Problem(f"{self.path} cannot be read at x {corner[0]}, y {corner[1]} ({error}); {CURE}.") from None
         if part.getchannel("A").getextrema()[0] < 255:

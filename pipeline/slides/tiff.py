@@ -1,6 +1,7 @@
 """Slides that are TIFF files (.svs, .tif): whether they are whole, and a faster way to read their full resolution."""
 
 import logging
+import math
 import os
 from functools import partial
 from pathlib import Path
@@ -10,32 +11,44 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from pipeline.base.errors import Problem
+from pipeline.base.errors import Problem, machine_problem
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it finds wrong is told by OpenSlide, or not at all
 
 Pixels = npt.NDArray[np.uint8]  # (H, W, 3), RGB
 
-UNREADABLE = (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError, AttributeError, TypeError)
+LARGEST_TILE = 2**26  # px
+UNREADABLE = (tifffile.TiffFileError, ValueError, OSError, LookupError, AttributeError, TypeError, ArithmeticError)
 
 
 def check_whole(path: Path, cure: str) -> None:
-    """Refuse a TIFF whose tiles lie beyond the file's end.
+    """Refuse a TIFF whose tiles lie beyond the file's end, or cannot be; any slide that the machine cannot open.
+
+    It may have fewer than its size needs, or such that OpenSlide ends the process since it has no memory for one.
 
     OpenSlide finds out only when it comes to such a tile, which may be after hours.
     """
     size = path.stat().st_size
     try:
         with tifffile.TiffFile(path) as tiff:
+            pages: list[Any] = list(tiff.pages)
             needed = [
                 offset + count
-                for page in tiff.pages
+                for page in pages
                 for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)
             ]
-    except UNREADABLE:
+            tiled = [page for page in pages if page.is_tiled]
+            missing = any(len(page.dataoffsets) < math.prod(page.chunked) for page in tiled)
+            vast = any(page.tilewidth * page.tilelength > LARGEST_TILE for page in tiled)
+    except UNREADABLE as error:
+        if problem := machine_problem(path, error):
+            raise problem from None  # OpenSlide would call it no slide
         return  # not a TIFF, or one that only OpenSlide understands or refuses
     if needed and max(needed) > size:
         raise Problem(f"{path} is cut off: it has {size:,} bytes of at least {max(needed):,}; {cure}.")
+    if missing or vast:
+        what = "its size needs more tiles than it has" if missing else "its tiles are larger than memory"
+        raise Problem(f"{path} is damaged: {what}; {cure}.")
 
 
 class TiffTiles:
@@ -54,7 +67,9 @@ class TiffTiles:
             self._decode = partial(page.decode, jpegtables=page.jpegtables, jpegheader=page.jpegheader)
             self.width, self.height = page.imagewidth, page.imagelength
             self._side = page.tilewidth, page.tilelength
-        self._across = -(-self.width // self._side[0])
+        self._across, down = -(-self.width // self._side[0]), -(-self.height // self._side[1])
+        if not len(self._offsets) == len(self._counts) == self._across * down:
+            raise ValueError("another number of tiles than its size has")
         self._file = path.open("rb")
 
     def largest(self) -> tuple[int, int, int, int]:

@@ -1,10 +1,10 @@
-"""Add turned and mirrored copies of the training tiles: `python -m pipeline.stages.augment <study> <run>`.
+"""Add turned and mirrored copies of the training tiles: `python -m pipeline.stages.augment <study> --run RUN`.
 
 In: `plain.csv`. Out: `augmented.csv`, the plan on which augmented variants train. No pixel is written: a row names its
 transform, and `pipeline.tiles.examples` applies it when the tile is read.
 """
 
-from pipeline.base.errors import run_stage
+from pipeline.base.errors import Problem, run_stage
 from pipeline.base.params import read_params
 from pipeline.base.paths import plan_folder
 from pipeline.plans.augment import augment
@@ -17,6 +17,11 @@ def main() -> None:
     folder = plan_folder(study.study, run)
     plan = read_plan(folder / "plain.csv")
     augmented = augment(plan, study.augment, read_params().seed)
+    if not (augmented["split"] == "train").any():
+        raise Problem(
+            f"augmented.csv of {study.study} has no row to train on; set augment.original to true, or raise"
+            f" augment.probability, in studies/{study.study}/params.yaml."
+        )
     write_plan(augmented, folder / "augmented.csv", study.split.leaky)
     rows = [(table["split"] == "train").sum() for table in (plan, augmented)]
     print(f"{rows[0]:,} training rows became {rows[1]:,}")

@@ -6,6 +6,8 @@ slides an index of all tiles and a contact sheet. Tiles are streamed, so memory 
 """
 
 import argparse
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +19,9 @@ from pipeline.base.files import replacing
 from pipeline.base.params import Tiling, read_params
 from pipeline.base.paths import RAW, TILES
 from pipeline.base.records import Source
-from pipeline.datasets import Part, SlidePart
-from pipeline.tiles.store import ShardInfo, ShardWriter
+from pipeline.datasets import Card, Part, SlidePart
+from pipeline.tiles.store import ShardInfo
+from pipeline.tiles.writer import ShardWriter
 
 
 def main() -> None:
@@ -65,10 +68,11 @@ def convert(name: str, record_path: Path, tiles: Path, tiling: Tiling | None = N
         citation=record.citation,
     )
     problems = []
+    written: dict[str, Counter[str]] = {}
     with replacing(tiles) as temporary:
         for part in parts:
             try:
-                write_shard(part, temporary / f"{part.name}.h5", info)
+                written[part.name] = write_shard(part, temporary / f"{part.name}.h5", info)
             except Problem as problem:
                 print(f"{part.name}: {problem}")
                 problems.append(str(problem))
@@ -77,6 +81,7 @@ def convert(name: str, record_path: Path, tiles: Path, tiling: Tiling | None = N
             raise Problem(
                 listed if len(parts) == 1 else f"{len(problems)} of {len(parts)} parts failed:\n        {listed}"
             )
+        check_used(card, folder, parts, written)
 
 
 def check_unchanged(recorded: dict[Path, int], cure: str) -> None:
@@ -90,12 +95,46 @@ def check_unchanged(recorded: dict[Path, int], cure: str) -> None:
             )
 
 
-def write_shard(part: Part, path: Path, info: ShardInfo) -> None:
-    """Write one part of the data set at its own resolution, and print what was in it.
+def check_used(card: Card, folder: Path, parts: Sequence[Part], written: dict[str, Counter[str]]) -> None:
+    """Refuse a data set of which nothing is used, and tell which of its parts gave nothing.
+
+    A slide without a lesion is a slide like any other; a data set without one is mostly one whose classes have other
+    names. Lesion-free tiles are used where `tiling.at_least` asks for them.
+
+    Args:
+        written: what `write_shard` counted, by part.
+    """
+    total = sum(written.values(), Counter[str]())
+    empty = [name for name, counts in written.items() if not counts["tiles"]]
+    if empty and total["tiles"]:
+        print(
+            f"{len(empty)} of {len(written)} parts have no tile: {', '.join(empty[:10])}{', ...' * (len(empty) > 10)}"
+        )
+    if card.slides and not total["lesions"]:
+        held = sum((part.left_out for part in parts if isinstance(part, SlidePart)), Counter[str]())
+        listed = ", ".join(f"{what} ({count:,})" for what, count in held.most_common(10)) or "nothing"
+        none = (
+            f"none of the classes {', '.join(card.classes[1:])} is on a tile of {folder}; its annotations hold {listed}"
+        )
+        if not total["tiles"]:
+            raise Problem(
+                f"{none}; correct the classes in QuPath, or set tiling.at_least in params.yaml to use tiles without."
+            )
+        print(f"WARNING: {none}.")
+    elif not total["tiles"]:
+        raise Problem(f"{folder} gives no tile of {card.title}; look at its files.")
+    elif not card.slides and card.classes[0] == "background" and not total["nuclei"]:
+        raise Problem(
+            f"no nucleus is in the {total['tiles']:,} tiles of {folder}; look at the masks or outlines there."
+        )
+
+
+def write_shard(part: Part, path: Path, info: ShardInfo) -> Counter[str]:
+    """Write one part of the data set at its own resolution, and print what was in it; tiles, nuclei and so on.
 
     Beside the shard of a slide its index and pictures are written.
     """
-    count = nuclei = overlap = conflict = 0
+    counts: Counter[str] = Counter()
     slide = part if isinstance(part, SlidePart) else None
     try:
         pixel, magnification = part.resolution
@@ -106,10 +145,11 @@ def write_shard(part: Part, path: Path, info: ShardInfo) -> None:
         ):
             for tile in progress:
                 shard.add(tile)
-                count += 1
-                nuclei += len(tile.nuclei)
-                overlap += tile.overlap
-                conflict += tile.conflict
+                counts["tiles"] += 1
+                counts["nuclei"] += len(tile.nuclei)
+                counts["lesions"] += tile.bits is not None and bool(tile.bits.any())
+                counts["overlap"] += tile.overlap
+                counts["conflict"] += tile.conflict
             if slide:
                 shard.cut()
         if slide:
@@ -118,10 +158,11 @@ def write_shard(part: Part, path: Path, info: ShardInfo) -> None:
         if slide:
             slide.close()
     print(
-        f"{part.name}: {count:,} tiles, {nuclei:,} nuclei;"
-        f" {overlap:,} px claimed by several {'lesions' if slide else 'nuclei'},"
-        f" {conflict:,} px where the source contradicts itself"
+        f"{part.name}: {counts['tiles']:,} tiles, {counts['nuclei']:,} nuclei;"
+        f" {counts['overlap']:,} px claimed by several {'lesions' if slide else 'nuclei'},"
+        f" {counts['conflict']:,} px where the source contradicts itself"
     )
+    return counts
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Score a variant in one run with one seed: `python -m pipeline.stages.evaluate <study> <run> <seed> <variant> <plan>`.
+"""Score a variant in one run with one seed: `python -m pipeline.stages.evaluate <study> --run ...`.
 
 In:  the variant's predictions/ and training/ (a baseline has neither), split.csv, the tile store.
 Out: models/<study>/evaluation/run<r>/seed<s>/<variant>-<plan>/, which its task fills (pipeline/tasks/<task>/score.py).

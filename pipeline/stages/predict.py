@@ -1,4 +1,4 @@
-"""Predict with one variant: `python -m pipeline.stages.predict <study> <run> <seed> <variant> <plan>`.
+"""Predict with one variant: `python -m pipeline.stages.predict <study> --run ...`.
 
 In:  the variant's weights/, the study's split.csv, the tile store.
 Out: the variant's predictions/, which its task fills (pipeline/tasks/<task>/predict.py).

@@ -1,4 +1,4 @@
-"""Train one variant of a study: `python -m pipeline.stages.train <study> <run> <seed> <variant> <plan>`.
+"""Train one variant of a study: `python -m pipeline.stages.train <study> --run ...`.
 
 In:  the plan data/plans/<study>/run<r>/<plan>.csv (its train and validation rows) and the tile store; for a variant
      that starts from another one's weights, these.
@@ -6,7 +6,7 @@ Out: the variant's weights/: model.safetensors (lowest validation loss, or the l
      model.json; and training/: curves.csv (a row an epoch), training.json. Parameters and figures go to MLflow as they
      come.
 
-An interrupted training goes on, when run again, from a file in models/.resume/ (see pipeline.training.loop).
+An interrupted training goes on, when run again, from its state in models/.resume/ (see pipeline.training.resume).
 """
 
 import time

@@ -1,15 +1,18 @@
 """Plans: tables that say which tiles a study uses, on which side of the split, and how each is changed.
 
 One row a training example; `split`, `balance` and `augment` each write a plan, never pixels. A row
-rebuilds its example exactly: the tile `index` of `data/tiles/<dataset>/<shard>.h5`, with `transform` applied.
+rebuilds its example exactly: the tile `index` of `data/tiles/<dataset>/<shard>.h5`, with `transform` applied. The last
+line of the file is a checksum of the others.
 """
 
+from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from pipeline.base.errors import Problem
-from pipeline.base.files import replacing
+from pipeline.base.files import read_sealed, write_sealed
 
 SPLITS = ("train", "validation", "test")
 COLUMNS = {
@@ -25,6 +28,12 @@ COLUMNS = {
     "copy": int,  # 0 = the tile itself, 1, 2, ... = its copies by balance and augment
     "transform": str,  # JSON, read by pipeline.tiles.transforms
 }
+TEXTS = {
+    "dataset": str,
+    "shard": str,
+    "patient": str,
+    "slide": str,
+}  # in any table: patients NA and 0012 are no numbers
 TCGA = r"(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4})"  # what a barcode of The Cancer Genome Atlas begins with: the patient
 TILE = ["dataset", "shard", "index"]  # the columns that name a tile
 
@@ -32,13 +41,38 @@ TILE = ["dataset", "shard", "index"]  # the columns that name a tile
 def write_plan(plan: pd.DataFrame, path: Path, leaky: bool = False) -> None:
     """Check a plan and write it as CSV, the same bytes for the same rows; `leaky` ones may part slides and patients."""
     check_plan(plan, leaky)
-    with replacing(path) as temporary:
-        plan[list(COLUMNS)].to_csv(temporary, index=False, lineterminator="\n")
+    write_sealed(path, plan[list(COLUMNS)].to_csv(index=False, lineterminator="\n"))
 
 
 def read_plan(path: Path) -> pd.DataFrame:
-    """Read a plan that a stage wrote."""
-    return pd.read_csv(path, dtype=COLUMNS, keep_default_na=False)
+    """Read a plan that a stage wrote.
+
+    Raises:
+        Problem: the file is missing or damaged, or its columns, numbers, sides or names of shards are none that a stage
+            writes.
+    """
+    try:
+        plan = pd.read_csv(StringIO(read_sealed(path)), dtype=COLUMNS, keep_default_na=False, index_col=False)
+        wrong = _what_is_wrong(plan)
+    except (ValueError, KeyError, OverflowError) as error:
+        wrong = str(error).partition("\n")[0][:200]
+    if wrong:
+        raise Problem(f"{path} is no plan that a stage wrote ({wrong}); run `dvc repro` again.")
+    return plan
+
+
+def _what_is_wrong(plan: pd.DataFrame) -> str:
+    """What a plan holds that no stage writes, a clause; empty where there is nothing."""
+    if list(plan.columns) != list(COLUMNS):
+        return f"its columns are not {', '.join(COLUMNS)}"
+    if unknown := set(plan["split"]) - set(SPLITS):
+        return f"the side {min(unknown)[:80]!r}"
+    if not (plan[["index", "copy"]] >= 0).all(axis=None) or not np.isfinite(plan["microns_per_pixel"]).all():
+        return "a number that none can be"
+    for column in ("dataset", "shard"):  # which are parts of paths
+        if (names := plan[column][~plan[column].str.fullmatch(r"[^/\\\x00]+") | plan[column].isin([".", ".."])]).size:
+            return f"the {column} {names.iloc[0][:80]!r}"
+    return ""
 
 
 def check_plan(plan: pd.DataFrame, leaky: bool = False) -> None:

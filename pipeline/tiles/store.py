@@ -8,11 +8,13 @@
     table/*     (N,)                 one array a column of the index, see `TABLE_COLUMNS`
     nuclei/*    (M,)                 tile, id, class: the class of every instance
     bits        (N, H, W)    uint8   only where areas may overlap: bit 0 = class 1, bit 1 = class 2, ...
+    crc32/*     (N,)         uint32  a checksum of each row of these arrays; an attribute of those of table and nuclei
 
 The arrays are contiguous and uncompressed, so that a tile is read at memory-map speed (compressed
 one-tile chunks are 25 times slower). Attributes: dataset, class names, microns per pixel, magnification,
 source and its checksum, licence and citation of what is in it. A shard with `bits` holds areas and no nuclei:
-its `instances` are 0. Maps that are 0 everywhere are not written and take no room.
+its `instances` are 0. Maps that are 0 everywhere are not written and take no room. A tile is compared with its
+checksums when it is first read.
 """
 
 import json
@@ -20,10 +22,9 @@ import resource
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import h5py
@@ -31,7 +32,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.base.errors import Problem, machine_problem
+from pipeline.base import hdf5
+from pipeline.base.errors import Problem
 
 IGNORE = 255  # class code of pixels that count in no loss and no metric
 FORMAT = 2  # raised when a reader of the old layout would misread the new one
@@ -85,90 +87,6 @@ class ShardInfo:
     citation: str  # empty where nothing is to be cited
 
 
-class ShardWriter:
-    """Write a shard tile by tile, so that memory does not grow with the shard.
-
-    The number of tiles and their size (px a side, or height and width) are fixed at the start, as contiguous arrays
-    need; so is whether the tiles have `bits`.
-    """
-
-    def __init__(
-        self, path: Path, count: int, tile_size: int | tuple[int, int], info: ShardInfo, bits: bool = False
-    ) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._side = (tile_size, tile_size) if isinstance(tile_size, int) else tile_size
-        self._info, self._bits = info, bits
-        self._file, self._count = self._create(path, count), count
-        self._rows: list[tuple[Any, ...]] = []
-        self._nuclei: list[tuple[int, int, int]] = []
-
-    def _create(self, path: Path, count: int) -> Any:
-        file = h5py.File(path, "w", track_order=False)
-        for name, (kind, *last) in ARRAYS.items():
-            if name != "bits" or self._bits:
-                file.create_dataset(name, (count, *self._side, *last), kind)
-        for name, value in asdict(self._info).items():
-            file.attrs[name] = json.dumps(value) if isinstance(value, tuple) else value
-        file.attrs["format"] = FORMAT
-        return file
-
-    def add(self, tile: Tile) -> None:
-        """Append one tile."""
-        index = len(self._rows)
-        arrays = (tile.image, tile.class_map, tile.instance_map, tile.bits)
-        for name, array in zip(ARRAYS, arrays, strict=True):
-            self._write(name, index, array)
-        self._rows.append(tuple(getattr(tile, column) for column in TABLE_COLUMNS))
-        self._nuclei.extend((index, number, code) for number, code in sorted(tile.nuclei.items()))
-
-    def _write(self, name: str, index: int, array: npt.NDArray[Any] | None) -> None:
-        if array is not None and array.any():  # what is not written is 0
-            self._file[name][index] = array
-
-    def cut(self) -> None:
-        """Make it a shard of the tiles that it has, where they are fewer than was thought at the start.
-
-        They are copied to a new file, since contiguous arrays cannot shrink.
-        """
-        if len(self._rows) == self._count:
-            return
-        path, long = Path(self._file.filename), self._file
-        short = path.with_name(f"{path.name}.short")
-        self._count = len(self._rows)
-        self._file = self._create(short, self._count)
-        for index in range(self._count):
-            for name in ARRAYS:
-                self._write(name, index, long[name][index] if name in long else None)
-        long.close()
-        short.replace(path)
-
-    def close(self) -> None:
-        """Write the index and close the file."""
-        if len(self._rows) != self._count:
-            raise ValueError(f"the shard was made for {self._count} tiles and got {len(self._rows)}")
-        for position, column in enumerate(TABLE_COLUMNS):
-            values = [row[position] for row in self._rows]
-            if column in TEXT_COLUMNS:
-                self._file.create_dataset(f"table/{column}", data=values, dtype=h5py.string_dtype())
-            else:
-                self._file.create_dataset(f"table/{column}", data=np.array(values, "i8"))
-        nuclei = np.array(self._nuclei, "i4").reshape(-1, 3)
-        for position, column in enumerate(("tile", "id", "class")):
-            self._file.create_dataset(f"nuclei/{column}", data=nuclei[:, position])
-        self._file.close()
-
-    def __enter__(self) -> "ShardWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self._file.close()
-
-
 @cache
 def most_open() -> int:
     """How many shards this process keeps open: half of the files that it may (`ulimit -n`), a Mac's 256 for example."""
@@ -186,6 +104,7 @@ class Shard:
 
     path: Path
     _file: Any = field(default=None, init=False, repr=False, compare=False)
+    _unchecked: dict[str, dict[int, int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def file(self) -> Any:
@@ -202,12 +121,10 @@ class Shard:
                 shard.close()
         try:
             file = h5py.File(self.path, "r")
-        except OSError as error:
-            raise (
-                machine_problem(self.path, error)
-                or Problem(f"{self.path} is no readable tile shard ({error}); run `dvc repro` again.")
-            ) from None
-        if file.attrs.get("format") != FORMAT:
+            version, _ = file.attrs.get("format"), [file[name].shape for name in ARRAYS if name in file]
+        except hdf5.BROKEN as error:
+            raise hdf5.unreadable(self.path, error) from None
+        if version != FORMAT:
             raise Problem(f"{self.path} was written by another version of Lobule; run `dvc repro` again.")
         key = id(self)
         OPEN[key] = weakref.ref(self, lambda _: OPEN.pop(key, None))
@@ -229,37 +146,37 @@ class Shard:
     @property
     def info(self) -> ShardInfo:
         """What holds for all tiles of the shard."""
-        attributes = self.file.attrs
+        found = self._attribute
         return ShardInfo(
-            dataset=str(attributes["dataset"]),
-            classes=tuple(json.loads(attributes["classes"])),
-            microns_per_pixel=float(attributes["microns_per_pixel"]),
-            magnification=float(attributes["magnification"]),
-            source=str(attributes["source"]),
-            source_sha256=str(attributes["source_sha256"]),
-            licence=str(attributes["licence"]),
-            licence_url=str(attributes["licence_url"]),
-            citation=str(attributes["citation"]),
+            dataset=str(found("dataset")),
+            classes=tuple(json.loads(found("classes"))),
+            microns_per_pixel=float(found("microns_per_pixel")),
+            magnification=float(found("magnification")),
+            source=str(found("source")),
+            source_sha256=str(found("source_sha256")),
+            licence=str(found("licence")),
+            licence_url=str(found("licence_url")),
+            citation=str(found("citation")),
         )
 
     def image(self, index: int) -> Image:
         """RGB image of a tile, (H, W, 3) uint8."""
-        image: Image = self.file["images"][index]
+        image: Image = self._row("images", index)
         return image
 
     def class_map(self, index: int) -> ClassMap:
         """Class map of a tile, (H, W) uint8, 255 = ignore."""
-        class_map: ClassMap = self.file["classes"][index]
+        class_map: ClassMap = self._row("classes", index)
         return class_map
 
     def instance_map(self, index: int) -> InstanceMap:
         """Instance map of a tile, (H, W) int32, 0 = none."""
-        instance_map: InstanceMap = self.file["instances"][index]
+        instance_map: InstanceMap = self._row("instances", index)
         return instance_map
 
     def bits(self, index: int) -> ClassMap | None:
         """Bit map of a tile, (H, W) uint8, or None where the data set has no areas that may overlap."""
-        bits: ClassMap | None = self.file["bits"][index] if "bits" in self.file else None
+        bits: ClassMap | None = self._row("bits", index) if "bits" in self.file else None
         return bits
 
     def lesion(self, index: int, target: str) -> npt.NDArray[np.bool_]:
@@ -276,18 +193,42 @@ class Shard:
 
     def table(self) -> pd.DataFrame:
         """The index: one row a tile, with the columns of `TABLE_COLUMNS`."""
-        group = self.file["table"]
-        return pd.DataFrame(
-            {
-                column: group[column].asstr()[:] if column in TEXT_COLUMNS else group[column][:]
-                for column in TABLE_COLUMNS
-            }
-        )
+        return pd.DataFrame({column: self._column(f"table/{column}") for column in TABLE_COLUMNS})
 
     def nuclei(self) -> pd.DataFrame:
         """One row an instance: tile (index in the shard), id (in the instance map), class (code)."""
-        group = self.file["nuclei"]
-        return pd.DataFrame({column: group[column][:] for column in ("tile", "id", "class")})
+        return pd.DataFrame({column: self._column(f"nuclei/{column}") for column in ("tile", "id", "class")})
+
+    def _attribute(self, name: str) -> Any:
+        try:
+            return hdf5.read_attribute(self.file, name)
+        except hdf5.BROKEN as error:
+            raise hdf5.unreadable(self.path, error) from None
+
+    def _row(self, name: str, index: int) -> Any:
+        """A tile's row of an array, compared with its checksum the first time: that takes longer than to read it."""
+        try:
+            values = self.file[name][index]
+            if name not in self._unchecked:
+                self._unchecked[name] = dict(enumerate(hdf5.read_sums(self.file, name)))
+        except hdf5.BROKEN as error:
+            raise hdf5.unreadable(self.path, error) from None
+        if index in self._unchecked[name]:
+            if hdf5.crc(values) != self._unchecked[name][index]:
+                raise hdf5.damaged(self.path, name, index)
+            del self._unchecked[name][index]
+        return values
+
+    def _column(self, name: str) -> npt.NDArray[Any]:
+        try:
+            column = self.file[name]
+            values: npt.NDArray[Any] = column.asstr()[:] if h5py.check_string_dtype(column.dtype) else column[:]
+            wanted = column.attrs.get(hdf5.SUMS)
+        except (*hdf5.BROKEN, UnicodeDecodeError) as error:
+            raise hdf5.unreadable(self.path, error) from None
+        if wanted is not None and hdf5.crc(values) != wanted:
+            raise Problem(f"{self.path} is damaged: {name} is not what was written; {hdf5.CURE}.")
+        return values
 
 
 def shards(dataset: str, root: Path = Path("data/tiles")) -> list[Shard]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lightning
 import pandas as pd
 import torch
 
@@ -16,12 +17,14 @@ from pipeline.base import tracking
 from pipeline.base.errors import Problem
 from pipeline.base.files import replacing
 from pipeline.base.paths import TILES
-from pipeline.base.records import Model, Training, TrainingMachine
+from pipeline.base.records import Model, Seen, Training, TrainingMachine
 from pipeline.models import weights
 from pipeline.plans.job import Job
 from pipeline.tiles.plan import read_plan
 from pipeline.tiles.store import Shard, shards
-from pipeline.training.loop import Epochs, Learner, ResumeFile, fit
+from pipeline.training.learner import NO_NUMBER, Learner
+from pipeline.training.loop import Epochs, fit
+from pipeline.training.resume import ResumeFolder
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ def describe(job: Job, first_weights: str, mean: Sequence[float], std: Sequence[
     stores = {name: shards(name)[0] for name in study.datasets}
     first = next(iter(stores.values()))
     return Model(
+        study=job.study,
+        variant=f"{job.variant}-{job.plan}",
         task=job.task,
         encoder=job.encoder,
         classes=study.classes,
@@ -76,7 +81,22 @@ def describe(job: Job, first_weights: str, mean: Sequence[float], std: Sequence[
         licence="; ".join(sorted({store.info.licence for store in stores.values()})),
         datasets=study.datasets,
         sample=any(store.info.source == "sample" for store in stores.values()),
+        trained_on=seen(read_plan(job.plan_path(job.plan))),
     )
+
+
+def seen(plan: pd.DataFrame) -> list[Seen]:
+    """What of each data set stands in a plan on the sides that shape the weights."""
+    shown = plan[plan["split"] != "test"]
+    return [
+        Seen(
+            dataset=str(name),
+            sha256=Shard(TILES / str(name) / f"{rows['shard'].iloc[0]}.h5").info.source_sha256,
+            shards=sorted(set(rows["shard"])),
+            patients=sorted(set(rows["patient"]) - {""}),
+        )
+        for name, rows in shown.groupby("dataset", sort=True)
+    ]
 
 
 def train(job: Job, lesson: Lesson, started: float) -> None:
@@ -92,22 +112,21 @@ def train(job: Job, lesson: Lesson, started: float) -> None:
         str(name): Shard(TILES / str(name) / f"{shard}.h5").info.source_sha256
         for name, shard in plan.groupby("dataset", sort=True)["shard"].first().items()
     }
-    shaping = [model.model_dump(), lesson.settings, job.seed, stores, path.read_text("utf-8")]
     key = folder.relative_to("models")
-    resume = ResumeFile(Path("models/.resume") / key, fingerprint(shaping, model.weights, lesson.code))
+    resume = ResumeFolder(Path("models/.resume") / key, bound(job, lesson))
 
     title = full_name(job, model.weights)
     with tracking.variant_run(job.study, title, key.as_posix(), weights_sha256=None) as run:
         run.params({"variant": job.variant, "plan": job.plan, "seed": job.seed, "run": job.run, "data": stores})
-        run.params({**lesson.settings, "model": model.model_dump()})
+        run.params({**lesson.settings, "model": model.model_dump(exclude={"trained_on"})})  # which may be long
         epochs = Epochs(resume, run.metrics, keep_last=job.settings.train.patience is None)
         machine = fit(learner, epochs, lesson.training, lesson.validation)
         with replacing(folder / "weights") as temporary:
             temporary.mkdir()
-            learner.network.load_state_dict(epochs.best)
+            learner.network.load_state_dict(finite(epochs.best))
             weights.save(learner.network, temporary / "model.safetensors")
-            model.write(temporary / "model.json")
-        sha256 = hashlib.sha256((folder / "weights" / "model.safetensors").read_bytes()).hexdigest()
+            sha256 = weights.checksum(temporary / "model.safetensors")
+            model.model_copy(update={"sha256": sha256}).write(temporary / "model.json")
         record = Training(
             study=job.study,
             run=job.run,
@@ -143,17 +162,44 @@ def train(job: Job, lesson: Lesson, started: float) -> None:
     resume.remove()
 
 
+def finite(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights, refused where one is no number: the last step may spoil them, and no loss is computed after it."""
+    for name, values in tensors.items():
+        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+            raise Problem(f"the trained weights are no finite numbers ({name} is the first); {NO_NUMBER}.")
+    return tensors
+
+
 def full_name(job: Job, first_weights: str) -> str:
     """What the training is called in MLflow: its first weights stand in it where the variant does not tell them."""
     named = [job.variant] if job.variant != job.encoder else [job.variant, Path(first_weights).stem]
     return "-".join([*named, job.plan])
 
 
-def fingerprint(shaping: list[Any], first_weights: str, code: Sequence[str]) -> str:
-    """A hash of all that shapes the weights: parameters, plan, tiles, first weights, code, version of torch."""
-    digest = hashlib.sha256(json.dumps([torch.__version__, *shaping], sort_keys=True).encode())
-    for path in sorted(path for pattern in code for path in Path(__file__).parents[1].glob(pattern)):
-        digest.update(path.read_bytes())
-    if first_weights not in {"random", "imagenet"}:
-        digest.update(Path(first_weights).expanduser().read_bytes())
+def bound(job: Job, lesson: Lesson) -> dict[str, str]:
+    """A digest of each thing that shapes the weights, by what a person calls it; a state of others is not gone on from.
+
+    Shards count by size and time of change, since there may be more than is read in a minute.
+    """
+    path = job.plan_path(job.plan)
+    shards = read_plan(path)[["dataset", "shard"]].drop_duplicates()
+    files = [TILES / str(row["dataset"]) / f"{row['shard']}.h5" for _, row in shards.iterrows()]
+    first = lesson.model.weights
+    code = sorted(path for pattern in lesson.code for path in Path(__file__).parents[1].glob(pattern))
+    versions = f"torch {torch.__version__}, lightning {lightning.__version__}"
+    return {
+        "parameters": _digest(
+            json.dumps([lesson.model.model_dump(), lesson.settings, job.seed], sort_keys=True).encode()
+        ),
+        "plan": _digest(path.read_bytes()),
+        "tiles": _digest(*(f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}".encode() for file in files)),
+        "first weights": _digest(b"" if first in {"random", "imagenet"} else Path(first).expanduser().read_bytes()),
+        "code": _digest(versions.encode(), *(file.read_bytes() for file in code)),
+    }
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()

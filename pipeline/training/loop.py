@@ -9,7 +9,6 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
@@ -20,9 +19,9 @@ from torch.utils.data import DataLoader, Sampler
 from tqdm import tqdm
 
 from pipeline.base.errors import Problem
-from pipeline.base.study_blocks import Train
-
-RESUME_SECONDS = 30.0  # between two writings of the resume file, so that short epochs don't wait for the disk
+from pipeline.training.batches import Joined, need_company
+from pipeline.training.learner import NO_NUMBER, Learner
+from pipeline.training.resume import ResumeFolder
 
 
 class Shuffled(Sampler[int]):
@@ -48,87 +47,13 @@ class Shuffled(Sampler[int]):
         return iter((order + self.count * self.epoch * self.numbered).tolist())
 
 
-class Learner(L.LightningModule):
-    """A network with its optimiser; what is learnt says its own steps and what an epoch is measured by.
-
-    Attributes:
-        collate: makes a batch of what the data set gives.
-        curves: columns of the learning curves: the names in `totals`, each with `train_` or `validation_` before it.
-    """
-
-    collate: Callable[[Any], Any]
-    curves: tuple[str, ...]
-
-    def __init__(self, network: torch.nn.Module, train: Train, seed: int) -> None:
-        super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)
-        self.train_params = train
-        self.seed = seed
-
-    def start_counting(self) -> None:
-        """Set the sums of an epoch to 0."""
-        raise NotImplementedError
-
-    def totals(self) -> dict[str, float]:
-        """What an epoch is measured by; one of the names is loss."""
-        raise NotImplementedError
-
-    def step(self, batch: Any) -> torch.Tensor:
-        """Count a batch and give its loss."""
-        raise NotImplementedError
-
-    def configure_optimizers(self) -> Any:
-        train = self.train_params
-        kind = torch.optim.AdamW if train.optimiser == "adamw" else torch.optim.Adam
-        parameters = self.network.parameters()
-        optimiser = kind(parameters, lr=train.learning_rate, weight_decay=train.weight_decay, fused=True)
-        if train.schedule == "constant":
-            return optimiser
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def on_train_epoch_start(self) -> None:
-        self.start_counting()
-
-    def on_validation_epoch_start(self) -> None:
-        self.training_counts = self.totals()
-        self.start_counting()
-
-    def training_step(self, batch: Any, _: int) -> torch.Tensor:
-        return self.step(batch)
-
-    def validation_step(self, batch: Any, _: int) -> None:
-        self.step(batch)
-
-
-class ResumeFile:
-    """What an interrupted training goes on from, in a folder that git and DVC ignore.
-
-    The file is named by the fingerprint of everything that shapes the weights: one of other settings is never used, and
-    is removed when the variant is trained again.
-    """
-
-    def __init__(self, folder: Path, fingerprint: str) -> None:
-        self.path = folder / f"{fingerprint}.ckpt"
-        for other in folder.glob("*.ckpt*"):
-            if other != self.path:
-                other.unlink()
-
-    def remove(self) -> None:
-        """Forget the training; nothing is left to resume."""
-        self.path.unlink(missing_ok=True)
-        if self.path.parent.is_dir():
-            self.path.parent.rmdir()
-
-
 class Epochs(L.Callback):
-    """Keeps the curves and the best weights, checks the loss, writes the resume file, shows progress.
+    """Keeps the curves and the best weights, checks the loss, keeps the state, shows progress.
 
     The best weights are those of the lowest validation loss, or the last ones where `keep_last` says so.
     """
 
-    def __init__(self, resume: ResumeFile, report: Callable[..., None], keep_last: bool = False) -> None:
+    def __init__(self, resume: ResumeFolder, report: Callable[..., None], keep_last: bool = False) -> None:
         self.resume = resume
         self.report = report
         self.keep_last = keep_last
@@ -136,12 +61,13 @@ class Epochs(L.Callback):
         self.best: dict[str, torch.Tensor] = {}
         self.best_epoch = 0
         self.best_loss = math.inf
-        self.written = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "best": self.best, "best_epoch": self.best_epoch, "best_loss": self.best_loss}
+        known = {name: getattr(self, name) for name in ("rows", "best", "best_epoch", "best_loss")}
+        return {**known, "threads": torch.get_num_threads()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        torch.set_num_threads(state_dict.pop("threads"))  # which change the order of sums
         self.__dict__.update(state_dict)
         for row in self.rows:
             self._report(row)
@@ -156,7 +82,7 @@ class Epochs(L.Callback):
         self.bar.update()
 
     def on_validation_epoch_end(self, trainer: L.Trainer, module: Learner) -> None:
-        self._end(trainer, module, module.training_counts, module.totals())
+        self._end(trainer, module, module.training_counts, module.totals(module.sums))
 
     def _end(
         self, trainer: L.Trainer, module: Learner, training: dict[str, float], validation: dict[str, float]
@@ -165,10 +91,7 @@ class Epochs(L.Callback):
         self.bar.close()
         epoch = trainer.current_epoch + 1
         if not math.isfinite(training["loss"] + validation.get("loss", 0)):
-            raise Problem(
-                f"the loss is no finite number after epoch {epoch}; lower train.learning_rate or set train.precision to"
-                " float32 in params.yaml."
-            )
+            raise Problem(f"the loss is no finite number after epoch {epoch}; {NO_NUMBER}.")
         if validation:
             module.log("validation_loss", validation["loss"])  # what early stopping watches
         found = {f"train_{name}": value for name, value in training.items()}
@@ -192,23 +115,22 @@ class Epochs(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: Learner) -> None:
         if not trainer.num_val_batches:
-            self._end(trainer, module, module.totals(), {})
+            module.check_last()
+            self._end(trainer, module, module.totals(module.sums), {})
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
-        if not last and time.monotonic() - self.written >= RESUME_SECONDS:
-            temporary = self.resume.path.with_suffix(".ckpt.partial")
-            trainer.save_checkpoint(temporary)
-            temporary.replace(self.resume.path)
-            self.written = time.monotonic()
+        if not last and self.resume.is_due():
+            self.resume.write(trainer.current_epoch + 1, trainer.save_checkpoint)
 
 
 def fit(module: Learner, epochs: Epochs, training: Any, validation: Any) -> dict[str, Any]:
-    """Train from the start, or from the resume file where there is one; return what it ran on.
+    """Train from the start, or from the state that was kept where there is one; return what it ran on.
 
     Both sides are data sets as torch's loader takes them; `validation` may be empty where `train.patience` asks for no
     early stopping.
 
     Raises:
         Problem: the loss is no finite number.
+        KeyboardInterrupt: the training was told to end; says what is kept of it.
     """
     train = module.train_params
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # what hardware there is, advertisements
@@ -228,18 +150,38 @@ def fit(module: Learner, epochs: Epochs, training: Any, validation: Any) -> dict
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    resume = epochs.resume.path
-    if resume.is_file():
-        tqdm.write(f"resuming from {resume}")
-    trainer.fit(
-        module,
-        _loader(training, module, Shuffled(len(training), module.seed, numbered=getattr(training, "numbered", False))),
-        _loader(validation, module, None) if len(validation) else None,
-        ckpt_path=resume if resume.is_file() else None,
-        weights_only=True,
-    )
+    state = epochs.resume.newest()
+    if state is not None:
+        tqdm.write(f"going on from {state}")
+    try:
+        trainer.fit(
+            module,
+            _loader(training, module, Shuffled(len(training), module.seed, getattr(training, "numbered", False))),
+            _loader(validation, module, None) if len(validation) else None,
+            ckpt_path=state,
+            weights_only=True,
+        )
+    except SystemExit:  # what Lightning makes of an interruption
+        raise KeyboardInterrupt(epochs.resume.summary()) from None
+    except (Problem, RuntimeError) as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise told(error) from None
     device = torch.cuda.get_device_name() if trainer.strategy.root_device.type == "cuda" else "cpu"
-    return {"device": device, "precision": str(trainer.precision), "threads": torch.get_num_threads()}
+    threads = torch.get_num_threads()
+    return {"device": device, "precision": str(trainer.precision), "threads": threads, "parts": module.parts}
+
+
+def told(error: Problem | RuntimeError) -> Exception:
+    """What a process that reads tiles died of, or was told by one, as a sentence; else the error itself."""
+    if isinstance(error, Problem) and "DataLoader worker" in str(error):  # with the traceback, as torch hands it over
+        return Problem(str(error).rpartition("Problem: ")[2].strip())
+    if "DataLoader worker" in str(error):
+        return Problem(
+            f"a process that reads tiles died ({str(error).splitlines()[0]}), most often for want of main memory; lower"
+            " train.workers in the study's params.yaml and run the same command again: it goes on where it was saved."
+        )
+    return error
 
 
 def _precision(wanted: str) -> Any:
@@ -250,10 +192,12 @@ def _precision(wanted: str) -> Any:
 
 def _loader(examples: Any, module: Learner, order: Shuffled | None) -> DataLoader[Any]:
     train = module.train_params
+    batches: dict[str, Any] = {"batch_size": train.batch, "sampler": order}
+    if order is not None and need_company(module, examples):
+        batches = {"batch_sampler": Joined(order, train.batch)}
     return DataLoader(
         examples,
-        batch_size=train.batch,
-        sampler=order,
+        **batches,
         num_workers=train.workers,
         persistent_workers=train.workers > 0,
         collate_fn=module.collate,

@@ -57,6 +57,7 @@ def test_it_holds_no_list_so_that_dvc_changes_one_line_of_it() -> None:
         ("datasets.bracs.tiling.lesion_free", float("inf"), "datasets.bracs.tiling.lesion_free"),
         ("datasets.bracs.tiling.microns_per_pixel", 0, "datasets.bracs.tiling.microns_per_pixel"),
         ("datasets.bracs.tiling.microns_per_pixel", "tags", "datasets.bracs.tiling.microns_per_pixel is 'tags'"),
+        ("datasets.bracs.tiling.slide_microns_per_pixel", 1e-9, "should be greater than or equal to 0.01"),
         ("datasets.bracs.tiling.slide_microns_per_pixel", "full", "slide_microns_per_pixel is 'full'"),
         ("datasets.pannuke.source", "", "datasets.pannuke.source is ''"),
         ("datasets.pannuke", "sample", "datasets.pannuke is 'sample'"),

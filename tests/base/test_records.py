@@ -7,12 +7,17 @@ import pytest
 
 from pipeline.base.errors import Problem
 from pipeline.base.records import (
+    Applied,
+    AppliedParameters,
+    AppliedSlide,
+    Known,
     Leaks,
     Machine,
     Metrics,
     Model,
-    NearDuplicate,
+    NearDuplicates,
     Record,
+    Seen,
     Source,
     SourceFile,
     Speed,
@@ -34,6 +39,25 @@ SPEED = Speed(
     images=7,
     seconds=0.5,
 )
+MODEL = Model(
+    study="mine",
+    variant="unet-plain",
+    task="segmentation",
+    encoder="unet",
+    classes=["background", "nucleus"],
+    tile_size=64,
+    microns_per_pixel=0.25,
+    greyscale=False,
+    target=None,
+    shape={"width": 8, "decoder_channels": [8, 8, 8], "head": 1},
+    weights="random",
+    mean=[0.5, 0.5, 0.5],
+    std=[0.25, 0.25, 0.25],
+    licence="CC BY 4.0",
+    datasets=["one"],
+    sample=False,
+    trained_on=[Seen(dataset="one", sha256="1" * 64, shards=["fold1"], patients=["7"])],
+)
 RECORDS: list[Record] = [
     Source(
         dataset="one",
@@ -47,26 +71,17 @@ RECORDS: list[Record] = [
     ),
     Leaks(
         tiles={"train": 2, "validation": 0, "test": 1},
+        known={"one": Known(tiles=3, patient=2, barcode=0, slide=1)},
+        unknown=["No patient is known for 1 of 3 tiles."],
+        textureless=1,
         distance=3,
-        near_duplicates=[NearDuplicate(distance=1, tiles={"train": TILE, "test": TILE})],
+        near_duplicates=[
+            NearDuplicates(distance=1, nearest={"train": TILE, "test": TILE}, tiles={"train": 2, "test": 1})
+        ],
+        near_groups=1,
         leaks={"slide": 1},
     ),
-    Model(
-        task="segmentation",
-        encoder="unet",
-        classes=["background", "nucleus"],
-        tile_size=64,
-        microns_per_pixel=0.25,
-        greyscale=False,
-        target=None,
-        shape={"width": 8, "decoder_channels": [8, 8, 8], "head": 1},
-        weights="random",
-        mean=[0.5, 0.5, 0.5],
-        std=[0.25, 0.25, 0.25],
-        licence="CC BY 4.0",
-        datasets=["one"],
-        sample=False,
-    ),
+    MODEL,
     Training(
         study="mine",
         run=1,
@@ -103,6 +118,43 @@ RECORDS: list[Record] = [
     ),
     Machine(training=MACHINE, speed=SPEED),
     Machine(training=None, speed=None),
+    Applied(
+        weights="models/mine",
+        weights_sha256="1" * 64,
+        model=MODEL,
+        licence="CC BY 4.0",
+        parameters=AppliedParameters(
+            tile_size=64,
+            overlap=16,
+            background=12.5,
+            flips=False,
+            instances="watershed",
+            minimum_size=10,
+            microns_per_pixel=None,
+            regions=None,
+        ),
+        batch=8,
+        device="cpu",
+        versions={"torch": "2"},
+        slides=[
+            AppliedSlide(
+                name="one",
+                path="one.svs",
+                bytes=7,
+                width=100,
+                height=90,
+                microns_per_pixel=0.25,
+                downsample=1,
+                tiles=4,
+                square_millimetres=0.1,
+                nuclei={"nucleus": 3},
+                seconds=1.5,
+            )
+        ],
+        failed={"two": "two.svs is cut off"},
+        seconds=2,
+        peak_memory=10**9,
+    ),
 ]
 
 
@@ -116,7 +168,7 @@ def test_a_record_survives_its_file(record: Record, tmp_path: Path) -> None:
     record.write(path)
     assert type(record).read(path) == record
     first = path.read_bytes()
-    assert first.endswith(b"}\n") and json.loads(first)["format"] == 1
+    assert first.endswith(b"}\n") and json.loads(first)["format"] == record.format
     type(record).read(path).write(path)
     assert path.read_bytes() == first
 
@@ -139,10 +191,22 @@ def test_a_record_that_cannot_be_read_is_one_sentence(record: Record, tmp_path: 
     assert refused(b"").startswith(broken)
     assert refused(b"\xff").startswith(broken)
     assert refused(json.dumps([raw]).encode()).startswith(broken)
-    assert refused(json.dumps(raw | {"format": 2}).encode()).startswith(broken)
+    assert refused(json.dumps(raw | {"format": raw["format"] + 1}).encode()).startswith(broken)
     assert refused(json.dumps(raw | {"new": 1}).encode()).endswith("; run `dvc repro` again.")
-    last = list(raw)[-1]
+    last = list(raw)[-2]
     assert refused(json.dumps({key: value for key, value in raw.items() if key != last}).encode()).startswith(broken)
+
+
+def test_a_changed_value_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "speed.json"
+    RECORDS[4].write(path)
+    raw = json.loads(path.read_bytes())
+    path.write_text(json.dumps(raw | {"seconds": raw["seconds"] + 1}))
+    with pytest.raises(Problem, match=r"speed\.json is damaged; `lobule doctor` says what to remove"):
+        type(RECORDS[4]).read(path)
+    del raw["crc32"]  # as a person would write it
+    path.write_text(json.dumps(raw))
+    assert type(RECORDS[4]).read(path) == RECORDS[4]
 
 
 def test_a_missing_record_is_named(tmp_path: Path) -> None:

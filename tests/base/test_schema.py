@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
@@ -74,3 +74,50 @@ def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path, content: bytes) -> No
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(Problem, match=r"params\.yaml is missing; run this from the project's folder"):
         read_yaml(tmp_path / "params.yaml")
+
+
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 30))
+MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 30))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (LAUGHS, "has more than 100,000 values, with what aliases repeat"),
+        (MERGES, "has more than 100,000 values"),
+        ("a: " + "[" * 5000 + "]" * 5000, "is nested more than 32 levels deep"),
+        ("".join(f"{' ' * n}a:\n" for n in range(200)), "is nested more than 32 levels deep"),
+        ("a: &a [*a]", r"\*a names nothing that is complete before it"),
+        ("a: *b", "b"),
+        ("#" * (1 << 20) + "\n", "has more than 1,048,576 bytes"),
+        ("a: !!python/object/apply:os.system [touch x]", "is not valid YAML"),
+        ("a: !!int x", "is not valid YAML"),
+        ("a: " + "1" * 5000, "is not valid YAML"),
+        ("a: \0", "is not valid YAML"),
+    ],
+)
+def test_bombs_and_tags_are_one_sentence(tmp_path: Path, content: str, words: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(content)
+    with pytest.raises(Problem, match=words) as problem:
+        read_yaml(path)
+    assert len(str(problem.value)) < 500
+
+
+SIGNS = st.text("a:-[]{}&*!|>'\"#?%@,~<=.0123456789eE+_ \n\t", max_size=60).map(str.encode)
+
+
+@settings(max_examples=50)
+@given(content=SIGNS | st.binary(max_size=60))
+def test_whatever_the_file_holds_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_bytes(content)
+    try:
+        parse(Outer, read_yaml(path), "any.yaml")
+    except Problem as problem:
+        assert str(problem)
+
+
+def test_a_sentence_shows_no_more_than_a_person_reads() -> None:
+    assert len(refused({"inner": {"width": "x" * 10**6}, "sides": ["y" * 10**6]})) < 400
+    assert len(refused({"inner": {"width": 1}, "sides": [], "z" * 10**6: 1})) < 400

@@ -36,7 +36,7 @@ def changed(name: str, **changes: Any) -> Any:
 
 def study_of(name: str, **changes: Any) -> AnyStudy:
     raw = changed(name, **changes)
-    return parse(KINDS[raw["task"]], raw, "params.yaml")
+    return parse(KINDS[raw["task"]], {"study": name, **raw}, "params.yaml")
 
 
 def refused(name: str, **changes: Any) -> str:
@@ -176,7 +176,7 @@ def test_a_wrong_value_of_a_study_of_detection_is_named(key: str, value: Any, wo
 @pytest.mark.parametrize("name", NAMES)
 def test_no_key_has_a_default_but_what_one_method_needs(name: str) -> None:
     """What a stage reads stands in the file, so that dvc.yaml can name it."""
-    raw = load(name)
+    raw = {"study": name, **load(name)}
     for key in raw:
         if key != "task":
             with pytest.raises(Problem, match=f"{key} is missing; add it"):
@@ -202,8 +202,27 @@ def test_none_is_a_word() -> None:
 
 def test_a_study_has_the_name_of_its_folder(tmp_path: Path) -> None:
     write(tmp_path, load(PIXELS))
-    with pytest.raises(Problem, match=r"studies/mine/params\.yaml: study is 'pannuke'; give the name of its folder"):
-        read_study("mine", tmp_path)
+    assert read_study("mine", tmp_path).study == "mine"
+    write(tmp_path, {"study": "other", **load(PIXELS)}, "named")
+    with pytest.raises(Problem, match=r"studies/named/params\.yaml: study is a key, but .* its folder; remove it\."):
+        read_study("named", tmp_path)
+    write(tmp_path, load(PIXELS), "a;touch b")
+    with pytest.raises(Problem, match=r"'.*studies/a;touch b' is no name of a study; rename the folder: at most 64"):
+        read_study("a;touch b", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "bad", ["x; touch y; echo", "../docs", "a b", "", ".hidden", "-x", "x\n", "<b>", "a|b", "é", "x" * 65]
+)
+@pytest.mark.parametrize("key", ["datasets", "classes", "ignore", "compare", "ablation", "classifiers", "started"])
+def test_names_have_one_alphabet(key: str, bad: str) -> None:
+    assert f"{key}.0 is {bad!r}, which is no name; give at most 64 letters" in refused(PIXELS, **{key: [bad, "other"]})
+
+
+@pytest.mark.parametrize("bad", ["x; touch y; echo", "unet\n", "../unet"])
+def test_variants_and_encoders_have_it_too(bad: str) -> None:
+    assert "which is no name" in refused(PIXELS, variants={bad: {"encoder": "unet"}})
+    assert "has a wrong encoder in variants.mine" in refused(PIXELS, variants={"mine": {"encoder": bad}})
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,22 @@ def train(key: str, weights: str) -> None:
         run.tags({tracking.WEIGHTS: weights})
 
 
+@pytest.mark.parametrize("broken", ["text", "folder"])
+def test_a_store_that_cannot_be_opened_is_told_in_seconds(
+    broken: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mlflow.db").mkdir() if broken == "folder" else Path("mlflow.db").write_text("no database" * 100)
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 - which takes seconds itself
+
+    started = time.monotonic()
+    with tracking.variant_run("pannuke", VARIANT, key, None) as run:
+        run.metrics({"loss": 0.5}, step=1)
+    assert time.monotonic() - started < 10
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("lobule: warning: MLflow at sqlite:///") and line.endswith("; going on without it.")
+
+
 def test_importing_the_module_does_not_import_mlflow() -> None:
     code = "import sys, pipeline.base.tracking; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
@@ -268,9 +284,18 @@ def test_a_store_that_breaks_later_costs_one_warning(key: str, capsys: pytest.Ca
 
 
 @pytest.mark.slow
-def test_two_processes_may_make_the_store_at_once(tmp_path: Path) -> None:
-    code = "from pipeline.base import tracking\nwith tracking.variant_run('pannuke', 'unet-plain', 'key', None): pass"
+def test_four_processes_may_make_the_store_and_log_at_once(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db.partial").write_bytes(b"SQLite format 3\0 of a process that was killed")
+    code = (
+        "from pipeline.base import tracking\n"
+        "with tracking.variant_run('pannuke', 'unet-plain', 'key', None) as run:\n"
+        "    for step in range(1, 21): run.metrics({'loss': 1 / step}, step=step)\n"
+    )
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"]
-    both = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [process.communicate()[1] for process in both] == ["", ""]
-    assert len(runs("key", f"sqlite:///{tmp_path}/mlflow.db")) == 2
+    all_four = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [process.communicate()[1] for process in all_four] == [""] * 4
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    found = runs("key", uri)
+    assert [run.info.status for run in found] == ["FINISHED"] * 4
+    assert all(len(client(uri).get_metric_history(run.info.run_id, "loss")) == 20 for run in found)
+    assert not list(tmp_path.glob("*.partial*"))

@@ -14,6 +14,7 @@ from pipeline.commands import verify
 from pipeline.reporting import band
 from pipeline.reporting.paper import headline
 from tests import fabricated
+from tests.command_line import asked
 
 STUDY = "pannuke"
 VARIANT = "unet-augmented"
@@ -78,7 +79,7 @@ def test_the_same_class_maps_are_identical(
 ) -> None:
     ran = train_again(monkeypatch, noise=0.1 - 0.04)
     run(f"{STUDY}/{VARIANT}")
-    assert ran == [(stage, "pannuke", "1", "42", "unet", "augmented") for stage in ("train", "predict", "evaluate")]
+    assert ran == [(stage, *asked("pannuke", 1, 42, "unet", "augmented")) for stage in ("train", "predict", "evaluate")]
     assert capsys.readouterr().out.endswith("In all: identical.\n")
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline import datasets
 from pipeline.base.errors import Problem
@@ -137,6 +139,43 @@ def test_a_reader_reads_a_zip_of_windows(
     assert all(next(part.tiles()).image.any() for part in parts)
 
 
+@pytest.mark.parametrize(
+    ("name", "pattern", "other"),
+    [
+        ("tnbc", "Slide_01/*.png", "{0.stem}.PNG"),
+        ("tnbc", "GT_01/*.png", "{0.stem}.PNG"),
+        ("monuseg", "Tissue Images/*.tif", "{0.stem}.ome.tif"),
+        ("bcss", "masks/*.png", "{0.stem}.Png"),
+        ("bach", "**/Benign/*.tif", "{0.stem}.tiff"),
+        ("bach", "**/*_ground_truth.csv", "Normal/{0.name}"),
+        ("pannuke", "**/images.npy", "Images.npy"),
+    ],
+)
+def test_two_candidates_for_one_thing_are_refused(
+    name: str, pattern: str, other: str, samples: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(samples(name), tmp_path / "raw"))
+    first = sorted(folder.glob(pattern))[0]
+    second = Path(shutil.copy(first, first.parent / other.format(first)))
+    with pytest.raises(Problem) as problem:
+        datasets.load_reader(name).find(folder)
+    text = str(problem.value)
+    assert str(first) in text and str(second) in text and text.endswith("; move one of them away.")
+
+
+@pytest.mark.parametrize(("name", "pattern"), [("tnbc", "Slide_01/*.png"), ("bach", "**/Benign/*.tif")])
+def test_the_case_of_a_suffix_and_a_folder_is_no_matter(
+    name: str, pattern: str, samples: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(samples(name), tmp_path / "raw"))
+    count = sum(part.count for part in datasets.load_reader(name).find(folder))
+    for path in folder.glob(pattern):
+        path.rename(path.with_suffix(path.suffix.upper()))
+    parent = next(folder.glob(pattern.partition("/*.")[0]))
+    parent.rename(parent.with_name(parent.name.lower()))
+    assert sum(part.count for part in datasets.load_reader(name).find(folder)) == count
+
+
 # ------------------------------------------------------------------------------------------------------------ folders
 
 
@@ -156,6 +195,32 @@ def test_linked_folders_are_entered_once(tmp_path: Path) -> None:
         "up",
     ]
     assert f"{folder}/a link: the same folder as {folder}/real" in survey.not_entered
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=8),
+    st.lists(st.integers(0, 5), min_size=1, max_size=6),
+)
+def test_any_tangle_of_links_is_found_once(
+    tmp_path_factory: pytest.TempPathFactory, links: list[tuple[int, int]], files: list[int]
+) -> None:
+    """Six folders, two of them outside, with links from any to any."""
+    top = tmp_path_factory.mktemp("tangle")
+    folders = [top / place for place in ("in", "in/a", "in/a/b", "in/c", "out", "out/d")]
+    for folder in folders:
+        folder.mkdir()
+    for number, place in enumerate(files):
+        (folders[place] / f"{number}.png").touch()
+    for number, (place, target) in enumerate(links):
+        (folders[place] / f"link{number}").symlink_to(folders[target])
+    survey = look(folders[0])
+    found = [file.path.resolve() for file in survey.files]
+    assert len(set(found)) == len(found)
+    inside = {path for path in top.rglob("*.png") if path.is_relative_to(folders[0])}
+    assert inside <= set(found) <= set(top.rglob("*.png"))
+    assert [file.path for file in survey.files if file.path.resolve() in inside] == sorted(inside)
+    assert len(survey.folders) + len(survey.not_entered) >= 4
 
 
 def test_links_to_nothing_and_to_themselves_are_told(tmp_path: Path) -> None:
@@ -206,7 +271,7 @@ def test_a_name_with_dots_is_kept() -> None:
 def test_names_that_cannot_stand_in_a_line_are_escaped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, "a\nb.txt", "c\udcffd.txt")
     look(tmp_path).tell([])
-    assert r"(of no use here: 2, 'a\nb.txt', 'c\udcffd.txt')" in capsys.readouterr().out
+    assert r"(name that is no text: 1, 'c\udcffd.txt'; of no use here: 1, 'a\nb.txt')" in capsys.readouterr().out
 
 
 def test_thousands_of_files_are_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

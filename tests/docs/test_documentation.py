@@ -46,6 +46,8 @@ def test_the_code_that_loads_a_model_runs(tmp_path: Path, monkeypatch: pytest.Mo
     shape = {"width": 8, "decoder_channels": [32, 16, 8], "head": 3}  # as bcss has it
     weights.save(build("resnet34", 3, **shape), folder / "model.safetensors")
     Model(
+        study="mine",
+        variant="unet-plain",
         task="segmentation",
         encoder="resnet34",
         classes=["a", "b", "c"],
@@ -60,6 +62,7 @@ def test_the_code_that_loads_a_model_runs(tmp_path: Path, monkeypatch: pytest.Mo
         licence="none",
         datasets=["bcss"],
         sample=True,
+        trained_on=[],
     ).write(folder / "model.json")
     monkeypatch.chdir(tmp_path)
     found: dict[str, object] = {}

@@ -142,7 +142,8 @@ def test_every_study_has_the_same_stages(study: str) -> None:
     """Copies, no links: DVC does not follow a link in a commit, so that `dvc exp show` had nothing but empty rows."""
     path = ROOT / "studies" / study / "dvc.yaml"
     assert not path.is_symlink()
-    assert path.read_bytes() == (ROOT / "studies/stages.dvc.yaml").read_bytes(), "run `make stages`"
+    shared = (ROOT / "studies/stages.dvc.yaml").read_text()
+    assert path.read_text() == shared.replace("{study: NAME}", f"{{study: {study}}}"), "run `make stages`"
 
 
 @pytest.mark.parametrize("study", [name for name in STUDIES if name != OWN])
@@ -165,7 +166,7 @@ def test_the_study_of_the_encoder_has_the_same_stages_but_for_what_it_compares()
 
     listed = own["stages"]["train"]["matrix"]["variant"]
     assert [f"${{{ENCODER}}}" if name == ENCODER else name for name in study.compare] == listed
-    assert own["vars"] == [*shared["vars"], f"../../params.yaml:{ENCODER}"]
+    assert own["vars"] == [{"study": OWN}, *shared["vars"][1:], f"../../params.yaml:{ENCODER}"]
 
     expected = {name: stage for name, stage in shared["stages"].items() if not name.endswith(("-tiles", "-started"))}
     for name, stage in expected.items():
@@ -227,3 +228,12 @@ def test_no_data_and_no_private_picture_is_ever_pushed() -> None:
         for path, pushed in stage.outs.items():
             if path.startswith(("data/raw/", "data/tiles/", "reports/private/")):
                 assert not pushed, f"{stage.stage.addressing} lets {path} be pushed to a remote"
+
+
+def test_no_parameter_stands_in_a_command_but_in_a_map_which_dvc_quotes() -> None:
+    for path in (Path("studies/stages.dvc.yaml"), Path("studies", OWN, "dvc.yaml")):
+        written = read(path)
+        assert list(written["vars"][0]) == ["study"]  # so that no params.yaml may say it: DVC refuses that
+        for name, stage in written["stages"].items():
+            expected = "${study} ${item}" if "matrix" in stage else "${study}"
+            assert stage["cmd"].split(maxsplit=3)[3] == expected, name

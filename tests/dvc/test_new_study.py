@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
+from pipeline.tiles.plan import read_plan
 from tests.dvc.project import Project, ran
 from tests.dvc.stages import in_order
 
@@ -23,9 +23,10 @@ def add_study(project: Project, name: str, values: dict[str, Any]) -> list[str]:
     folder = project.folder / "studies" / name
     (folder / "paper").mkdir(parents=True)
     (folder / "paper/.gitkeep").touch()
-    shutil.copy(project.folder / "studies/stages.dvc.yaml", folder / "dvc.yaml")
+    stages = (project.folder / "studies/stages.dvc.yaml").read_text()
+    (folder / "dvc.yaml").write_text(stages.replace("{study: NAME}", f"{{study: {name}}}"))
     shutil.copy(project.folder / "studies/pannuke/params.yaml", folder)
-    project.put(name, {"study": name, "compare": ["unet"], "variants": {"unet": {"encoder": "unet"}}, **values})
+    project.put(name, {"compare": ["unet"], "variants": {"unet": {"encoder": "unet"}}, **values})
     return [f"studies/{name}/{file}" for file in ("dvc.yaml", "paper/.gitkeep", "params.yaml")]
 
 
@@ -82,7 +83,7 @@ def test_a_seventh_data_set_is_one_folder_and_its_lines_in_two_files(project: Pr
     edit(project.folder / "dvc.yaml", maps)
     done = project.run("dvc", "repro", "studies/eighth/dvc.yaml:split@1")
     assert ran(done) == {"download@seventh", "convert@seventh", "split@1"}
-    plan = pd.read_csv(project.folder / "data/plans/eighth/run1/split.csv")
+    plan = read_plan(project.folder / "data/plans/eighth/run1/split.csv")
     sides = plan.groupby("patient")["split"].agg(["nunique", "first", "size"])
     assert sides.values.tolist() == [[1, "train", 4], [1, "validation", 4], [1, "test", 4]]
     own = [f"pipeline/datasets/seventh/{file}.py" for file in ("__init__", "card", "drawing", "reader")]

@@ -17,7 +17,8 @@ def description(**changes: Any) -> Model:
     """What model.json says of a small detector."""
     shape = {"width": 64, "channels": 32, "anchors": [8, 16, 32, 64, 128], "anchor_iou": [0.3, 0.7], "proposals": 20}
     shape |= {"sampled": 16, "nuclei": 0.5, "nms": 0.5}
-    given = {"task": "detection", "encoder": "resnet18", "classes": ["background", "normal", "invasive"]}
+    given: dict[str, Any] = {"study": "tiny", "variant": "resnet18-plain", "trained_on": []}
+    given |= {"task": "detection", "encoder": "resnet18", "classes": ["background", "normal", "invasive"]}
     given |= {"tile_size": 64, "microns_per_pixel": 0.42, "greyscale": False, "target": None, "shape": shape}
     given |= {"weights": "random", "mean": COCO[0], "std": COCO[1], "licence": "", "datasets": [], "sample": True}
     return Model(**given | changes)

@@ -9,7 +9,8 @@ import pytest
 from pipeline.base.study import PixelStudy, read_study
 from pipeline.nuclei import comparison
 from pipeline.tiles.examples import Examples
-from pipeline.tiles.store import IGNORE, ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import IGNORE, ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
 from tests.tiles.test_plan import make_plan
 
 ROOT = Path(__file__).parents[2]

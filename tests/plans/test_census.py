@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.base.errors import Problem
 from pipeline.plans.census import count_nuclei, has_lesion
-from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
 from tests.tiles.test_plan import make_plan
 
 

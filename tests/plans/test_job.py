@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.base.errors import Problem
 from pipeline.plans.job import Job, read_job, read_run
+from tests import command_line
 from tests.tiny_study import job_of, make_tiny_study
 
 
@@ -16,24 +17,28 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def asked(variant: str, study: str = "tiny", plan: str = "plain") -> list[str]:
+    return command_line.asked(study, 1, 7, variant, plan)
+
+
 def ask(monkeypatch: pytest.MonkeyPatch, *words: str) -> Job:
     monkeypatch.setattr(sys, "argv", ["stage", *words])
     return read_job("Train.")
 
 
 def test_a_run_is_a_study_and_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["stage", "tiny", "3"])
+    monkeypatch.setattr(sys, "argv", ["stage", "tiny", "--run", "3"])
     found, run = read_run("Split.")
     assert (found.study, run) == ("tiny", 3)
 
 
 def test_a_job_has_the_settings_of_its_variant(monkeypatch: pytest.MonkeyPatch) -> None:
-    job = ask(monkeypatch, "tiny", "1", "7", "wide", "plain")
+    job = ask(monkeypatch, *asked("wide"))
     assert (job.encoder, job.settings.model.width, job.task) == ("unet", 16, "segmentation")
     assert job.folder == Path("models/tiny/run1/seed7/wide-plain")
     assert job.evaluation == Path("models/tiny/evaluation/run1/seed7/wide-plain")
-    assert ask(monkeypatch, "tiny", "1", "7", "unet", "plain").settings.model.width == 8
-    assert ask(monkeypatch, "tiny", "1", "7", "otsu", "plain").is_baseline and not job.is_baseline
+    assert ask(monkeypatch, *asked("unet")).settings.model.width == 8
+    assert ask(monkeypatch, *asked("otsu")).is_baseline and not job.is_baseline
 
 
 def test_sides_are_those_of_the_split() -> None:
@@ -46,10 +51,11 @@ def test_sides_are_those_of_the_split() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [(("tiny", "one"), "invalid int value"), (("tiny", "1", "7", "unet", "twice"), "invalid choice")]
+    ("words", "said"),
+    [(("tiny", "--run", "one"), "invalid int value"), (asked("unet", plan="twice"), "invalid choice")],
 )
 def test_a_wrong_command_line_is_told(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
     with pytest.raises(SystemExit):
         ask(monkeypatch, *words)
@@ -58,4 +64,4 @@ def test_a_wrong_command_line_is_told(
 
 def test_an_unknown_study_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Problem, match=r"there is no study 'mine' under studies; it holds tiny\."):
-        ask(monkeypatch, "mine", "1", "7", "unet", "plain")
+        ask(monkeypatch, *asked("unet", study="mine"))

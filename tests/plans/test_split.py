@@ -15,7 +15,8 @@ from pipeline.base.study_blocks import Split
 from pipeline.datasets.monuseg.card import ORGAN_OF
 from pipeline.plans.split import list_tiles, split_group, split_image, split_official, split_random, split_stratified
 from pipeline.tiles.plan import check_plan, parted
-from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
 from tests.tiles.test_plan import make_plan
 
 ROOT = Path(__file__).parents[2]

@@ -1,5 +1,6 @@
 """Outlines become class maps pixel for pixel as shapely sees them; what is left out, repaired or clipped is counted."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,17 @@ from pipeline.slides.slide import Grid
 from pipeline.tiles.store import IGNORE
 from tests.slide_files import box, feature, write_features
 
+KEYS = [
+    "type",
+    "name",
+    "names",
+    "properties",
+    "geometry",
+    "coordinates",
+    "geometries",
+    "childObjects",
+    "classification",
+]
 CODES = {"n": 1, "udh": 3, "dcis": 6}
 
 
@@ -153,6 +165,20 @@ def test_every_form_of_a_class(classification: Any, names: list[str]) -> None:
     assert class_names({"properties": {"classification": "udh"}}) == ["udh"]
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('{"name": "UDH", "color": [200, 0, 0]}', ["UDH"]),
+        (' {"names": ["UDH", "Positive"]}', ["UDH: Positive", "UDH", "Positive"]),
+        ("{UDH", ["{UDH"]),
+        ("[" * 100_000, ["[" * 100_000]),
+        ("[]", []),
+    ],
+)
+def test_a_class_that_was_written_as_text(text: str, names: list[str]) -> None:
+    assert class_names({"properties": {"classification": text}}) == names
+
+
 def test_other_classes_are_counted(tmp_path: Path) -> None:
     some = [feature("Polygon", [box(0, 0, 4, 4)], name) for name in ("Tissue", "Tissue", None, " udh ", "DCIS: x")]
     found = read(tmp_path, *some)
@@ -197,7 +223,109 @@ def test_corners_that_are_no_numbers_are_refused(corners: Any, tmp_path: Path) -
 
 def test_no_annotation_at_all(tmp_path: Path) -> None:
     found = read(tmp_path)
-    assert found.shapes == [] and found.tiles(grid()) == {} and found.notes() == []
+    assert found.shapes == [] and found.tiles(grid()) == {}
+    assert found.notes() == ["WARNING: nothing of it is used, since it holds no feature"]
+
+
+def test_a_file_of_which_nothing_is_known_says_so(tmp_path: Path) -> None:
+    found = read(tmp_path, *(feature("Polygon", [box(0, 0, 4, 4)], f"class {number}") for number in range(50)))
+    notes = found.notes()
+    assert found.features == 50 and len(notes) == 12
+    assert notes[-2:] == [
+        "40 of 40 other kinds left out",
+        "WARNING: nothing of it is used, since none of its 50 features is an outline of a known class",
+    ]
+
+
+@pytest.mark.parametrize("where", ["properties", "feature"])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_objects_within_objects_are_read_after_what_they_lie_in(where: str, as_text: bool, tmp_path: Path) -> None:
+    inner = feature("Polygon", [box(2, 2, 6, 6)], "DCIS")
+    middle, outer = feature("Polygon", [box(0, 0, 9, 9)], "UDH"), feature("Polygon", [box(0, 0, 96, 96)], None)
+    for around, within in ((middle, [inner, feature("Point", [1, 1])]), (outer, [middle])):
+        children = json.dumps(within) if as_text else within
+        (around["properties"] if where == "properties" else around)["childObjects"] = children
+    found = read(tmp_path, outer, feature("Polygon", [box(20, 0, 24, 4)], "N"))
+    assert found.codes == [3, 6, 1] and found.features == 5
+    assert found.left_out == {
+        "features without a class": 1,
+        "geometries of kind Point": 1,
+        "features without an area": 0,
+    }
+    assert drawn(found, grid())[0][4, 4] == 6  # the inner one lies on top
+
+
+@pytest.mark.parametrize("children", [[1], [None], [[]]])
+def test_children_that_are_no_features_are_refused(children: Any, tmp_path: Path) -> None:
+    outer = feature("Polygon", [box(0, 0, 4, 4)])
+    outer["childObjects"] = children
+    with pytest.raises(Problem, match=r"one of its childObjects is no Feature"):
+        read(tmp_path, outer)
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        {"type": "Polygon"},
+        {"type": "Polygon", "coordinates": None},
+        {"type": "Polygon", "coordinates": [[[1e300, 0], [0, 1e300], [0, 0]]]},
+        {"type": "Polygon", "coordinates": [[[10**400, 0], [0, 1], [0, 0]]]},
+        {"type": "Polygon", "coordinates": [[[-(2.0**40), 0], [0, 1], [0, 0]]]},
+        {"type": "MultiPolygon"},
+        {"type": "MultiPolygon", "coordinates": 5},
+        {"type": "GeometryCollection", "geometries": 5},
+    ],
+)
+def test_geometries_that_cannot_be_are_refused(geometry: Any, tmp_path: Path) -> None:
+    wrong = {"type": "Feature", "geometry": geometry, "properties": {"classification": "UDH"}}
+    with pytest.raises(Problem, match=r"the outline of feature 1 cannot be read .*\.$"):
+        read(tmp_path, wrong)
+
+
+def test_collections_in_collections(tmp_path: Path) -> None:
+    geometry: Any = {"type": "Polygon", "coordinates": [box(0, 0, 4, 4)]}
+    for _ in range(200):
+        geometry = {"type": "GeometryCollection", "geometries": [geometry]}
+    deep = {"type": "Feature", "geometry": geometry, "properties": {"classification": "UDH"}}
+    assert [shape.area for shape in read(tmp_path, deep).shapes] == [16]
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["UDH", "Feature"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+numbers = st.integers(-300, 300) | st.floats(-300, 300) | st.sampled_from([1e9, -1e9, 2e9, 0.1 + 0.2])
+corners = st.lists(st.tuples(numbers, numbers), max_size=8)
+
+
+@settings(max_examples=300, deadline=None)
+@given(where=st.sampled_from(["geometry", "coordinates", "properties", "classification", "childObjects"]), value=values)
+def test_any_json_in_a_feature_is_read_or_ends_in_a_sentence(
+    where: str, value: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    one = feature("Polygon", [box(0, 0, 4, 4)])
+    place = {"coordinates": one["geometry"], "classification": one["properties"], "childObjects": one["properties"]}
+    place.get(where, one)[where] = value
+    try:
+        found = read(tmp_path_factory.mktemp("any"), one)
+    except Problem as problem:
+        assert str(problem).endswith(".") and "\n" not in str(problem)
+    else:
+        assert len(found.shapes) + found.left_out.total() >= 1 or found.repaired
+
+
+@settings(max_examples=200, deadline=None)
+@given(polygons=st.lists(st.lists(corners, max_size=3), max_size=3))
+def test_any_outlines_are_drawn_within_the_slide(polygons: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    found = read(tmp_path_factory.mktemp("any"), feature("MultiPolygon", polygons))
+    try:
+        found.check_place(96, 96)
+    except Problem as problem:
+        assert "was drawn on another one" in str(problem)
+        return
+    classes, bits = drawn(found, grid())
+    assert set(np.unique(classes)) <= {0, 3} and ((classes == 3) == (bits == 4)).all()
 
 
 # ------------------------------------------------------------------------------------------------------- real files

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.errors import Problem
@@ -60,8 +60,50 @@ def test_measurements_that_are_no_numbers_are_read(tmp_path: Path) -> None:
     assert math.isnan(measured["a"]) and measured["b"] == -math.inf and measured["c"] == 1
 
 
-def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
-    assert list(read_features(write(tmp_path, json.dumps([FEATURE]), "utf-8-sig"))) == [FEATURE]
+@pytest.mark.parametrize("charset", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+@pytest.mark.parametrize("chunk", [1, 5, 1 << 20])
+def test_every_charset_of_json_is_read(
+    charset: str, chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(geojson, "CHUNK", chunk)
+    text = json.dumps([FEATURE], ensure_ascii=False)
+    assert list(read_features(write(tmp_path, text, charset))) == [FEATURE]
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 1 << 20])
+def test_windows_charset_is_read_and_told(
+    chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(geojson, "CHUNK", chunk)
+    path = write(tmp_path, json.dumps([FEATURE], ensure_ascii=False), "cp1252")
+    assert list(read_features(path)) == [FEATURE]
+    place = path.read_bytes().index(0xE4)
+    assert f"{path}: byte {place} is 0xe4, which is no UTF-8; read as Windows' cp1252" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("charset", ["shift_jis", "utf-8"])
+def test_another_charset_is_named_with_a_cure(charset: str, tmp_path: Path) -> None:
+    path = write(tmp_path, json.dumps([{"type": "Feature", "id": "病変ー"}], ensure_ascii=False), charset)
+    if charset == "utf-8":  # damaged
+        path.write_bytes(path.read_bytes().replace("病".encode(), b"\x81\x81"))
+    text = message(path)
+    assert "which is no UTF-8, nor cp1252); open it in an editor and save it as UTF-8" in text
+
+
+@settings(deadline=None)
+@given(place=st.integers(0, 2000), byte=st.integers(0, 255), end=st.integers(0, 2000))
+def test_a_damaged_file_ends_in_a_sentence(
+    place: int, byte: int, end: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = write(tmp_path_factory.mktemp("damaged"), json.dumps([FEATURE] * 9, indent=1, ensure_ascii=False))
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] = byte
+    path.write_bytes(content[: max(1, end % len(content))] if end % 2 else content)
+    try:
+        assert all(feature["type"] == "Feature" for feature in read_features(path))
+    except Problem as problem:
+        assert str(problem).endswith(".")
 
 
 @pytest.mark.parametrize("document", [[FEATURE] * 3, {"type": "FeatureCollection", "features": [FEATURE] * 3}, FEATURE])

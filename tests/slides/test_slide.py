@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openslide
 import pytest
+import tifffile
 
 from pipeline.base.errors import Problem
 from pipeline.slides.slide import Slide, spread
-from tests.slide_files import speckled, write_tiff
+from tests.slide_files import speckled, write_scn, write_tiff
 
 APERIO = "Aperio Image Library v1\r\n200x300|AppMag = 20|MPP = 0.4990"
 
@@ -25,7 +27,7 @@ def message(path: Path, microns_per_pixel: float | None = None) -> str:
     ("tagged", "description", "given", "resolution", "magnification"),
     [
         (0.25, "", None, 0.25, 40),
-        (0.25, "", 0.5, 0.25, 40),  # what the tags tell goes before what is given
+        (0.25, "", 0.5, 0.5, 20),  # what is given goes before what the tags tell
         (None, "", 0.5, 0.5, 20),
         (10000 / 28.35, "", 0.5, 0.5, 20),  # 72 dpi
         (None, APERIO, None, 0.499, 20),
@@ -46,6 +48,80 @@ def test_a_slide_that_does_not_tell_its_resolution_is_refused(tmp_path: Path) ->
     assert "give it in tiling.slide_microns_per_pixel" in message(
         write_tiff(tmp_path / "a.tif", speckled(64, 64), None)
     )
+
+
+@pytest.mark.parametrize("tagged", [0.0274, 2.74])
+def test_a_resolution_that_cannot_be_is_refused_and_mended(
+    tagged: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_tiff(tmp_path / "a.tif", speckled(200, 300), tagged)
+    assert "give the right µm/px of its full resolution in tiling.slide_microns_per_pixel" in message(path)
+    with Slide(path, 0.274) as slide:
+        assert (slide.microns_per_pixel, slide.magnification) == (0.274, pytest.approx(36.5, abs=0.1))
+        assert slide.grid(64, 64, 0.548).downsample == 2
+    assert f"{path} tells {tagged} µm/px, where slides have 0.1 to 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("unit", ["INCH", "CENTIMETER", "NONE"])
+def test_the_unit_of_the_tags_counts(unit: str, tmp_path: Path) -> None:
+    path, pixels = tmp_path / "a.tif", speckled(128, 128)
+    per_unit = {"INCH": 25_400 / 0.5, "CENTIMETER": 10_000 / 0.5, "NONE": 20_000}[unit]
+    tifffile.imwrite(
+        path,
+        pixels,
+        tile=(64, 64),
+        photometric="rgb",
+        resolution=(per_unit, per_unit),
+        resolutionunit=unit,
+        metadata=None,
+    )
+    if unit == "NONE":
+        assert "does not tell its resolution" in message(path)
+    else:
+        with Slide(path) as slide:
+            assert slide.microns_per_pixel == pytest.approx(0.5)
+
+
+def test_positions_count_from_the_corner_of_the_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.slides.slide.BLOCK", 40)
+    pixels = speckled(192, 256)
+    with Slide(write_scn(tmp_path / "a.scn", pixels, (128, 64), 512)) as slide:
+        assert (slide.width, slide.height, slide.corner) == (256, 192, (128, 64))
+        assert (slide.microns_per_pixel, slide.magnification) == (0.25, 40)
+        grid = slide.grid(64, 64)
+        assert (grid.columns, grid.rows, grid.corner(0, 0)) == (4, 3, (0, 0))
+        whole = np.vstack([np.hstack([slide.read(grid, column, row) for column in range(4)]) for row in range(3)])
+        np.testing.assert_array_equal(whole, pixels)
+        np.testing.assert_array_equal(slide.overview(4), pixels[::4, ::4])
+        coarse = slide.grid(32, 32, 1.0)
+        assert coarse.level == 1 and (coarse.columns, coarse.rows) == (2, 2)
+        np.testing.assert_array_equal(slide.read(coarse, 1, 0), pixels[::4, ::4][:32, 32:])
+
+
+@pytest.mark.parametrize(
+    ("bounds", "corner", "size"),
+    [
+        ((10, 20, 30, 40), (10, 20), (30, 40)),
+        ((-5, 0, 400, 999), (0, 0), (300, 200)),
+        ((290, 190, 50, 50), (290, 190), (10, 10)),
+    ],
+)
+def test_bounds_are_clipped_to_the_glass(
+    bounds: Any, corner: Any, size: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_tiff(tmp_path / "a.tif", speckled(200, 300))
+    told = {"openslide.mpp-x": "0.25", "openslide.mpp-y": "0.25"}
+    told |= {
+        f"openslide.bounds-{name}": str(value)
+        for name, value in zip(("x", "y", "width", "height"), bounds, strict=True)
+    }
+    monkeypatch.setattr(openslide.OpenSlide, "properties", told)
+    with Slide(path) as slide:
+        assert (slide.corner, (slide.width, slide.height)) == (corner, size)
+        expected = speckled(200, 300)[corner[1] :, corner[0] :][: size[1], : size[0]]
+        np.testing.assert_array_equal(slide.read(slide.grid(512, 512), 0, 0), expected)
+    told["openslide.bounds-x"] = "300"
+    assert "were scanned at x 300" in message(path)
 
 
 def test_a_grid_covers_the_slide(tmp_path: Path) -> None:
@@ -76,6 +152,15 @@ def test_other_resolutions_are_read_from_the_nearest_finer_level(
         assert (grid.width, grid.height) == (512 / downsample, 256 / downsample)
         assert (slide.read(grid, 0, 0) == flat[0, 0]).all()
         assert (slide.read(grid, grid.columns - 1, 0) == 50).all()
+
+
+def test_a_slide_that_is_a_little_coarser_is_taken_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Slide(write_tiff(tmp_path / "a.tif", speckled(64, 64), 0.274)) as slide:
+        grid = slide.grid(32, 32, 0.25)
+        assert (grid.downsample, grid.microns_per_pixel) == (1, pytest.approx(0.274))
+        assert "has 0.274 µm/px where 0.25 is wanted; it is taken as it is" in capsys.readouterr().out
+        with pytest.raises(Problem, match=r"coarser than the wanted 0\.24"):
+            slide.grid(32, 32, 0.24)
 
 
 def test_a_resolution_finer_than_the_slides_is_refused(tmp_path: Path) -> None:

@@ -7,10 +7,13 @@ import numpy as np
 import openslide
 import pytest
 import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from pipeline.base.errors import Problem
 from pipeline.slides.slide import Slide
 from pipeline.slides.tiff import UNREADABLE, TiffTiles
-from tests.slide_files import speckled, write_tiff
+from tests.slide_files import speckled, write_scn, write_tiff
 
 HEIGHT, WIDTH = 200, 300  # no multiples of a TIFF's tiles
 PLACES = [
@@ -77,6 +80,40 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     for name in ("a.svs", "strips.tif", "grey.tif"):
         with pytest.raises(UNREADABLE):
             TiffTiles(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "said"),
+    [
+        ("ImageLength", 1 << 30, "its size needs more tiles than it has"),
+        ("TileWidth", 1 << 15, "its tiles are larger than memory"),  # OpenSlide would end the process
+    ],
+)
+def test_tiles_that_cannot_be_are_refused(tag: str, value: int, said: str, tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", speckled(HEIGHT, WIDTH))
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages.first.tags[tag].overwrite(value, dtype="I")
+        tiff.pages.first.tags["TileLength"].overwrite(value if tag == "TileWidth" else 64, dtype="I")
+    with pytest.raises(Problem, match=rf"a\.tif is damaged: {said}; get it again .*\.$"):
+        Slide(path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), kind=st.sampled_from(["tif", "scn"]))
+def test_a_damaged_slide_is_read_or_ends_in_a_sentence(
+    data: st.DataObject, kind: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / f"a.{kind}"
+    write_scn(path, speckled(64, 128), (10, 20), 256) if kind == "scn" else write_tiff(path, speckled(64, 128))
+    content = bytearray(path.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4)):
+        content[place] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    try:
+        with Slide(path, 0.25) as slide:
+            assert slide.read(slide.grid(64, 64), 0, 0).shape[2] == 3
+    except Problem as problem:
+        assert str(problem).endswith(".")
 
 
 def test_a_slide_that_reads_otherwise_is_left_to_openslide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.errors import Problem
 from pipeline.stages import augment
 from pipeline.tiles.plan import read_plan
 from pipeline.tiles.transforms import IDENTITY
@@ -16,7 +17,7 @@ def test_training_rows_are_multiplied_the_same_way_each_time(
 ) -> None:
     make_tiny_study(tmp_path, augment__factor=3)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["augment", "tiny", "1"])
+    monkeypatch.setattr(sys, "argv", ["augment", "tiny", "--run", "1"])
     path = Path("data/plans/tiny/run1/augmented.csv")
     augment.main()
     first, plan = path.read_bytes(), read_plan(path)
@@ -29,3 +30,12 @@ def test_training_rows_are_multiplied_the_same_way_each_time(
     Path("params.yaml").write_text(text.replace("\nseed: 42", "\nseed: 43"))
     augment.main()
     assert path.read_bytes() != first
+
+
+def test_a_plan_without_a_row_to_train_on_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tiny_study(tmp_path, augment__factor=1, augment__original=False, augment__probability=1e-9)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["augment", "tiny", "1"])
+    with pytest.raises(Problem, match=r"augmented\.csv of tiny has no row to train on; set augment\.original to true"):
+        augment.main()
+    assert not Path("data/plans/tiny/run1/augmented.csv").exists()

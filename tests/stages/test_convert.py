@@ -103,6 +103,15 @@ def test_a_bad_tile_leaves_the_store_as_it_was(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*partial"))
 
 
+def test_a_data_set_without_a_nucleus_is_refused(tmp_path: Path) -> None:
+    masks = np.zeros_like(make_arrays()["masks"])
+    raw = write_fold(write_fold(tmp_path / "raw", 1, masks=masks), 2, masks=masks)
+    source = record(raw, tmp_path / "SOURCE.json")
+    with pytest.raises(Problem, match=rf"no nucleus is in the 6 tiles of {raw}; look at the masks"):
+        convert("pannuke", source, tmp_path / "tiles")
+    assert not (tmp_path / "tiles").exists()
+
+
 def test_a_fold_that_has_left_leaves_the_store(tmp_path: Path) -> None:
     raw = write_fold(write_fold(tmp_path / "raw", 1), 2)
     convert("pannuke", record(raw, tmp_path / "SOURCE.json"), tmp_path / "tiles")

@@ -258,6 +258,31 @@ def test_pannuke_in_an_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert names(Path("data/raw/pannuke")) == {"LICENCE.txt", "SOURCE.json"}
 
 
+def test_pixels_that_lie_beside_a_slide_are_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A .mrxs holds none: they lie in the folder of its name."""
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "own"
+    (own / "BRACS_26").mkdir(parents=True)
+    for name in ("BRACS_26.mrxs", "BRACS_26.geojson", "BRACS_26/Slidedat.ini", "BRACS_26/Data0000.dat"):
+        (own / name).write_bytes(b"before")
+    first = get(str(own), "bracs")
+    (own / "BRACS_26/Data0000.dat").write_bytes(b"behind")
+    second = get(str(own), "bracs")
+    assert first["sha256"] != second["sha256"] and len(first["files"]) == 4
+
+
+def test_files_behind_a_link_are_recorded_as_they_lie_in_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folds(tmp_path / "disk2")
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "pannuke").symlink_to(tmp_path / "disk2")
+    record = get(str(own), "pannuke")
+    assert len(record["files"]) == 9 and record["files"][0]["name"] == "pannuke/Fold 1/images/fold1/images.npy"
+
+
 def test_an_unknown_data_set_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)

@@ -9,11 +9,12 @@ from PIL import Image, ImageEnhance
 
 from pipeline.base.errors import Problem
 from pipeline.base.paths import plan_folder
-from pipeline.base.records import Leaks, TileName
-from pipeline.plans.leaks import DISTANCE
+from pipeline.base.records import Known, Leaks, TileName
+from pipeline.plans.likeness import DISTANCE
 from pipeline.stages import guard
 from pipeline.tiles.plan import read_plan
-from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
 from tests.tiles.test_plan import make_plan
 from tests.tiny_study import set_params
 
@@ -25,7 +26,7 @@ LEAKS = plan_folder("tiny", 1) / "leaks.json"
 def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """Six different pictures: two each to train, validate and test on."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["guard", "tiny", "1"])
+    monkeypatch.setattr(sys, "argv", ["guard", "tiny", "--run", "1"])
     set_params(tmp_path)
     random = np.random.default_rng(5)
     coarse = random.integers(40, 220, (6, 8, 8, 3), np.uint8)
@@ -49,7 +50,44 @@ def check(images: list[np.ndarray], **columns: object) -> None:
 def test_a_split_of_different_tiles_passes(images: list[np.ndarray]) -> None:
     check(images)
     sides = {"train": 2, "validation": 2, "test": 2}
-    assert Leaks.read(LEAKS) == Leaks(tiles=sides, distance=DISTANCE, near_duplicates=[], leaks={})
+    found = Leaks.read(LEAKS)
+    assert found.tiles == sides and found.distance == DISTANCE and found.textureless == 0
+    assert found.near_duplicates == [] and found.near_groups == 0 and found.leaks == {}
+    assert found.known == {"pannuke": Known(tiles=6, patient=0, barcode=0, slide=0)}
+
+
+@pytest.mark.parametrize(
+    ("patients", "said"),
+    [
+        ([*"aabbcc"], "Nothing leaks: every patient is known."),
+        (["NA", "NA", "nan", "nan", "0", "00"], "Nothing leaks: every patient is known."),
+        (["a", "a", "", "b", "", ""], "No patient is known for 3 of 6 tiles of pannuke, only their slide or image"),
+        ("", "No patient is known for 6 of 6 tiles of pannuke, only their slide or image"),
+    ],
+)
+def test_what_cannot_be_known_is_said(
+    images: list[np.ndarray], patients: object, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(images, patient=patients, slide=[*"001122"])
+    printed = capsys.readouterr().out
+    assert said in printed and ("Nothing leaks" in printed) == ("Nothing leaks" in said)
+    assert any(said in sentence for sentence in Leaks.read(LEAKS).unknown) == (said not in printed.splitlines()[0])
+
+
+def test_a_patient_named_na_is_one_patient(images: list[np.ndarray]) -> None:
+    with pytest.raises(Problem, match="puts patient pannuke NA on two sides"):
+        check(images, patient=["NA", "b", "c", "d", "e", "NA"])
+
+
+def test_tiles_without_texture_are_no_leak_and_are_counted(
+    images: list[np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place in (0, 3, 5):
+        images[place] = np.full_like(images[0], 255)
+    check(images)
+    found = Leaks.read(LEAKS)
+    assert found.textureless == 3 and found.near_duplicates == []
+    assert "3 tiles have no texture: their likeness is no evidence" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("copy", [2, 5])
@@ -98,7 +136,8 @@ def test_a_near_duplicate_is_listed(images: list[np.ndarray]) -> None:
     images[4] = np.asarray(brighter)
     check(images)
     (pair,) = Leaks.read(LEAKS).near_duplicates
-    assert pair.tiles == {
+    assert pair.tiles == {"train": 1, "test": 1}
+    assert pair.nearest == {
         "train": TileName(dataset="pannuke", shard="fold1", index=0),
         "test": TileName(dataset="pannuke", shard="fold1", index=4),
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.tiles.store import IGNORE
+from tests.command_line import asked
 from tests.predicted import truth_of, write_epochs, write_predicted
 from tests.tiny_study import ROOT, job_of, make_tiny_study
 
@@ -37,8 +38,8 @@ def test_stages_that_train_nothing_import_no_torch(tmp_path: Path, monkeypatch: 
     job = job_of("unet")
     write_epochs(job)
     write_predicted(job, truth_of(job) % IGNORE)
-    stages = {name: ["tiny", "1"] for name in ("split", "guard", "balance", "augment")}
-    stages |= {"check": ["tiny"], "evaluate": ["tiny", "1", "42", "unet", "plain"]}
+    stages = {name: ["tiny", "--run", "1"] for name in ("split", "guard", "balance", "augment")}
+    stages |= {"check": ["tiny"], "evaluate": asked("tiny", 1, 42, "unet", "plain")}
     for stage, arguments in stages.items():
         found = imported(RUN.format(stage=stage, argv=[stage, *arguments]), tmp_path)
         assert not found & {"torch", "lightning", "mlflow", "torchvision", "segmentation_models_pytorch"}, stage

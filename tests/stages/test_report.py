@@ -135,8 +135,11 @@ def test_behind_each_verdict_stand_its_own_models(project: Path) -> None:
     assert sum(map(len, said.values())) == 12
 
 
-def test_pairs_that_look_alike_are_named(project: Path) -> None:
-    assert "1 pair of tiles on two sides look nearly alike" in page_of(project)
+def test_what_looks_alike_and_what_nobody_knows_is_said(project: Path) -> None:
+    page = page_of(project)
+    assert "1 group of tiles on two sides looks nearly alike" in page
+    assert "No patient is known for 15 of 15 tiles of pannuke, nor a slide: a patient may be on two sides" in page
+    assert "Leaks: none that can be known." in page and "Leaks: none. " not in page
     assert "run 1, fold1 tile 1 (train) and fold3 tile 1 (test)." in page_of(project)
 
 

@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from pipeline.base.paths import plan_folder, variant_folder
-from pipeline.base.records import Leaks
 from pipeline.metrics import curve
 from pipeline.reporting import scoring
 from pipeline.stages import evaluate
@@ -20,6 +19,7 @@ from pipeline.tiles.examples import Examples
 from pipeline.tiles.plan import COLUMNS, read_plan, write_plan
 from pipeline.tiles.store import Shard
 from tests import fabricated
+from tests.command_line import asked
 from tests.datasets.bracs.test_reader import run as convert_slides
 from tests.datasets.bracs.test_reader import write as write_slide
 
@@ -42,7 +42,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         make_slides(folder)
         for name, noise in VARIANTS.items():
             make_variant(name, noise)
-            fabricated.run(evaluate.main, "bracs", "1", "42", name, "augmented")
+            fabricated.run(evaluate.main, *asked("bracs", 1, 42, name, "augmented"))
         for name in ("background", "otsu"):
             fabricated.make_evaluation(name, "plain", 0)
         make_classifier()
@@ -69,7 +69,7 @@ def make_slides(folder: Path) -> None:
     split["slide"] = split["shard"]
     for name in ("split", "plain", "augmented", "balanced"):
         write_plan(split, plans / f"{name}.csv")
-    Leaks(tiles={}, distance=3, near_duplicates=[], leaks={}).write(plans / "leaks.json")
+    fabricated.no_leak("bracs", len(split), len(split)).write(plans / "leaks.json")
 
 
 def make_variant(name: str, noise: float) -> None:
@@ -95,7 +95,7 @@ def make_classifier() -> None:
     chances = np.linspace(1, 0, 16)  # each slide has its four lesion tiles first
     table = plan[["dataset", "shard", "index", "patient", "slide", "split"]]
     table.assign(probability=chances[table["index"]]).to_csv(folder / "predictions/predictions.csv", index=False)
-    fabricated.run(evaluate.main, "bracs", "1", "42", CLASSIFIER, "balanced")
+    fabricated.run(evaluate.main, *asked("bracs", 1, 42, CLASSIFIER, "balanced"))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from pipeline.metrics import instance
 from pipeline.reporting import overlays, scoring
 from pipeline.stages import report as stage
 from pipeline.tasks.segmentation import report
-from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
 from tests import fabricated
 
 SEEDS = (42, 43, 44)

@@ -19,7 +19,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny study, in the working directory."""
     make_tiny_study(tmp_path, runs=[1, 2])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["split", "tiny", "2"])
+    monkeypatch.setattr(sys, "argv", ["split", "tiny", "--run", "2"])
     return tmp_path
 
 
@@ -31,7 +31,7 @@ def test_every_tile_stands_once_on_the_side_of_the_run(folder: Path, capsys: pyt
     assert sides.to_dict() == {"train": "fold2", "validation": "fold1", "test": "fold3"}
     assert capsys.readouterr().out.splitlines() == [
         "8 tiles train, 8 tiles validation, 8 tiles test",
-        "The patient of 24 tiles is not known, so that one may be on two sides.",
+        "No patient is known for 24 of 24 tiles of pannuke, nor a slide: a patient may be on two sides of the split.",
     ]
 
 
@@ -40,7 +40,7 @@ def test_seed_and_run_decide_and_nothing_else(folder: Path, monkeypatch: pytest.
         set_params(folder, split__by="random")
         text = Path("params.yaml").read_text()
         Path("params.yaml").write_text(text.replace("\nseed: 42", f"\nseed: {seed}"))
-        monkeypatch.setattr(sys, "argv", ["split", "tiny", run])
+        monkeypatch.setattr(sys, "argv", ["split", "tiny", "--run", run])
         split.main()
         return Path(f"data/plans/tiny/run{run}/split.csv").read_bytes()
 
@@ -55,6 +55,15 @@ def test_a_study_may_do_without_validation_and_not_without_a_test_part(folder: P
     set_params(folder, split__by="random", split__fractions=[0.5, 0.5, 0])
     with pytest.raises(Problem, match=r"the random split of tiny leaves no tile to test; .*studies/tiny/params\.yaml"):
         split.main()
+
+
+def test_a_validation_part_that_was_asked_for_is_not_left_empty(folder: Path) -> None:
+    set_params(folder, split__by="random", split__fractions=[0.499, 0.001, 0.5])
+    with pytest.raises(
+        Problem, match=r"leaves no tile to validation, which is to have 0\.001 of 24; .* to 0 in the mid"
+    ):
+        split.main()
+    assert not PLAN.exists()
 
 
 def test_a_split_that_leaks_is_not_written_unless_it_is_asked_for(

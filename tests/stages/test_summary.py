@@ -73,7 +73,7 @@ def test_each_study_has_a_row_with_its_best_variant_and_the_published_figure() -
 def test_a_study_without_a_paper_has_a_dash() -> None:
     shutil.copytree("studies/pannuke", "studies/mine")
     shutil.rmtree("studies/mine/paper")
-    fabricated.change(Path("studies/mine/params.yaml"), {"study": "mine", "compare": ["unet"]})
+    fabricated.change(Path("studies/mine/params.yaml"), {"compare": ["unet"]})
     write_intervals("mine", [("unet", "plain", 0.2)], "mean_iou")
     row = next(line for line in page().splitlines() if line.startswith("| mine |"))
     assert row.split("|")[4:7] == [

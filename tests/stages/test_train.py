@@ -1,10 +1,13 @@
 """A training leaves what later stages read, goes on where it broke off, and says what it lacks."""
 
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +15,13 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.base.errors import Problem
-from pipeline.base.records import Model, Training
-from pipeline.training import loop
-from tests.tiny_study import ROOT, SIZE, make_tiny_study, set_params
+from pipeline.base.records import Model, Seen, Training
+from pipeline.tasks.segmentation.learn import prepare
+from pipeline.tiles.plan import read_plan, write_plan
+from pipeline.training import resume
+from pipeline.training.job import bound
+from tests.command_line import asked
+from tests.tiny_study import ROOT, SIZE, job_of, make_tiny_study, set_params
 from tests.trainings import curves, run_train, weights_of
 
 VARIANT = Path("models/tiny/run1/seed42/unet-plain")
@@ -22,7 +29,8 @@ PLAN = Path("data/plans/tiny/run1/plain.csv")
 
 
 def leave_out(side: str) -> None:
-    PLAN.write_text("".join(line for line in PLAN.open() if f",{side}," not in line))
+    plan = read_plan(PLAN)
+    write_plan(plan[plan["split"] != side], PLAN)
 
 
 def test_a_training_learns_and_writes_what_later_stages_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +47,8 @@ def test_a_training_learns_and_writes_what_later_stages_read(tmp_path: Path, mon
     assert record.store_sha256 == {"pannuke": "a" * 64}
     model = Model.read(VARIANT / "weights/model.json")
     assert (model.licence, model.sample, model.datasets) == ("none: drawn tiles", True, ["pannuke"])
+    assert (model.study, model.variant) == ("tiny", "unet-plain")
+    assert model.trained_on == [Seen(dataset="pannuke", sha256="a" * 64, shards=["fold1", "fold2"], patients=[])]
     assert (model.tile_size, model.microns_per_pixel) == (SIZE, 0.25)
     assert model.shape == {"width": 8, "decoder_channels": [32, 16, 8], "head": 1}
     tensors = load_file(VARIANT / "weights/model.safetensors")
@@ -76,7 +86,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(
 def test_a_resumed_training_equals_an_uninterrupted_one(
     encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "RESUME_SECONDS", 0)
+    monkeypatch.setattr(resume, "SHARE", math.inf)
     make_tiny_study(tmp_path)
     run_train(tmp_path, monkeypatch, encoder)
     folder = tmp_path / f"models/tiny/run1/seed42/{encoder}-plain"
@@ -90,19 +100,96 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
     assert run.steps == [1, 2, 3, 4]  # a new MLflow run gets the earlier epochs, too
 
 
-def test_a_resume_file_of_other_settings_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "RESUME_SECONDS", 0)
-    make_tiny_study(tmp_path, train__learning_rate=0.001)
+def interrupt(folder: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> list[Path]:
+    """Break a training off in an epoch; the states that it kept, the newest last."""
+    with pytest.raises(RuntimeError, match="killed"):
+        run_train(folder, monkeypatch, fail_at=at)
+    return sorted(Path("models/.resume").rglob("*.ckpt"))
+
+
+@pytest.mark.parametrize("epoch", [2, 3, 5])
+def test_a_training_goes_on_after_any_epoch(epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resume, "SHARE", math.inf)
+    changes = {"train__optimiser": "adamw", "train__weight_decay": 0.01, "train__schedule": "cosine"}
+    make_tiny_study(tmp_path, train__epochs=6, train__patience=2, train__learning_rate=0.1, **changes)
+    run_train(tmp_path, monkeypatch)
+    straight = weights_of(), (VARIANT / "training/curves.csv").read_bytes()
+    assert len(curves(VARIANT)) >= epoch
+    assert len(interrupt(tmp_path, monkeypatch, epoch)) == min(epoch - 1, resume.KEPT)
+    run_train(tmp_path, monkeypatch)
+    assert (weights_of(), (VARIANT / "training/curves.csv").read_bytes()) == straight
+    assert not Path("models/.resume/tiny/run1/seed42/unet-plain").exists()
+
+
+def test_a_training_goes_on_with_the_threads_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "SHARE", math.inf)
+    make_tiny_study(tmp_path)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    interrupt(tmp_path, monkeypatch, 3)
+    torch.set_num_threads(2)
+    run_train(tmp_path, monkeypatch)
+    torch.set_num_threads(before)
+    assert Training.read(VARIANT / "training/training.json").machine.threads == 1
+
+
+@pytest.mark.parametrize("what", ["parameters", "plan", "tiles"])
+def test_a_training_of_something_else_begins_anew_and_says_so(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(resume, "SHARE", math.inf)
+    make_tiny_study(tmp_path)
+    interrupt(tmp_path, monkeypatch, 3)
+    if what == "parameters":
+        set_params(tmp_path, train__learning_rate=0.01)
+    elif what == "plan":
+        PLAN.write_text("".join(line for line in PLAN.open() if ",fold1,7," not in line))
+    else:
+        os.utime("data/tiles/pannuke/fold1.h5")
+    run = run_train(tmp_path, monkeypatch)
+    found = weights_of()
+    kept = "what models/.resume/tiny/run1/seed42/unet-plain kept"
+    assert f"lobule: {kept} is of other {what}; the training begins anew.\n" in capsys.readouterr().err
+    assert run.steps == [1, 2, 3, 4]
+    run_train(tmp_path, monkeypatch)
+    assert weights_of() == found
+
+
+def test_first_weights_bind_by_what_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tiny_study(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    job = job_of("unet")
+    lesson = prepare(job)
+    lesson = replace(lesson, model=lesson.model.model_copy(update={"weights": "first.safetensors"}))
+    found = []
+    for content in (b"a", b"b"):
+        Path("first.safetensors").write_bytes(content)
+        found.append(bound(job, lesson))
+    assert [name for name in found[0] if found[0][name] != found[1][name]] == ["first weights"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "both"])
+def test_a_damaged_state_is_told_and_the_one_before_is_gone_on_from(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(resume, "SHARE", math.inf)
+    make_tiny_study(tmp_path)
     run_train(tmp_path, monkeypatch)
     straight = weights_of()
-    set_params(tmp_path, train__learning_rate=0.01)
-    with pytest.raises(RuntimeError, match="killed"):
-        run_train(tmp_path, monkeypatch, fail_at=3)
-    assert len(list(Path("models/.resume").rglob("*.ckpt"))) == 1
-    set_params(tmp_path, train__learning_rate=0.001)
+    states = interrupt(tmp_path, monkeypatch, 4)
+    for path in states if damage == "both" else states[-1:]:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content[: 1000 if damage == "truncated" else None])
     run_train(tmp_path, monkeypatch)
     assert weights_of() == straight
-    assert not list(Path("models/.resume").rglob("*.ckpt"))
+    rest = ["begins anew"] if damage == "both" else []
+    said = [line for line in capsys.readouterr().err.splitlines() if " is damaged; the training " in line]
+    assert [line.partition("the training ")[2] for line in said] == [
+        f"{what}." for what in ["goes on from the state before", *rest]
+    ]
 
 
 def test_early_stopping_keeps_the_best_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,13 +263,16 @@ def test_without_patience_no_validation_part_is_needed_and_the_last_weights_are_
 
 def test_a_loss_that_is_no_number_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_tiny_study(tmp_path, train__loss__cross_entropy=1e38)
-    with pytest.raises(Problem, match=r"no finite number after epoch 1; lower train\.learning_rate"):
+    with pytest.raises(Problem, match=r"no finite number in epoch 1, step \d; lower train\.learning_rate"):
         run_train(tmp_path, monkeypatch)
     assert not VARIANT.exists()
 
 
 @pytest.mark.slow
-def test_a_killed_process_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_process_that_is_ended_resumes_to_the_same_weights(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_tiny_study(tmp_path, train__epochs=6, train__patience=6)
     run_train(tmp_path, monkeypatch)
     straight = weights_of()
@@ -190,19 +280,26 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path: Path, monkeypatc
         "import time\n"
         "from pipeline.base import tracking\n"
         "from pipeline.stages import train\n"
-        "from pipeline.training import loop\n"
-        "loop.RESUME_SECONDS = 0\n"
+        "from pipeline.training import resume\n"
+        "resume.SHARE = 1e9\n"
         "tracking.VariantRun._open = lambda *_: None\n"
         "tracking.VariantRun._attempt = lambda *_: time.sleep(0.5)\n"
-        "train.main()\n"
+        "from pipeline.base.errors import run_stage\n"
+        "run_stage(train.main)\n"
     )
-    command = [sys.executable, "-c", slowed, "tiny", "1", "42", "unet", "plain"]
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True)
+    command = [sys.executable, "-c", slowed, *asked("tiny", 1, 42, "unet", "plain")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list(Path("models/.resume").rglob("*.ckpt")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    os.killpg(process.pid, number)
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == (-number if number == signal.SIGKILL else 130)
+    assert "Traceback" not in said
+    assert number == signal.SIGKILL or re.search(
+        r"interrupted \(its state after epoch \d is kept\); run the same", said
+    )
     assert list(Path("models/.resume").rglob("*.ckpt"))
     run_train(tmp_path, monkeypatch)
     assert weights_of() == straight

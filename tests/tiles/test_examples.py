@@ -8,8 +8,9 @@ import pytest
 
 from pipeline.base.errors import Problem
 from pipeline.tiles.examples import Examples, resize_image, resize_map
-from pipeline.tiles.store import IGNORE, ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import IGNORE, ShardInfo, Tile
 from pipeline.tiles.transforms import NAMED, transform
+from pipeline.tiles.writer import ShardWriter
 from tests.tiles.test_plan import make_plan
 
 

@@ -1,5 +1,6 @@
 """A shard gives back what was written into it, byte for byte the same each time."""
 
+import contextlib
 import errno
 import pickle
 import subprocess
@@ -10,12 +11,13 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from pipeline.base.errors import Problem
-from pipeline.tiles.store import TABLE_COLUMNS, Shard, ShardInfo, ShardWriter, Tile, shards
+from pipeline.tiles.store import TABLE_COLUMNS, Shard, ShardInfo, Tile, shards
+from pipeline.tiles.writer import ShardWriter
 
 ROOT = Path(__file__).parents[2]
 SIZE = 4  # px
@@ -44,6 +46,7 @@ def write(path: Path, tiles: list[Tile]) -> Shard:
     return Shard(path)
 
 
+@settings(deadline=None)  # which a busy machine may miss
 @given(tiles=st.lists(TILES, min_size=1, max_size=3))
 def test_what_is_written_is_read(tmp_path_factory: Any, tiles: list[Tile]) -> None:
     shard = write(tmp_path_factory.mktemp("shard") / "a.h5", tiles)
@@ -155,6 +158,37 @@ def test_a_shard_of_another_format(tmp_path: Path) -> None:
         file.attrs["format"] = 0
     with pytest.raises(Problem, match="another version"):
         len(Shard(path))
+
+
+def test_a_flipped_bit_is_noticed_when_its_tile_is_first_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", [make_tile(index) for index in range(3)]).path
+    with h5py.File(path) as file:
+        place = file["images"].id.get_offset() + 48 + 5  # in the second tile
+    raw = bytearray(path.read_bytes())
+    raw[place] ^= 4
+    path.write_bytes(raw)
+    shard = Shard(path)
+    shard.image(0), shard.class_map(1)
+    with pytest.raises(Problem, match=r"a\.h5 is damaged: row 1 of images is not what was written; `lobule doctor`"):
+        shard.image(1)
+
+
+@settings(deadline=None)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_flipped_bit_anywhere_is_noticed_or_changes_nothing(tmp_path_factory: Any, place: float, bit: int) -> None:
+    folder = tmp_path_factory.mktemp("shard")
+    whole = write(folder / "a.h5", [make_tile(index) for index in range(2)])
+    raw = bytearray(whole.path.read_bytes())
+    raw[int(place * len(raw))] ^= 1 << bit
+    (folder / "b.h5").write_bytes(raw)
+    with contextlib.suppress(Problem):
+        assert content(Shard(folder / "b.h5")) == content(whole)
+
+
+def content(shard: Shard) -> list[Any]:
+    """All that is read of a shard."""
+    tiles = [(shard.image(i).tobytes(), shard.class_map(i).tobytes(), shard.instance_map(i).tobytes()) for i in (0, 1)]
+    return [shard.info, len(shard), tiles, shard.table().to_csv(), shard.nuclei().to_csv()]
 
 
 def test_shards_come_in_the_order_of_their_names(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from pipeline.base.records import Metrics, Model
 from pipeline.base.schema import parse
 from pipeline.base.study import parse_study
 from pipeline.commands.paper import apply
+from tests.command_line import asked
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,7 @@ class Stages:
 
     def train_and_score(self) -> dict[str, Any]:
         """Train, predict and evaluate the variant; return its scores."""
-        self.run(*(f"{stage} {STUDY} {' '.join(map(str, VARIANT))}" for stage in ("train", "predict", "evaluate")))
+        self.run(*(f"{stage} {' '.join(asked(STUDY, *VARIANT))}" for stage in ("train", "predict", "evaluate")))
         return Metrics.read(self.evaluation / "metrics.json").scores
 
     def curves(self) -> pd.DataFrame:
@@ -72,9 +73,9 @@ DATA = (
     f"check {STUDY}",
     "download pannuke",
     "convert pannuke",
-    f"split {STUDY} 1",
-    f"guard {STUDY} 1",
-    f"balance {STUDY} 1",
+    f"split {STUDY} --run 1",
+    f"guard {STUDY} --run 1",
+    f"balance {STUDY} --run 1",
 )
 
 

@@ -4,9 +4,8 @@
 instance masks in it: the nuclei in the tile store are pseudo-instances, found by colour, each of its image's class.
 """
 
-import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +17,8 @@ from pipeline.base.errors import Problem
 from pipeline.datasets.bach.card import CARD
 from pipeline.datasets.discovery import bare_name, look
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
+from pipeline.datasets.tables import SUFFIXES as TABLES
+from pipeline.datasets.tables import Line, patient_column, read_lines
 
 if TYPE_CHECKING:
     from pipeline.tiles.store import Tile
@@ -55,12 +56,12 @@ def find(folder: Path) -> list["Photos"]:
             raise Problem(f"{other} and {member} are the same file of BACH; move one of them away.")
         if other is not member:
             passed[TWICE].append(member)
-    tables = list_members(lying, {".csv"})
-    truth, second_truth = _the_one(tables, lambda name: name == TRUTH)
-    table, second_table = _the_one(tables, lambda name: "patient" in name.removesuffix(".csv"))
-    passed[TWICE] += second_truth + second_table
+    tables = list_members(lying, TABLES)
+    truth, passed_truth = _truth(tables)
+    listed = [table for table in tables if "patient" in table.name.stem.lower()]
+    passed[TWICE] += passed_truth
     used = [member for files in images.values() for member in files.values()]
-    lying.tell([*used, *filter(None, (truth, table))], passed)
+    lying.tell([*used, *([truth] if truth else []), *listed], passed)
     for label, prefix in PREFIXES.items():
         if not images[label]:
             raise Problem(
@@ -71,47 +72,85 @@ def find(folder: Path) -> list["Photos"]:
         _check_labels(truth, images)
     else:
         print(f"{folder} has no {TRUTH}; the folders' names are the labels")
-    patients = read_rows(table) if table else {}
+    patients = read_patients(listed)
+    extras = [table.path for table in ([truth] if truth else []) + listed]
     parts = []
     for label, files in images.items():
         members = [files[name] for name in sorted(files)]
         known = {name: patients[name] for name in files if name in patients}
-        parts.append(Photos(label, tuple(members), known, [extra.path for extra in (truth, table) if extra]))
+        parts.append(Photos(label, tuple(members), known, extras))
     return parts
 
 
-def _the_one(tables: list[Member], fits: Callable[[str], bool]) -> tuple[Member | None, list[Member]]:
-    """The table whose name, in lower case, fits, and those in a zip that is there unpacked, too.
+def _truth(tables: list[Member]) -> tuple[Member | None, list[Member]]:
+    """The table of labels, and the same in a zip that is there unpacked, too.
 
     Raises:
         Problem: there are several.
     """
-    found = [table for table in tables if fits(table.name.name.lower())]  # the unpacked ones first
-    first = found[0] if found else None
+    found = [table for table in tables if table.name.name.lower() == TRUTH]  # the unpacked ones first
     for other in found[1:]:
-        if first and other.zipped == first.zipped:
-            raise Problem(f"{first} and {other} are both such a table of BACH; move one of them away.")
-    return first, found[1:]
+        if other.zipped == found[0].zipped:
+            raise Problem(f"{found[0]} and {other} are both the ground truth of BACH; move one of them away.")
+    return (found[0] if found else None), found[1:]
 
 
 def read_rows(table: Member) -> Rows:
-    """A CSV of two columns, file and value, with or without a header, by name of the image without .tif.
+    """A table of two columns, file and value, with or without a header, by name of the image without .tif.
+
+    With more columns the value is that of the patient's, as the header titles it.
 
     Raises:
-        Problem: a row other than the first names no image of BACH, has no value, or contradicts another one.
+        Problem: a line below the header names no image of BACH, has no value, or contradicts another one; or there are
+            more columns and no header that says which of them is the patient's.
     """
-    text = table.read().decode("utf-8-sig", errors="replace")
+    sheets = read_lines(table, table.read(), _is_row)
     rows: Rows = {}
-    for number, row in enumerate(csv.reader(text.replace(";", ",").splitlines()), start=1):
-        cells = [cell.strip() for cell in row]
-        name = bare_name(cells[0].lower()) if cells else ""
-        if not any(cells) or (number == 1 and not NAME.fullmatch(name)):
-            continue  # an empty line, or the header
-        if not NAME.fullmatch(name) or len(cells) < 2 or not cells[1]:
-            raise Problem(f"{table}: line {number} is {','.join(row)!r}, not an image of BACH and a value; {CURE}.")
-        if rows.setdefault(name, cells[1]) != cells[1]:
-            raise Problem(f"{table}: line {number} says of {name} {cells[1]}, an earlier one {rows[name]}; {CURE}.")
+    column: int | None = None
+    for number, line in [each for lines in sheets for each in enumerate(lines, start=1)]:
+        name = _image(line)
+        if not any(line):
+            continue
+        if not rows and not NAME.fullmatch(name):  # titles and the header
+            column = patient_column(table, line)
+            continue
+        if column is None and any(line[2:]):
+            raise Problem(
+                f"{table} has several columns and no header that names the patient's; call it 'Patient Id', or keep two"
+                " columns."
+            )
+        value = dict(enumerate(line)).get(1 if column is None else column, "")
+        if not NAME.fullmatch(name) or not value:
+            raise Problem(f"{table}: line {number} is {','.join(line)!r}, not an image of BACH and a value; {CURE}.")
+        if rows.setdefault(name, value) != value:
+            raise Problem(f"{table}: line {number} says of {name} {value}, an earlier one {rows[name]}; {CURE}.")
+    if not rows:
+        raise Problem(f"{table} names no image of BACH and no value; write n001.tif and 12 in a line, or move it away.")
     return rows
+
+
+def read_patients(tables: Sequence[Member]) -> Rows:
+    """What all tables of patients say.
+
+    Raises:
+        Problem: two contradict each other, or one is wrong (see `read_rows`).
+    """
+    said: dict[str, tuple[str, Member]] = {}
+    for table in tables:
+        for name, patient in read_rows(table).items():
+            other, first = said.setdefault(name, (patient, table))
+            if other != patient:
+                raise Problem(f"{first} and {table} give {name} two patients, {other} and {patient}; {CURE}.")
+    return {name: patient for name, (patient, _) in said.items()}
+
+
+def _image(line: Line) -> str:
+    return bare_name(line[0].lower()) if line else ""
+
+
+def _is_row(line: Line) -> bool:
+    """Whether a line names an image and something beside it."""
+    return NAME.fullmatch(_image(line)) is not None and len(line) > 1
 
 
 def _check_labels(truth: Member, images: dict[str, dict[str, Member]]) -> None:

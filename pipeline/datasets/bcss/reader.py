@@ -17,6 +17,7 @@ import numpy as np
 from pipeline.base.errors import Problem
 from pipeline.datasets.bcss.card import CARD
 from pipeline.datasets.discovery import bare_name, look
+from pipeline.datasets.labels import read_labels
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ IMAGES = ("rgbs_colorNormalized", "rgbs", "images")  # folders of images, the fi
 MASKS = "masks"
 KINDS = tuple(name.lower() for name in (*IMAGES, MASKS))
 BARCODE = re.compile(r"(TCGA-(\w{2})-\w{4})\b(?:-\w{3}-\w{2})?(-DX\d+)?")  # patient, institution, slide of the patient
+FINEST, COARSEST = 0.1, 2.0  # µm of a pixel: beyond it no microscope photographs tissue, and a name is wrong
 MPP = re.compile(r"MPP-(\d+(?:\.\d+)?)")
 
 
@@ -79,8 +81,11 @@ def _region(name: str, image: Member, mask: Member) -> "Region":
             f" can keep patients apart; {CURE}."
         )
     pixel = float(size[1]) if size else CARD.microns_per_pixel
-    if not 0.1 <= pixel <= 10:
-        raise Problem(f"{image} has a name that gives a pixel {pixel:g} µm, outside 0.1 to 10; {CURE}.")
+    if not FINEST <= pixel <= COARSEST:
+        raise Problem(
+            f"{image} has a name that gives a pixel {pixel:g} µm, outside {FINEST:g} to {COARSEST:g}; correct the names"
+            " of image and mask if it is off by ten, or leave them out."
+        )
     resolution = (pixel, CARD.magnification * CARD.microns_per_pixel / pixel)
     return Region(name, image, mask, barcode[1], barcode[1] + (barcode[3] or ""), barcode[2], resolution)
 
@@ -147,18 +152,15 @@ class Region:
         """The mask as class codes, (H, W): code - 1, and 255 outside the region.
 
         Raises:
-            Problem: it is no 8-bit grey picture, or holds a code that BCSS does not have.
+            Problem: it is no picture of codes, or holds one that BCSS does not have.
         """
-        picture = self.mask.picture()
-        if picture.mode != "L":
-            raise Problem(f"{self.mask} is no mask of BCSS: its mode is {picture.mode}, not L (8-bit grey); {CURE}.")
-        codes = np.asarray(picture)
+        codes = read_labels(self.mask)
         if codes.max() > len(CARD.classes):
             raise Problem(
                 f"{self.mask} holds the value {codes.max()}, where BCSS has codes 0 to {len(CARD.classes)}"
-                f" (another release holds tumour masks of 0 and 255); {CURE}."
+                f" (another release holds tumour masks of 0 and 255, a picture in colours no codes at all); {CURE}."
             )
-        class_map: ClassMap = codes - np.uint8(1)  # 0 - 1 is 255 in uint8
+        class_map: ClassMap = codes.astype(np.uint8) - np.uint8(1)  # 0 - 1 is 255 in uint8
         return class_map
 
 

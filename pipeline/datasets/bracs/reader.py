@@ -7,6 +7,7 @@ fails.
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,7 +18,7 @@ from pipeline.base.errors import Problem
 from pipeline.base.params import Tiling
 from pipeline.datasets.bracs.card import CARD
 from pipeline.datasets.bracs.table import SUFFIXES as TABLES
-from pipeline.datasets.bracs.table import Row, read_table, side_of, slide_name
+from pipeline.datasets.bracs.table import Row, read_tables, side_of, slide_name
 from pipeline.datasets.discovery import SEVERAL_FILES, Survey, bare_name, companions, look
 
 if TYPE_CHECKING:
@@ -65,12 +66,13 @@ def find(folder: Path, tiling: Tiling | None = None) -> list["WholeSlide"]:
         elif suffix in TABLES:
             tables.append(file.path)
     if not found["slide"]:
+        lying.tell([])
         raise Problem(f"{folder} holds no slide of BRACS such as BRACS_1494.svs; give the folder in which they lie.")
-    rows = {name: row for table in tables for name, row in read_table(table).items()}
     wanted = {slide_name(name) for name in tiling.names} if tiling else set()
     if missing := sorted(wanted - found["slide"].keys()):
         raise Problem(f"{folder} holds no slide {missing[0]}; correct `tiling.slides` in params.yaml or add the slide.")
     names = wanted or found["slide"].keys() | found["annotation"].keys()
+    rows = read_tables(tables, names & found["slide"].keys())
     parts = []
     for name in sorted(names):
         slides, annotations, qpdata = (found[kind].get(name, []) for kind in ("slide", "annotation", "qpdata"))
@@ -80,20 +82,21 @@ def find(folder: Path, tiling: Tiling | None = None) -> list["WholeSlide"]:
         own = [path for slide in slides for path in inner.get(slide, [])]
         title = bare_name(path.name)
         parts.append(WholeSlide(title, slides, annotations, qpdata, tables, row, tiling or Tiling(), own))
-    _tell(lying, parts, [path for paths in found["qpdata"].values() for path in paths])
+    _tell(lying, parts, within)
     return parts
 
 
-def _tell(lying: Survey, parts: list["WholeSlide"], qpdata: list[Path]) -> None:
-    """Print which files are used."""
+def _tell(lying: Survey, parts: list["WholeSlide"], within: set[Path]) -> None:
+    """Print which files are used; `within` are those that slides have beside their own."""
     used = {path for part in parts for path in part.files}
+    of_slides = [file for file in lying.files if file.name.suffix.lower() in READ or file.path in within]
     lying.tell(
         [file for file in lying.files if file.path in used],
         {
-            "QuPath's own data, of which the export is read": [file for file in lying.files if file.path in qpdata],
-            "of slides that `tiling.slides` does not name": [
-                file for file in lying.files if file.name.suffix.lower() in READ and file.path not in used
+            "QuPath's own data, of which the export is read": [
+                file for file in lying.files if file.name.suffix.lower() == ".qpdata"
             ],
+            "of slides that `tiling.slides` does not name": of_slides,
         },
     )
 
@@ -115,6 +118,7 @@ class WholeSlide:
     row: Row
     settings: Tiling
     inner: list[Path] = field(default_factory=list, repr=False)  # what a slide of several files has beside its own
+    left_out: Counter[str] = field(default_factory=Counter, repr=False)  # of the annotation, once it was read
 
     @property
     def files(self) -> list[Path]:
@@ -160,7 +164,13 @@ class WholeSlide:
                 f"{self.slides[0]} lies without the files that hold its pixels (of a .mrxs the folder {self.name});"
                 " put them beside it."
             )
-        return Slide(self.slides[0], self.settings.slide_microns_per_pixel)
+        slide = Slide(self.slides[0], self.settings.slide_microns_per_pixel)
+        if slide.corner != (0, 0):
+            x, y = slide.corner
+            print(
+                f"{self.slides[0]}: outlines count from the scan's corner, at x {x}, y {y} of the glass, as in QuPath"
+            )
+        return slide
 
     @cached_property
     def _annotations(self) -> "Annotations":
@@ -170,6 +180,7 @@ class WholeSlide:
         annotations.check_place(self._slide.width, self._slide.height)
         for note in annotations.notes():
             print(f"{self.annotations[0]}: {note}")
+        self.left_out.update(annotations.left_out)
         return annotations
 
     @cached_property

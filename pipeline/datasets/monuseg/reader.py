@@ -107,7 +107,7 @@ class OutlinedImage:
         beyond = max(-region.ring.min(), region.ring.max() - self.tile_size)
         if beyond > LEEWAY * self.tile_size:
             raise Problem(
-                f"{self.annotation}: region {region.number} reaches {beyond:.0f} px beyond its image of"
+                f"{self.annotation}: region {region.number} reaches {beyond:.6g} px beyond its image of"
                 f" {self.tile_size} px, so it was drawn on another one; {CURE}."
             )
 
@@ -149,7 +149,11 @@ def read_regions(annotation: Member) -> list[Region]:
             left_out["with fewer than three vertices"] += 1
         else:
             regions.append(Region(number, ring, region.get("NegativeROA") == "1"))
-    for what, count in left_out.items():
+    left_out["that are in no layer"] = sum(1 for _ in root.iter("Region")) - len(regions) - left_out.total()
+    if left_out.total() and not regions:
+        said = ", ".join(f"{count} {what}" for what, count in left_out.items() if count)
+        raise Problem(f"{annotation} gives no nucleus: all of its regions are left out, {said}; {CURE}.")
+    for what, count in (+left_out).items():
         print(f"{annotation}: left out {count} of the regions, {what}")
     return regions
 

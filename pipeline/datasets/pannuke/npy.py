@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.base.errors import Problem
+from pipeline.base.errors import Problem, machine_problem
 
 CURE = "get it again from the data set's own site"
 KINDS = {"fiu": "real numbers", "US": "text"}  # by letters of numpy.dtype.kind
@@ -59,7 +59,9 @@ class Npy:
                 shape, fortran, dtype = read(stream)
                 offset = stream.tell()
         except (*UNREADABLE, ValueError) as error:
-            raise Problem(f"{self} cannot be read as an .npy file ({error}); {CURE}.") from None
+            raise (
+                machine_problem(self, error) or Problem(f"{self} cannot be read as an .npy file ({error}); {CURE}.")
+            ) from None
         if fortran:
             raise Problem(f"{self} is laid out in Fortran order, which cannot be read tile by tile; {CURE}.")
         return Header(shape, dtype, offset, size)
@@ -97,4 +99,7 @@ class Npy:
                         raise self._cut(tile)
                     yield np.frombuffer(row, self.header.dtype).reshape(self.header.shape[1:])
         except UNREADABLE as error:
-            raise Problem(f"{self} is damaged at or before tile {tile} ({error}); {CURE}.") from None
+            raise (
+                machine_problem(self, error)
+                or Problem(f"{self} is damaged at or before tile {tile} ({error}); {CURE}.")
+            ) from None

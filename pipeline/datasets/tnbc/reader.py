@@ -1,7 +1,7 @@
 """TNBC: 50 images of triple-negative breast cancer from 11 patients, every nucleus outlined (docs/datasets/tnbc.md).
 
 `Slide_NN/NN_k.png` is image k of patient NN, `GT_NN/NN_k.png` its mask, in a folder or inside the official zip. A mask
-is binary, and then nuclei are its connected pieces, or it holds a value for each nucleus.
+is binary, and then nuclei are its connected pieces, or it holds values that keep nuclei apart.
 """
 
 import re
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.base.errors import Problem
 from pipeline.datasets.discovery import bare_name, look, nfc
+from pipeline.datasets.labels import number_nuclei, read_labels
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
 from pipeline.datasets.tnbc.card import CARD, PATIENTS
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 PLACE = re.compile(r"(Slide|GT)_(\d+)", re.IGNORECASE)
 NAME = re.compile(r"(\d+)_(\d+)")
-SCATTERED = 4  # pieces a nucleus, on average, above which values cannot stand for nuclei
 Pairs = dict[str, dict[int, Member]]  # "slide" or "gt" -> number of the image -> its file
 
 
@@ -135,36 +134,12 @@ class Patient:
 
 
 def read_instances(mask: Member) -> "InstanceMap":
-    """The nuclei of a mask, numbered from 1; 0 or black is background.
+    """The nuclei of a mask, numbered from 1; 0 or black is background (pipeline/datasets/labels.py).
 
-    A mask with one other value is binary: pixels that touch, corners included, are one nucleus. (So counted the 50
-    masks hold 4,028 nuclei, of the 4,022 that are published; by touching sides alone it would be 4,056.) In a
-    mask with several values or colours each is a nucleus.
+    Pixels that touch, corners included, are one nucleus of a binary mask. (So counted the 50 masks hold 4,028 nuclei,
+    of the 4,022 that are published; by touching sides alone it would be 4,056.)
 
     Raises:
-        Problem: it is no picture, or its values lie scattered as no nuclei do (smoothed, or codes of cell types).
+        Problem: it is no picture, its numbers are not told by it alone, or they stand for no nuclei.
     """
-    from skimage.measure import label
-
-    values = _values(mask)
-    pieces = label(values, background=0, connectivity=2)
-    known = np.unique(values[values > 0])
-    if len(known) <= 1:
-        return pieces.astype(np.int32)
-    if pieces.max() > SCATTERED * len(known):
-        raise Problem(
-            f"{mask} is neither binary nor has it a value for each nucleus: its {len(known)} values lie in"
-            f" {pieces.max():,} pieces; {CURE}."
-        )
-    numbers = np.searchsorted(known, values) + 1
-    instance_map: InstanceMap = np.where(values > 0, numbers, 0).astype(np.int32)
-    return instance_map
-
-
-def _values(mask: Member) -> npt.NDArray[np.int64]:
-    """A number for each pixel of a mask, (H, W): its grey value, or its colour as one number."""
-    picture = mask.picture()
-    if picture.mode in {"L", "I", "I;16"}:
-        return np.asarray(picture).astype(np.int64)
-    red, green, blue = np.moveaxis(np.asarray(picture.convert("RGB")).astype(np.int64), -1, 0)
-    return red << 16 | green << 8 | blue
+    return number_nuclei(read_labels(mask), mask)

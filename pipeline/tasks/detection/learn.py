@@ -12,14 +12,14 @@ from pipeline.plans.job import Job
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.objects import true_objects
 from pipeline.training.job import Lesson, describe, plan_rows
-from pipeline.training.loop import Learner
+from pipeline.training.learner import Learner
 
 CODE = (  # shapes the weights
+    "training/batches.py",
+    "training/learner.py",
     "training/loop.py",
     "tasks/detection/learn.py",
-    "tiles/examples.py",
-    "tiles/objects.py",
-    "tiles/transforms.py",
+    "tiles/*.py",
     "models/*.py",
 )
 
@@ -84,19 +84,13 @@ class Detection(Learner):
     def on_validation_model_eval(self) -> None:
         """Stay a training model: torchvision gives losses to no other, and no layer of it learns by being used."""
 
-    def start_counting(self) -> None:
-        self.sums: dict[str, Any] = dict.fromkeys(LOSSES.values(), 0.0)
-        self.images = 0
-
-    def totals(self) -> dict[str, float]:
-        means = {name: float(value) / max(self.images, 1) for name, value in self.sums.items()}
+    def totals(self, sums: dict[str, Any]) -> dict[str, float]:
+        means = {name: float(sums[name]) / sums["images"] for name in LOSSES.values()}
         return {"loss": sum(means.values()), **means}
 
-    def step(self, batch: Batch) -> torch.Tensor:
+    def measure(self, batch: Batch) -> tuple[torch.Tensor, dict[str, Any]]:
         images, targets = batch
         losses = self.network(images, targets)
-        for name, short in LOSSES.items():
-            self.sums[short] += losses[name].detach().double() * len(images)
-        self.images += len(images)
+        counts = {short: losses[name].detach().double() * len(images) for name, short in LOSSES.items()}
         total: torch.Tensor = sum(losses.values(), start=torch.zeros((), device=self.device))
-        return total
+        return total, counts | {"images": len(images)}

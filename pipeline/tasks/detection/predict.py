@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from torch import nn
 
+from pipeline.base import hdf5
 from pipeline.base.records import Model, Speed
 from pipeline.base.study import DetectionStudy
 from pipeline.base.study_blocks import DetectorPredict
@@ -35,14 +35,16 @@ def predict(job: Job, folder: Path) -> None:
         labels  (n,) uint8           class codes
         scores  (n,) float32         falling within an image
         masks   (n, H, ceil(W / 8))  uint8, eight pixels a byte, the first one highest
+
+    They are compressed: zlib's checksums notice a flipped bit.
     """
     study = job.settings
     assert isinstance(study, DetectionStudy)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, classes = load_model(job.folder / "weights", study.predict, device)
     seconds = 0.0
-    with h5py.File(folder / "detections.h5", "w") as file:
-        file.attrs["classes"] = json.dumps(classes)
+    with hdf5.create(folder / "detections.h5") as file:
+        hdf5.write_attribute(file, "classes", json.dumps(classes))
         for side in SPLITS:
             examples = Examples.of(job.rows(side), study)
             started = time.perf_counter()

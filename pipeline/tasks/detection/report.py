@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from pipeline.base import hdf5
 from pipeline.base.files import replacing, write_text
 from pipeline.base.params import Params
 from pipeline.base.paths import REPORTS, evaluation_folder, plan_folder
@@ -65,8 +65,7 @@ def write(study: DetectionStudy, params: Params) -> None:
             counted=best.held_out["truth"].value_counts().to_dict(),
             nuclei=best.held_out.groupby("truth")["nuclei"].sum().to_dict(),
             native=facts.native_size(study.datasets[0]),
-            near_duplicates=facts.near_duplicates(plans),
-            unknown=int((read_plan(first / "split.csv")["patient"] == "").sum()),
+            guarded=facts.guarded(plans),
             variants=variants,
             trained=trained,
             best=best,
@@ -131,10 +130,10 @@ def draw_detections(study: DetectionStudy, variant: Variant, classes: Sequence[s
     votes = variant.votes[(variant.votes[["split", "run", "seed"]] == ["test", run, seed]).all(axis=1)]
     rows = []
     path = evaluation_folder(study.study, run, seed, variant.name, variant.plan) / "shown.h5"
-    with h5py.File(path, "r") as file:
+    with hdf5.reading(path) as file:
         for position in sorted(int(name) for name in file):
             group = file[str(position)]
-            found = Objects(*(group[name][()] for name in ("boxes", "labels", "scores", "masks")))
+            found = Objects(*(hdf5.read_array(group, name) for name in ("boxes", "labels", "scores", "masks")))
             row = votes.iloc[position]
             caption = f"{row['slide']}: {row['truth']}, called {row['call']}"
             image = examples.image(position)

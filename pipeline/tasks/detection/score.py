@@ -9,11 +9,11 @@ from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.base import hdf5
 from pipeline.base.errors import Problem
 from pipeline.base.paths import TILES
 from pipeline.base.records import Scores
@@ -109,8 +109,8 @@ def read_objects(path: Path, side: str, classes: Sequence[str], count: int) -> I
         Problem: the file is missing, broken, or of another plan or other classes.
     """
     try:
-        with h5py.File(path, "r") as file:
-            found, group = json.loads(file.attrs["classes"]), file[side]
+        with hdf5.reading(path) as file:
+            found, group = json.loads(hdf5.read_attribute(file, "classes")), file[side]
             if found != list(classes) or group.attrs["images"] != count:
                 raise Problem(f"{path} was made with another plan or other classes; run `dvc repro` again.")
             width = int(group.attrs["width"])
@@ -119,8 +119,8 @@ def read_objects(path: Path, side: str, classes: Sequence[str], count: int) -> I
                 masks = np.unpackbits(group["masks"][start:end], axis=2, count=width).astype(bool)
                 boxes, labels, scores = (group[name][start:end] for name in ("boxes", "labels", "scores"))
                 yield Objects(boxes, labels.astype(np.int64), scores, masks)
-    except (OSError, KeyError) as error:
-        raise Problem(f"{path} holds no readable detections ({error}); run `dvc repro` again.") from None
+    except hdf5.BROKEN as error:
+        raise hdf5.unreadable(path, error) from None
 
 
 def match_nuclei(examples: Examples, found: Sequence[Objects], classes: int) -> tuple[FloatArray, pd.DataFrame]:
@@ -162,7 +162,7 @@ def describe_side(side: Side) -> Scores:
 
 def write_shown(path: Path, found: Sequence[Objects], truth: Labels) -> None:
     """Keep what was found in the first image of each class, a group each, named by the image's position."""
-    with h5py.File(path, "w") as file:
+    with hdf5.create(path) as file:
         for code in np.unique(truth):
             position = int(np.argmax(truth == code))
             group = file.create_group(str(position))

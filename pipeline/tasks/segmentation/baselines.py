@@ -8,10 +8,10 @@ tiles hold most of.
 import json
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 
+from pipeline.base import hdf5
 from pipeline.base.study import PixelStudy
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.plans.census import count_nuclei
@@ -58,8 +58,8 @@ def dark_in_haematoxylin(image: Image) -> np.ndarray:
 
 def write_predictions(path: Path, class_map: ClassMap, study: PixelStudy) -> None:
     """Write class maps (N, H, W) and, where `predict.probabilities` asks for them, 0 and 1 as probabilities."""
-    with h5py.File(path, "w") as file:
-        file.attrs["classes"] = json.dumps(study.classes)
+    with hdf5.create(path) as file:
+        hdf5.write_attribute(file, "classes", json.dumps(study.classes))
         file["class_map"] = class_map
         if study.predict.probabilities:
             codes = np.arange(len(study.classes))[:, None, None]

@@ -13,17 +13,18 @@ from pipeline.plans.job import Job
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import IGNORE
 from pipeline.training.job import Lesson, describe, plan_rows
-from pipeline.training.loop import Learner
+from pipeline.training.learner import Learner
 from pipeline.training.losses import balanced_weights, segmentation_loss
 from pipeline.training.online import OnlineExamples
 
 CODE = (  # shapes the weights
+    "training/batches.py",
+    "training/learner.py",
     "training/loop.py",
     "training/losses.py",
     "training/online.py",
     "tasks/segmentation/learn.py",
-    "tiles/examples.py",
-    "tiles/transforms.py",
+    "tiles/*.py",
     "models/*.py",
 )
 
@@ -99,30 +100,24 @@ class Segmentation(Learner):
         self.mean, self.std = model.mean, model.std
         self.register_buffer("class_weights", torch.tensor(class_weights), persistent=False)
 
-    def start_counting(self) -> None:
-        """Set to 0: loss times images, images, pixels of each truth and predicted class."""
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
-        self.images = 0
-        self.confusion = torch.zeros(self.classes**2, dtype=torch.int64, device=self.device)
-
-    def totals(self) -> dict[str, float]:
+    def totals(self, sums: dict[str, Any]) -> dict[str, float]:
         """Loss, pixel accuracy and mean IoU (background included) of what was counted."""
-        confusion = self.confusion.reshape(self.classes, self.classes).double().cpu()
+        confusion = sums["confusion"].reshape(self.classes, self.classes).double().cpu()
         hits = confusion.diag()
         union = confusion.sum(0) + confusion.sum(1) - hits
         return {
-            "loss": float(self.loss_sum) / max(self.images, 1),
+            "loss": float(sums["loss"]) / sums["images"],
             "accuracy": float(hits.sum() / confusion.sum().clamp(min=1)),
             "mean_iou": float((hits / union)[union > 0].mean()) if bool(union.any()) else 0.0,
         }
 
-    def step(self, batch: Batch) -> torch.Tensor:
+    def measure(self, batch: Batch) -> tuple[torch.Tensor, dict[str, Any]]:
+        """The loss; loss times images, images, pixels of each truth and predicted class."""
         images, truth = batch
         logits = self.network(to_input(images, self.mean, self.std))
         loss = segmentation_loss(logits, truth, self.class_weights, self.loss)
         with torch.no_grad():
-            self.loss_sum += loss.detach() * len(images)
-            self.images += len(images)
             pairs = truth.long() * self.classes + logits.argmax(1)
-            self.confusion += torch.bincount(pairs[truth != IGNORE], minlength=self.classes**2)
-        return loss
+            confusion = torch.bincount(pairs[truth != IGNORE], minlength=self.classes**2)
+            weighted = (loss.detach() * len(images)).double()
+        return loss, {"loss": weighted, "images": len(images), "confusion": confusion}

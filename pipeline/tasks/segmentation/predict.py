@@ -7,11 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from pipeline.base import hdf5
 from pipeline.base.records import Model, Speed
 from pipeline.base.study import PixelStudy
 from pipeline.base.study_blocks import PixelPredict
@@ -104,17 +104,24 @@ def write_maps(
 ) -> None:
     """Write predictions of examples, a batch at a time; the same predictions give the same bytes."""
     shape = (len(examples), *examples.size)
-    with h5py.File(path, "w") as file:
-        file.attrs["classes"] = json.dumps(classes)
+    sums: dict[str, list[int]] = {}
+    with hdf5.create(path) as file:
+        hdf5.write_attribute(file, "classes", json.dumps(classes))
         class_map = file.create_dataset("class_map", shape, "u1")
         if options.probabilities:
             probabilities = file.create_dataset("probabilities", (shape[0], len(classes), *shape[1:]), "f2")
         for start in range(0, len(examples), options.batch):
             rows = slice(start, min(start + options.batch, len(examples)))
             logits = model(images_of(examples, range(rows.start, rows.stop)).to(device)).float()
-            class_map[rows] = logits.argmax(1).to(torch.uint8).cpu().numpy()
+            found = {"class_map": logits.argmax(1).to(torch.uint8).cpu().numpy()}
+            class_map[rows] = found["class_map"]
             if options.probabilities:
-                probabilities[rows] = logits.softmax(1).half().cpu().numpy()
+                found["probabilities"] = logits.softmax(1).half().cpu().numpy()
+                probabilities[rows] = found["probabilities"]
+            for name, values in found.items():
+                sums.setdefault(name, []).extend(map(hdf5.crc, values))
+        for name, of_rows in sums.items():
+            hdf5.write_sums(file, name, of_rows)
 
 
 def images_of(examples: Examples, positions: range) -> torch.Tensor:

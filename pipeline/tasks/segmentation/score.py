@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.base import hdf5
 from pipeline.base.errors import Problem
 from pipeline.base.paths import TILES
 from pipeline.base.study import PixelStudy
@@ -71,7 +71,7 @@ def score(job: Job, folder: Path) -> None:
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
     write_records(job, folder, scores)
-    with h5py.File(folder / "class_maps.h5", "w") as file:
+    with hdf5.create(folder / "class_maps.h5") as file:
         file.create_dataset("class_map", data=class_maps, compression="gzip")
         if target is not None:
             file.create_dataset("heat", data=target[1], compression="gzip")
@@ -116,9 +116,9 @@ def count_table(rows: pd.DataFrame, counts: pixel.Counts) -> pd.DataFrame:
 def measure_target(examples: Examples, path: Path) -> Target:
     """Probability of the target (class 1): histograms (N, 2, STEPS), mean percentages in cells (N, HEAT, HEAT)."""
     histograms, heat = [], []
-    with h5py.File(path, "r") as file:
+    with hdf5.reading(path) as file:
         for position in range(len(examples)):
-            probability = file["probabilities"][position, 1].astype(np.float64)
+            probability = hdf5.read_row(file, "probabilities", position)[1].astype(np.float64)
             histograms.append(curve.histogram(examples.class_map(position), probability))
             cells = probability.reshape(HEAT, probability.shape[0] // HEAT, HEAT, -1).mean(axis=(1, 3))
             heat.append((100 * cells).round().astype(np.uint8))
@@ -127,12 +127,9 @@ def measure_target(examples: Examples, path: Path) -> Target:
 
 def read_predictions(path: Path, classes: Sequence[str], examples: Examples) -> npt.NDArray[np.uint8]:
     """Predicted class maps (N, H, W) of the examples, refused where they belong to another plan or parameters."""
-    try:
-        with h5py.File(path, "r") as file:
-            found = json.loads(file.attrs["classes"])
-            maps: npt.NDArray[np.uint8] = file["class_map"][:]
-    except (OSError, KeyError) as error:
-        raise Problem(f"{path} holds no readable predictions ({error}); run `dvc repro` again.") from None
+    with hdf5.reading(path) as file:
+        found = json.loads(hdf5.read_attribute(file, "classes"))
+        maps: npt.NDArray[np.uint8] = hdf5.read_array(file, "class_map")
     if found != list(classes):
         raise Problem(
             f"{path} predicts the classes {', '.join(found)} but the study names {', '.join(classes)}; "

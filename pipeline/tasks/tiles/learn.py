@@ -19,12 +19,13 @@ from pipeline.tiles.store import ClassMap
 from pipeline.training.job import Lesson, describe, plan_rows
 
 CODE = (  # shapes the weights
+    "training/batches.py",
+    "training/learner.py",
     "training/loop.py",
     "training/losses.py",
     "tasks/segmentation/learn.py",
     "tasks/tiles/learn.py",
-    "tiles/examples.py",
-    "tiles/transforms.py",
+    "tiles/*.py",
     "models/*.py",
 )
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from pipeline.base.files import write_sealed
 from pipeline.base.records import Model
 from pipeline.base.study import PixelStudy
 from pipeline.models import to_input, weights
@@ -26,7 +27,7 @@ def predict(job: Job, folder: Path) -> None:
     network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     found = probabilities(network, Examples.of(job.split, study), record, study.predict.batch, device)
     table = job.split[[*TILE, "patient", "slide", "split"]].assign(probability=found)
-    table.to_csv(folder / "predictions.csv", index=False, lineterminator="\n", float_format="%.6f")
+    write_sealed(folder / "predictions.csv", table.to_csv(index=False, lineterminator="\n", float_format="%.6f"))
 
 
 @torch.inference_mode()

@@ -1,15 +1,18 @@
 """How a classifier of tiles is scored."""
 
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from pipeline.base.files import read_sealed
 from pipeline.base.records import Scores
 from pipeline.metrics import curve, pixel
 from pipeline.plans.census import has_lesion
 from pipeline.plans.job import Job
 from pipeline.tasks.evaluation import write_records
+from pipeline.tiles.plan import TEXTS
 
 SIDES = ("train", "test")
 
@@ -19,7 +22,8 @@ def score(job: Job, folder: Path) -> None:
     curves.csv and machine.json of the training."""
     study = job.settings
     assert study.target is not None  # the study was checked
-    found = pd.read_csv(job.folder / "predictions" / "predictions.csv", keep_default_na=False)
+    predictions = StringIO(read_sealed(job.folder / "predictions" / "predictions.csv"))
+    found = pd.read_csv(predictions, dtype=TEXTS, keep_default_na=False)
     tiles = found.assign(truth=has_lesion(found, study.target).astype(int))
     tiles.to_csv(folder / "tiles.csv", index=False, lineterminator="\n")
     scores = {side: tile_scores(tiles[tiles["split"] == side], study.classes) for side in SIDES}

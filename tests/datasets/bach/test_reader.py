@@ -115,15 +115,47 @@ def test_test_images_are_counted_and_left_out(tmp_path: Path, capsys: pytest.Cap
     )
 
 
-@pytest.mark.parametrize("header", ["", "file,patient\n"])
-def test_patients_are_read_where_a_table_tells_them(tmp_path: Path, header: str) -> None:
+@pytest.mark.parametrize("header", ["", "file,patient\n", "Patients of BACH\n\nFile,Age,Patient Id\n"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_patients_are_read_where_a_table_tells_them(tmp_path: Path, header: str, separator: str) -> None:
     folder = write(tmp_path)
     table = folder / PHOTOS / "microscopy_patients.csv"
-    table.write_text(f"{header}n001.tif,12\nn002,12\n\nIV002.tif; 7\n")
+    age = "61," if "Age" in header else ""
+    text = f"{header}n001.tif,{age}12\nn002,{age}12\n\nIV002.tif,{age} NA\n"
+    table.write_text(text.replace(",", separator))
+    (table.parent / "~$microscopy_patients.xlsx").write_bytes(b"left by an open spreadsheet")
     tiles = [tile for part in find(folder) for tile in part.tiles()]
     known = {tile.slide: tile.patient for tile in tiles if tile.patient}
-    assert known == {"n001": "12", "n002": "12", "iv002": "7"}
+    assert known == {"n001": "12", "n002": "12", "iv002": "NA"}
     assert all(table in part.files for part in find(folder))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("n001.tif,61,12\nn002.tif,61,13\n", "has several columns and no header that names the patient's"),
+        ("file,age,stage\nn001.tif,61,12\n", "has several columns and no header that names the patient's"),
+        (
+            "file,Patient Id,Patient no\nn001.tif,61,12\n",
+            "several columns of one meaning, 'Patient Id' and 'Patient no'",
+        ),
+        ("file,patient\n", "names no image of BACH and no value"),
+        ("n001.tif,12\nn001.tif,13\n", "line 2 says of n001 13, an earlier one 12"),
+    ],
+)
+def test_a_table_that_may_name_the_wrong_patients_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (write(tmp_path) / PHOTOS / "patients.csv").write_text(text)
+    assert said in message(tmp_path)
+
+
+def test_tables_of_patients_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    photos = write(tmp_path) / PHOTOS
+    (photos / "patients.csv").write_text("n001.tif,12\nn002.tif,13\n")
+    (photos / "patients_more.csv").write_text("n002.tif,13\nb001.tif,14\n")
+    patients = {tile.slide: tile.patient for part in find(tmp_path) for tile in part.tiles()}
+    assert [patients[name] for name in ("n001", "n002", "b001", "b002")] == ["12", "13", "14", ""]
+    (photos / "patients_old.csv").write_text("n002.tif,12\n")
+    assert "give n002 two patients, 13 and 12" in message(tmp_path)
 
 
 def test_without_a_ground_truth_the_folders_are_believed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

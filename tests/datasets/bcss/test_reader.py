@@ -192,8 +192,23 @@ def test_a_wrong_mask_is_named(tmp_path: Path, codes: Any, said: str) -> None:
 
 def test_a_coloured_mask_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path, np.ones((4, 4)))
-    Image.new("RGB", (4, 4)).save(folder / "masks" / f"{NAME}.png")
-    assert "its mode is RGB, not L" in message(folder)
+    Image.new("RGB", (4, 4), (1, 0, 3)).save(folder / "masks" / f"{NAME}.png")
+    assert "a picture in colours no codes at all" in message(folder)
+
+
+@pytest.mark.parametrize("kind", ["indices", "16 bits", "grey as colours"])
+def test_codes_in_a_picture_of_another_kind(tmp_path: Path, kind: str) -> None:
+    codes = np.array([[0, 1, 21, 7]], np.uint8)
+    folder = write(tmp_path, codes)
+    if kind == "indices":
+        picture = Image.fromarray(codes, "P")
+        picture.putpalette(list(range(255, -1, -1)) * 3)  # for the eye
+    else:
+        picture = Image.fromarray(codes.astype(np.uint16) if kind == "16 bits" else np.dstack([codes] * 3))
+    picture.save(folder / "masks" / f"{NAME}.png")
+    (region,) = find(folder)
+    (tile,) = region.tiles()
+    assert tile.class_map[0, :4].tolist() == [255, 0, 20, 6]
 
 
 @pytest.mark.parametrize("name", ["5067", "TCGA-A1", "TCGA-ZZ-A0SK-DX1_xmin1_ymin1_MPP-0.2500"])
@@ -201,10 +216,10 @@ def test_a_name_without_a_known_patient_is_refused(tmp_path: Path, name: str) ->
     assert "does not begin with the barcode of a patient of BCSS" in message(write(tmp_path, np.ones((4, 4)), name))
 
 
-@pytest.mark.parametrize("size", ["0.0000", "25.0"])
+@pytest.mark.parametrize("size", ["0.0000", "0.0250", "2.5000", "25.0"])
 def test_an_absurd_pixel_is_refused(tmp_path: Path, size: str) -> None:
     name = f"TCGA-A1-A0SK-DX1_xmin1_ymin1_MPP-{size}"
-    assert "outside 0.1 to 10" in message(write(tmp_path, np.ones((4, 4)), name))
+    assert "outside 0.1 to 2" in message(write(tmp_path, np.ones((4, 4)), name))
 
 
 # ------------------------------------------------------------------------------------------------------------ real

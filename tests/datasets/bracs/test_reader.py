@@ -1,6 +1,7 @@
 """BRACS: slides, outlines and table become shards; what is wrong with one slide is said while the others go on."""
 
 import shutil
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +9,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from PIL import Image
 
 from pipeline.base.errors import Problem
+from pipeline.base.files import read_json
 from pipeline.base.params import Tiling
 from pipeline.base.records import SourceFile
 from pipeline.datasets.bracs.card import CARD
 from pipeline.datasets.bracs.reader import CODES, find
-from pipeline.datasets.bracs.table import Row, read_table, side_of, slide_name
+from pipeline.datasets.bracs.table import side_of, slide_name
 from pipeline.slides.annotations import read_annotations
 from pipeline.slides.slide import Slide
 from pipeline.slides.tiling import select_tiles
 from pipeline.stages.convert import convert
 from pipeline.stages.download import source_record
 from pipeline.tiles.store import IGNORE, Shard
-from tests.slide_files import box, feature, speckled, write_features, write_tiff
+from tests.slide_files import box, feature, speckled, write_features, write_scn, write_tiff
 
 SETTINGS = Tiling(tile_size=32, stride=32, background=12.5, lesion_free=3)
 HEIGHT, WIDTH = 320, 650  # the left 325 px are tissue
@@ -133,7 +136,6 @@ def test_the_same_tiles_with_any_number_of_threads_and_others_with_another_seed(
 
 def test_all_lesion_free_tiles_when_the_cap_is_large_and_some_without_lesions(tmp_path: Path) -> None:
     raw = write(tmp_path / "raw", 7, feature("Polygon", [box(40, 40, 90, 90)], "Tissue"))
-    assert len(Shard(run(raw, tmp_path) / "BRACS_7.h5")) == 0
     some = run(raw, tmp_path, Tiling(tile_size=32, stride=32, at_least=5))
     assert len(Shard(some / "BRACS_7.h5")) == 5
     every = run(raw, tmp_path, Tiling(tile_size=32, stride=32, at_least=10**6))
@@ -143,6 +145,26 @@ def test_all_lesion_free_tiles_when_the_cap_is_large_and_some_without_lesions(tm
         for x in range(0, WIDTH, 32)
     )
     assert len(Shard(every / "BRACS_7.h5")) == textured
+
+
+def test_a_slide_without_a_lesion_is_one_like_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = write(tmp_path / "raw", 7, feature("Polygon", [box(40, 40, 90, 90)], "Tissue"))
+    tiles = run(write(raw, 8), tmp_path)
+    assert [len(Shard(tiles / f"BRACS_{number}.h5")) for number in (7, 8)] == [0, 16]
+    assert "1 of 2 parts have no tile: BRACS_7\n" in capsys.readouterr().out
+
+
+def test_a_data_set_without_a_lesion_is_refused_and_says_what_it_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = [feature("Polygon", [box(40, 40, 90, 90)], name) for name in ("Tumor", "Tumor", "Stroma")]
+    raw = write(write(tmp_path / "raw", 7, *other), 8, other[0])
+    said = f"none of the classes N, PB, UDH, FEA, ADH, DCIS, IC is on a tile of {raw}; its annotations hold"
+    holds = "features of class 'Tumor' (3), features of class 'Stroma' (1)"
+    cure = "correct the classes in QuPath, or set tiling.at_least in params.yaml to use tiles without."
+    assert failure(raw, tmp_path) == f"{said} {holds}; {cure}"
+    run(raw, tmp_path, Tiling(tile_size=32, stride=32, at_least=2))
+    assert f"WARNING: {said} {holds}.\n" in capsys.readouterr().out
 
 
 def test_what_lies_beyond_the_slide_is_ignored(tmp_path: Path) -> None:
@@ -158,6 +180,34 @@ def test_what_lies_beyond_the_slide_is_ignored(tmp_path: Path) -> None:
     assert (
         (shard.image(3)[36:] == 255).all() and (shard.bits(3)[36:] == 0).all() and (shard.bits(3)[:36, :36] == 4).all()
     )
+
+
+def test_what_is_outlined_is_what_was_seen_on_a_slide_with_bounds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = speckled(192, 256)
+    pixels[70:110, 30:75] = 20  # dark, and outlined from the scan's corner
+    raw = tmp_path / "raw"
+    write_scn(raw / "BRACS_1.scn", pixels, (128, 64), 512)
+    write_features(raw / "BRACS_1.geojson", feature("Polygon", [box(30, 70, 75, 110)]))
+    tiles = run(raw, tmp_path)
+    assert "BRACS_1.scn: outlines count from the scan's corner, at x 128, y 64 of the glass" in capsys.readouterr().out
+    shard = Shard(tiles / "BRACS_1.h5")
+    table = shard.table()
+    assert (shard.class_map(0) == 3).any()
+    for index, row in table.iterrows():
+        image = shard.image(index)
+        np.testing.assert_array_equal(image, pixels[row["y"] :, row["x"] :][:32, :32])
+        np.testing.assert_array_equal(shard.class_map(index) == 3, (image == 20).all(axis=-1))
+    index = pd.read_csv(tiles / "BRACS_1.csv")
+    assert len(index) == 8 * 6 and index["lesion_pixels"].sum() == 40 * 45  # no tile of the glass around the scan
+    drawn = read_json(tiles / "BRACS_1.outlines.json")
+    with Image.open(tiles / "BRACS_1.thumbnail.jpg") as thumbnail:
+        seen = np.asarray(thumbnail.convert("L")) < 60
+    (ring,) = (np.array(outline["ring"]) for outline in drawn["outlines"])
+    rows, columns = np.nonzero(seen)
+    found = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    np.testing.assert_allclose([*ring.min(axis=0), *ring.max(axis=0)], found, atol=1)
 
 
 def test_overlapping_lesions_keep_a_bit_each(tmp_path: Path) -> None:
@@ -205,48 +255,59 @@ def test_every_wrong_slide_is_listed_and_the_others_go_on(tmp_path: Path, capsys
     assert (Path(__file__).parents[3] / "docs/how-to/export-from-qupath.md").is_file()
 
 
-def test_a_choice_of_slides(tmp_path: Path) -> None:
+def test_slides_of_one_name_are_refused(tmp_path: Path) -> None:
+    raw = write(write(tmp_path / "raw", 1), 2, place="val/Group_BT/Type_UDH")
+    first = raw / "train/Group_BT/Type_UDH/BRACS_1.svs"
+    shutil.copy(first, raw / "BRACS_1.ome.tif")
+    shutil.copy(raw / "val/Group_BT/Type_UDH/BRACS_2.svs", raw / "bracs_2.svs")
+    lines = failure(raw, tmp_path).splitlines()
+    assert f"{raw}/BRACS_1.ome.tif and {first} are both slides of BRACS_1; move one of them away." in lines[1]
+    assert "bracs_2.svs and " in lines[2] and "BRACS_2.svs are both slides of" in lines[2]
+
+
+def test_double_suffixes_and_other_forms_of_a_letter_are_paired(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    write_tiff(raw / "Präparat_1.ome.tif", speckled(HEIGHT, WIDTH))
+    composed = unicodedata.normalize("NFD", "Präparat_1.ome.tif.geojson")
+    write_features(raw / "export" / composed, feature("Polygon", [box(40, 40, 90, 90)]))
+    (raw / "BRACS.csv").write_text("WSI Filename,Patient Id\nPräparat_1.ome.tif,31\n")
+    (shard,) = run(raw, tmp_path).glob("*.h5")
+    assert shard.name == "Präparat_1.h5" and set(Shard(shard).table()["patient"]) == {"31"}
+
+
+def test_what_a_slide_of_several_files_consists_of_is_recorded(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    write_features(raw / "BRACS_1.geojson", feature("Polygon", [box(40, 40, 90, 90)]))
+    write_features(raw / "BRACS_2.geojson", feature("Polygon", [box(40, 40, 90, 90)]))
+    (raw / "BRACS_1").mkdir()
+    for name in ("BRACS_1.mrxs", "BRACS_1/Slidedat.ini", "BRACS_1/Data0000.dat", "BRACS_2.mrxs"):
+        (raw / name).write_bytes(b"x")
+    first, second = find(raw)
+    assert [path.relative_to(raw).as_posix() for path in first.files] == [
+        "BRACS_1/Data0000.dat",
+        "BRACS_1/Slidedat.ini",
+        "BRACS_1.geojson",
+        "BRACS_1.mrxs",
+    ]
+    with pytest.raises(Problem, match=r"BRACS_2\.mrxs lies without the files that hold its pixels"):
+        next(second.tiles())
+
+
+def test_a_choice_of_slides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     raw = write(write(tmp_path / "raw", 1494), 1496)
     (raw / "train/Group_BT/Type_UDH/BRACS_1496.svs").write_bytes(b"")  # wrong, and not asked for
     tiles = run(raw, tmp_path, Tiling(tile_size=32, stride=32, slides="1494"))
     assert [path.name for path in sorted(tiles.glob("*.h5"))] == ["BRACS_1494.h5"]
+    said = "used 2 + left out 2 (of slides that `tiling.slides` does not name: 2, BRACS_1496.geojson, BRACS_1496.svs)"
+    assert said in capsys.readouterr().out
     assert "holds no slide bracs_9" in failure(raw, tmp_path / "b", Tiling(slides="BRACS_9"))
 
 
-def test_a_folder_without_slides_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_slides_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "slides.zip").write_bytes(b"x")
     with pytest.raises(Problem, match=r"holds no slide of BRACS such as BRACS_1494\.svs; .*\.$"):
         find(tmp_path)
-
-
-# ------------------------------------------------------------------------------------------------------------ table
-
-
-def test_tables_of_several_kinds(tmp_path: Path) -> None:
-    wanted = {"bracs_7": Row("31", "train", "UDH"), "bracs_8": Row("32", "test", "N")}
-    header = ["WSI Filename", "Patient Id", "Set", "WSI label"]
-    frame = pd.DataFrame([["BRACS_7.svs", "31", "Training", "UDH"], ["8", "32", "test", "N"]], columns=header)
-    frame.to_csv(tmp_path / "a.csv", index=False)
-    frame[header[::-1]].to_csv(tmp_path / "b.csv", index=False, sep=";", encoding="utf-8-sig")
-    with pd.ExcelWriter(tmp_path / "c.xlsx") as book:
-        pd.DataFrame([["BRACS", "2022"]]).to_excel(book, sheet_name="About", header=False, index=False)
-        frame.to_excel(book, sheet_name="WSI", index=False, startrow=2)
-    for name in ("a.csv", "b.csv", "c.xlsx"):
-        assert read_table(tmp_path / name) == wanted, name
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "wanted"),
-    [
-        ("a.csv", "x,y\n1,2\n", "has no columns of slides and of patient ids"),
-        ("a.csv", "", "cannot be read as a table"),
-        ("a.xlsx", "hello", "cannot be read as a table"),
-        ("a.csv", "slide,patient\nBRACS_1,1\nBRACS_1,2\n", "gives slide bracs_1 two patients, 1 and 2"),
-    ],
-)
-def test_wrong_tables_are_refused(name: str, text: str, wanted: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text(text)
-    with pytest.raises(Problem, match=wanted):
-        read_table(tmp_path / name)
+    assert "found 1 files = used 0 + left out 1 (of no use here: 1, slides.zip)" in capsys.readouterr().out
 
 
 def test_names() -> None:
@@ -258,6 +319,28 @@ def test_names() -> None:
         "",
     ]
     assert CODES["udh"] == CODES["usual ductal hyperplasia"] == 3 and set(CODES.values()) == set(range(1, 8))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("slide,patient\nBRACS_8,1\n", "names none of the slides that lie beside it, such as bracs_7"),
+        ("slide,patient\nBRACS_7,\n", "names no patient for 1 of 1 slides, the first bracs_7"),
+    ],
+)
+def test_a_table_that_tells_nothing_of_the_slides_is_refused(text: str, wanted: str, tmp_path: Path) -> None:
+    raw = write(tmp_path / "raw", 7)
+    (raw / "BRACS.csv").write_text(text)
+    with pytest.raises(Problem, match=wanted):
+        find(raw)
+
+
+def test_what_an_open_spreadsheet_leaves_is_no_table(tmp_path: Path) -> None:
+    raw = write(tmp_path / "raw", 7)
+    (raw / "BRACS.csv").write_text("slide,patient\nBRACS_7,NA\n")
+    (raw / "~$BRACS.xlsx").write_bytes(b"who has it open")
+    (slide,) = find(raw)
+    assert slide.row.patient == "NA" and [path.name for path in slide.tables] == ["BRACS.csv"]
 
 
 # ------------------------------------------------------------------------------------------------------------- real

@@ -133,6 +133,14 @@ def test_an_annotation_without_regions_is_an_image_without_nuclei(tmp_path: Path
     assert not tile.instance_map.any() and not tile.nuclei
 
 
+def test_an_annotation_of_which_nothing_is_used_is_refused(tmp_path: Path) -> None:
+    ruler = region([(1, 1), (5, 5), (9, 1)], Type="4")
+    said = message(write(tmp_path / "rulers", layers(ruler + ruler + region([]))))
+    assert "gives no nucleus: all of its regions are left out, 2 that are no outline, 1 with fewer than three" in said
+    elsewhere = layers(region(square(2, 2, 3))).replace("Regions", "Areas")
+    assert "are left out, 1 that are in no layer" in message(write(tmp_path / "elsewhere", elsewhere))
+
+
 # ------------------------------------------------------------------------------------------------------- finding
 
 

@@ -7,16 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 from PIL import Image
 from scipy import ndimage
 
 from pipeline.base.errors import Problem
 from pipeline.base.records import SourceFile
 from pipeline.datasets.tnbc.card import CARD
-from pipeline.datasets.tnbc.reader import find, read_instances
+from pipeline.datasets.tnbc.reader import find
 from pipeline.stages.convert import convert
 from pipeline.stages.download import source_record
 from pipeline.tiles.store import Shard
@@ -152,31 +149,22 @@ def test_an_empty_mask_has_no_nuclei(tmp_path: Path) -> None:
     assert not mask_of(Image.fromarray(MASK * 0), tmp_path).any()
 
 
-@given(arrays.arrays(np.bool_, (7, 7)))
-def test_pieces_against_another_implementation(inside: Any) -> None:
-    class Drawn:
-        def picture(self) -> Any:
-            return Image.fromarray(inside.astype(np.uint8) * 255)
-
-    expected, count = ndimage.label(inside, np.ones((3, 3)))
-    found = read_instances(Drawn())  # type: ignore[arg-type]
-    assert found.max() == count
-    assert len(set(zip(found.flat, expected.flat, strict=True))) == count + (~inside).any()
+def test_colours_that_repeat_are_nuclei_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = np.zeros((SIZE, SIZE), np.uint8)
+    values[1:3, 1:3] = values[8:10, 8:10] = 1
+    values[1:3, 8:10] = values[8:10, 1:3] = 2
+    assert mask_of(Image.fromarray(values), tmp_path).max() == 4
+    assert (
+        "01_1.png: 2 of 2 values repeat on pieces that lie far apart; each of their 4 pieces" in capsys.readouterr().out
+    )
 
 
-@given(st.integers(0, 2**32 - 1))
-def test_codes_of_cell_types_are_refused(seed: int) -> None:
-    class Drawn:
-        def picture(self) -> Any:
-            values = np.zeros((40, 40), np.uint8)
-            values[::4, ::4] = np.random.default_rng(seed).integers(1, 4, (10, 10))
-            return Image.fromarray(values)
-
-        def __str__(self) -> str:
-            return "01_1.png"
-
-    with pytest.raises(Problem, match=r"^01_1\.png is neither binary nor has it a value for each nucleus"):
-        read_instances(Drawn())  # type: ignore[arg-type]
+def test_an_index_counts_and_not_its_colour(tmp_path: Path) -> None:
+    values = np.zeros((SIZE, SIZE), np.uint8)
+    values[1:4, 1:4], values[1:4, 4:6] = 7, 8
+    picture = Image.fromarray(values, "P")
+    picture.putpalette([0, 0, 0] + [255] * 765)
+    assert mask_of(picture, tmp_path).max() == 2
 
 
 # ------------------------------------------------------------------------------------------------------ refusing
@@ -221,6 +209,10 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path: Path) -> None:
     folder = changed("twice")
     shutil.copytree(folder / "Slide_01", folder / "copy" / "Slide_01")
     assert "are the same file of TNBC" in message(folder)
+
+    folder = changed("smoothed")
+    Image.fromarray(MASK).resize((2 * SIZE, 2 * SIZE)).resize((SIZE, SIZE)).save(folder / "GT_01" / "01_1.png")
+    assert f"{folder}/GT_01/01_1.png has" in message(folder) and "values that meet along" in message(folder)
 
     folder = changed("cut")
     path = folder / "GT_01" / "01_1.png"

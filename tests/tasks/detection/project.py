@@ -10,11 +10,12 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from pipeline.base.paths import plan_folder
-from pipeline.base.records import Leaks
 from pipeline.base.study import read_study, variant
 from pipeline.plans.job import Job
 from pipeline.tiles.plan import COLUMNS, write_plan
-from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
+from tests.fabricated import no_leak
 from tests.trained import write_speed, write_training
 
 ROOT = Path(__file__).parents[3]
@@ -61,7 +62,7 @@ def make_project() -> None:
     plan = pd.DataFrame(rows, columns=list(COLUMNS))
     for title in ("split", "augmented"):
         write_plan(plan, plan_folder("bach", 1) / f"{title}.csv")
-    Leaks(tiles={}, distance=3, near_duplicates=[], leaks={}).write(plan_folder("bach", 1) / "leaks.json")
+    no_leak("bach", len(plan), int((plan["patient"] != "").sum())).write(plan_folder("bach", 1) / "leaks.json")
 
 
 def job_of(name: str = "resnet18", plan: str = "augmented", seed: int = 1) -> Job:

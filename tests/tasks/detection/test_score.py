@@ -92,7 +92,7 @@ def test_baselines_need_no_predictions_and_detect_nothing(job_of: Callable[..., 
 def test_detections_of_another_plan_or_other_classes_are_refused(job_of: Callable[..., Job]) -> None:
     job = job_of()
     path = job.folder / "predictions" / "detections.h5"
-    with pytest.raises(Problem, match="holds no readable detections"):
+    with pytest.raises(Problem, match=r"detections\.h5 is missing"):
         scored(job)
     write_detections(path, CALLED, ("background", "other"))
     with pytest.raises(Problem, match="another plan or other classes"):

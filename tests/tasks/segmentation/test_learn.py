@@ -1,5 +1,6 @@
 """What a study says of training shapes the weights."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from pipeline.base.study import PixelStudy
 from pipeline.models import build
 from pipeline.tasks.segmentation.learn import class_weights, prepare
 from pipeline.tiles.examples import Examples
-from pipeline.training import loop
+from pipeline.training import resume
 from tests.tiny_study import job_of, make_tiny_study, set_params
 from tests.trainings import curves, run_train, weights_of
 
@@ -36,7 +37,7 @@ def test_a_frozen_encoder_keeps_its_first_weights(tmp_path: Path, monkeypatch: p
 def test_online_augmentation_resumes_to_the_same_weights_and_is_for_augmented_variants_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "RESUME_SECONDS", 0)
+    monkeypatch.setattr(resume, "SHARE", math.inf)
     changes = {"train__schedule": "cosine", "train__optimiser": "adamw", "train__weight_decay": 0.01}
     changes |= {"train__patience": "none"}  # the last weights differ, the best ones may be the first
     make_tiny_study(tmp_path, **changes)

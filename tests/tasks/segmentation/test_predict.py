@@ -16,7 +16,8 @@ from pipeline.models import build, weights
 from pipeline.stages import predict as stage
 from pipeline.tasks.segmentation import predict
 from pipeline.tiles.examples import Examples
-from pipeline.tiles.plan import read_plan
+from pipeline.tiles.plan import read_plan, write_plan
+from tests.command_line import asked
 from tests.tiny_study import CLASSES, SIZE, make_tiny_study, set_params
 
 VARIANT = Path("models/tiny/run1/seed42/unet-plain")
@@ -28,13 +29,15 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
     """A tiny study with a model that was never trained, in the current folder; returns the model."""
     make_tiny_study(tmp_path, tiles=6)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["predict", "tiny", "1", "42", "unet", "plain"])
+    monkeypatch.setattr(sys, "argv", ["predict", *asked("tiny", 1, 42, "unet", "plain")])
     monkeypatch.setattr(predict, "SPEED_SECONDS", 0.01)
     torch.manual_seed(1)
     model = build("unet", 6, 8, [32, 16, 8])
     (VARIANT / "weights").mkdir(parents=True)
     weights.save(model, VARIANT / "weights/model.safetensors")
     Model(
+        study="tiny",
+        variant="unet-plain",
         task="segmentation",
         encoder="unet",
         classes=list(CLASSES),
@@ -49,6 +52,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
         licence="none: drawn tiles",
         datasets=["pannuke"],
         sample=True,
+        trained_on=[],
     ).write(VARIANT / "weights/model.json")
     return model
 
@@ -126,8 +130,9 @@ def test_a_model_that_is_missing_is_one_sentence() -> None:
 
 @pytest.mark.usefixtures("study")
 def test_a_split_without_test_tiles_is_one_sentence() -> None:
-    plan = Path("data/plans/tiny/run1/split.csv")
-    plan.write_text("".join(line for line in plan.open() if ",test," not in line))
+    path = Path("data/plans/tiny/run1/split.csv")
+    plan = read_plan(path)
+    write_plan(plan[plan["split"] != "test"], path)
     with pytest.raises(Problem, match=r"split\.csv has no test tiles; change split in studies/tiny/params\.yaml"):
         stage.main()
 

@@ -15,7 +15,9 @@ from pipeline.plans.job import Job
 from pipeline.stages import evaluate
 from pipeline.tasks.segmentation.score import count_pixels, groups, measure_target
 from pipeline.tiles.examples import Examples
-from pipeline.tiles.store import IGNORE, ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import IGNORE, ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
+from tests.command_line import asked
 from tests.predicted import truth_of, write_epochs, write_predicted
 from tests.tiles.test_plan import make_plan
 from tests.tiny_study import CLASSES, SIZE, job_of, make_tiny_study, set_params
@@ -37,8 +39,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
 
 
 def evaluated(monkeypatch: pytest.MonkeyPatch, job: Job) -> Metrics:
-    arguments = [job.study, str(job.run), str(job.seed), job.variant, job.plan]
-    monkeypatch.setattr(sys, "argv", ["evaluate", *arguments])
+    monkeypatch.setattr(sys, "argv", ["evaluate", *asked(job.study, job.run, job.seed, job.variant, job.plan)])
     evaluate.main()
     return Metrics.read(job.evaluation / "metrics.json")
 
@@ -101,10 +102,10 @@ def test_predictions_of_another_plan_or_size_are_refused(
 def test_broken_and_missing_predictions_are_refused(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     path = job.folder / "predictions/test.h5"
     path.write_bytes(b"half a file")
-    with pytest.raises(Problem, match="no readable predictions"):
+    with pytest.raises(Problem, match=r"test\.h5 is damaged"):
         evaluated(monkeypatch, job)
     path.unlink()
-    with pytest.raises(Problem, match="no readable predictions"):
+    with pytest.raises(Problem, match=r"test\.h5 is missing"):
         evaluated(monkeypatch, job)
     write_predicted(job, truth_of(job))
     (job.folder / "training/training.json").unlink()

@@ -9,7 +9,8 @@ import pytest
 from pipeline.base.paths import plan_folder
 from pipeline.plans.job import Job
 from pipeline.tiles.plan import COLUMNS, write_plan
-from pipeline.tiles.store import ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
 from tests.tiny_study import DRAWN, SIZE, STUDY, job_of, set_params
 
 BIT = 4  # of UDH, the third class

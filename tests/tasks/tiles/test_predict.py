@@ -13,6 +13,7 @@ from pipeline.models.classifier import TileClassifier
 from pipeline.plans.job import Job
 from pipeline.stages import predict
 from pipeline.tiles.examples import Examples
+from tests.command_line import asked
 from tests.tasks.tiles.conftest import SIDES
 from tests.tiny_study import SIZE
 
@@ -29,7 +30,7 @@ def images_of(job: Job) -> torch.Tensor:
 @pytest.fixture
 def network(job: Job, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
     """A classifier that was never trained, saved for the job."""
-    monkeypatch.setattr(sys, "argv", ["predict", "tiny", "1", "42", "sorter", "balanced"])
+    monkeypatch.setattr(sys, "argv", ["predict", *asked("tiny", 1, 42, "sorter", "balanced")])
     torch.manual_seed(1)
     network = TileClassifier("mobilenet_v2")
     with torch.no_grad():
@@ -38,6 +39,8 @@ def network(job: Job, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
     (job.folder / "weights").mkdir(parents=True)
     weights.save(network, job.folder / "weights/model.safetensors")
     Model(
+        study="tiny",
+        variant="unet-plain",
         task="tiles",
         encoder="mobilenet_v2",
         classes=["background", "UDH"],
@@ -52,6 +55,7 @@ def network(job: Job, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
         licence="none: drawn tiles",
         datasets=["bracs"],
         sample=True,
+        trained_on=[],
     ).write(job.folder / "weights/model.json")
     return network.eval()
 

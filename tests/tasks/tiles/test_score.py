@@ -13,6 +13,7 @@ from pipeline.reporting.tile_classifier import at_ratio
 from pipeline.stages import evaluate
 from pipeline.tasks.tiles.score import tile_scores
 from pipeline.tiles.plan import TILE
+from tests.command_line import asked
 from tests.predicted import write_epochs
 from tests.tasks.tiles.conftest import SIDES
 from tests.trained import MACHINE
@@ -56,7 +57,7 @@ def test_evaluate_writes_every_tile_and_the_scores_of_both_sides(job: Job, monke
     (job.folder / "predictions").mkdir()
     rows = job.split[[*TILE, "patient", "slide", "split"]].assign(probability=0.9)
     rows.to_csv(job.folder / "predictions/predictions.csv", index=False)
-    monkeypatch.setattr(sys, "argv", ["evaluate", "tiny", "1", "42", "sorter", "balanced"])
+    monkeypatch.setattr(sys, "argv", ["evaluate", *asked("tiny", 1, 42, "sorter", "balanced")])
     evaluate.main()
     found = Metrics.read(job.evaluation / "metrics.json")
     assert (found.variant, found.plan, found.title) == ("sorter", "balanced", "sorter-random-balanced")

@@ -1,0 +1,181 @@
+"""Speed and memory of `lobule apply`'s work on a slide, beside a plain loop over the same tiles.
+
+    python -m benchmarks.apply [FOLDER] [--side PX] [--nuclei N] [--encoder NAME] [--plain]
+    python -m benchmarks.apply --side 40000 --nuclei 500000 --encoder colour    # an hour or so: memory alone
+
+Draws a slide (JPEG tiles, 0.5 um/px) with nuclei of two classes under FOLDER (default: a temporary folder), and applies
+a U-Net with random weights to it in a child process; `--plain` reads, predicts and sorts the same tiles one batch after
+the other in another child, with torch's defaults and neither blending nor outlines. `colour` is no network, but reads
+the classes off the colours, so that what is not the network can be measured on a large slide. Prints seconds a mm2 of
+each, their ratio, and the most memory that each process had.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+ROOT = Path(__file__).resolve().parents[1]
+TILE = 512  # px, of the TIFF
+MICRONS = 0.5
+CLASSES = ("background", "one", "two")
+COLOURS = np.array([(235, 220, 230), (130, 60, 150), (60, 40, 110)], np.uint8)
+SEEN, OVERLAP, BATCH = 256, 64, 8  # px of the model's tiles and of their overlap; tiles at once
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, help="where the slide and the results go")
+    parser.add_argument("--side", type=int, default=2048, help="px of the slide")
+    parser.add_argument("--nuclei", type=int, default=1500)
+    parser.add_argument("--encoder", default="timm-tf_efficientnet_lite0", help="colour: no network")
+    parser.add_argument("--plain", action="store_true", help="measure the plain loop, too")
+    parser.add_argument("--child", choices=["apply", "plain"], help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        measure(arguments.child, arguments.folder, arguments.encoder)
+        return
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        folder = Path(name)
+        drawn = write_slide(folder / "slide.tif", arguments.side, arguments.nuclei)
+        area = (arguments.side * MICRONS / 1000) ** 2
+        print(f"{arguments.side:,} x {arguments.side:,} px, {drawn:,} nuclei, {area:.2f} mm2, {arguments.encoder}")
+        found = {}
+        for kind in ["apply", *(["plain"] if arguments.plain else [])]:
+            command = [sys.executable, "-m", "benchmarks.apply", name, "--encoder", arguments.encoder, "--child", kind]
+            done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+            found[kind] = json.loads(done.stdout.splitlines()[-1])
+            seconds, peak = found[kind]["seconds"], found[kind]["peak"] / 2**20
+            told = f"{found[kind]['nuclei']:,} nuclei, " if kind == "apply" else ""
+            print(f"{kind}: {seconds:.1f} s, {seconds / area:.1f} s/mm2, {told}{peak:,.0f} MiB", flush=True)
+    if arguments.plain:
+        print(f"the plain loop takes {found['plain']['seconds'] / found['apply']['seconds']:.2f} times as long")
+
+
+def write_slide(path: Path, side: int, nuclei: int) -> int:
+    """A slide of one drawn square over and over; how many nuclei it has, about."""
+    rng = np.random.default_rng(0)
+    across = max(1, round(np.sqrt(nuclei) * TILE / side))
+    pitch = TILE / across
+    square = np.zeros((TILE, TILE), np.uint8)
+    rows, columns = np.mgrid[:TILE, :TILE]
+    for row, column in np.ndindex(across, across):
+        y, x = (np.array([row, column]) + 0.5) * pitch + rng.uniform(-0.1, 0.1, 2) * pitch
+        a, b = rng.uniform(0.2, 0.35, 2) * min(pitch, 40)
+        square[((rows - y) / a) ** 2 + ((columns - x) / b) ** 2 <= 1] = rng.integers(1, 3)
+    pixels = np.clip(COLOURS[square].astype(int) + rng.integers(-8, 9, (TILE, TILE, 3)), 0, 255).astype(np.uint8)
+    in_row = -(-side // TILE)
+    count = in_row**2
+
+    def tiles() -> Iterator[npt.NDArray[np.uint8]]:
+        for _ in range(count):
+            yield pixels
+
+    with tifffile.TiffWriter(path, bigtiff=True) as tiff:
+        tiff.write(
+            tiles(),
+            shape=(side, side, 3),
+            dtype=np.uint8,
+            tile=(TILE, TILE),
+            photometric="rgb",
+            compression="jpeg",
+            resolution=(1e4 / MICRONS,) * 2,
+            resolutionunit="CENTIMETER",
+            metadata=None,
+        )
+    return round(across**2 * (side / TILE) ** 2)
+
+
+def measure(kind: str, folder: Path, encoder: str) -> None:
+    """Print seconds and the most memory of one way, as JSON."""
+    predict, network = make(encoder)
+    predict(np.zeros((BATCH, SEEN, SEEN, 3), np.uint8))  # so that what is done once is in neither
+    started, nuclei = time.perf_counter(), 0
+    if kind == "plain":
+        run_plainly(folder, network)
+    else:
+        nuclei = run_apply(folder, predict)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": seconds, "peak": peak, "nuclei": nuclei}))
+
+
+def make(encoder: str) -> tuple[Any, Any]:
+    """What `lobule apply` predicts with, and the bare network with torch's defaults."""
+    if encoder == "colour":
+        return by_colour, by_colour
+    import torch
+
+    from pipeline.applying.model import as_predict
+    from pipeline.models import build
+    from pipeline.tasks.segmentation.predict import Predictor
+
+    torch.manual_seed(0)
+    network = Predictor(build(encoder, len(CLASSES), 16, [128, 64, 32, 16]), [0.5] * 3, [0.5] * 3).eval()
+
+    @torch.inference_mode()
+    def plain(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+        return network(torch.from_numpy(images)).softmax(1).argmax(1).numpy()
+
+    device = torch.device("cpu")
+    fast = Predictor(network.network, [0.5] * 3, [0.5] * 3).eval().to(device, memory_format=torch.channels_last)
+    return as_predict(fast, device), plain
+
+
+def by_colour(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+    """Probability 1 of the class whose colour is nearest."""
+    found = np.zeros((len(images), len(CLASSES), *images.shape[1:3]), np.uint16)
+    for image, scores in zip(images, found, strict=True):
+        green = image[..., 1]  # it tells the classes apart
+        scores[0], scores[1], scores[2] = green >= 140, (green >= 50) & (green < 140), green < 50
+    found *= 65535
+    return found
+
+
+def run_apply(folder: Path, predict: Any) -> int:
+    from pipeline.applying.work import Task, apply_to
+    from pipeline.base.records import AppliedParameters
+
+    parameters = AppliedParameters(
+        tile_size=SEEN,
+        overlap=OVERLAP,
+        background=0,
+        flips=False,
+        instances="watershed",
+        minimum_size=10,
+        microns_per_pixel=None,
+        regions=None,
+    )
+    task = Task(predict, "0" * 64, CLASSES, MICRONS, False, parameters, None, BATCH)
+    found = apply_to(folder / "slide.tif", "slide", folder / "out", task)
+    return sum((found.nuclei or {}).values())
+
+
+def run_plainly(folder: Path, network: Any) -> None:
+    from pipeline.slides.slide import Slide
+
+    with Slide(folder / "slide.tif") as slide:
+        grid = slide.grid(SEEN, SEEN - OVERLAP, MICRONS)
+        batch = []
+        for number, (row, column) in enumerate(np.ndindex(grid.rows, grid.columns), start=1):
+            image = np.full((SEEN, SEEN, 3), 255, np.uint8)
+            part = slide.read(grid, column, row)
+            image[: part.shape[0], : part.shape[1]] = part
+            batch.append(image)
+            if len(batch) == BATCH or number == grid.rows * grid.columns:
+                network(np.stack(batch))
+                batch = []
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""What a person gets of a slide: GeoJSON for QuPath, a table of areas and nuclei, a picture."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import shapely
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.applying.cells import Cells
+from pipeline.applying.field import Regions, corners
+from pipeline.applying.maps import Maps
+from pipeline.applying.windows import squares
+from pipeline.base.files import replacing
+from pipeline.reporting.pictures import GAP, LINE, Colour, legend
+from pipeline.slides.annotations import rings_of
+from pipeline.slides.outlines import without_straight
+from pipeline.slides.slide import Grid, Slide
+from pipeline.tiles.store import IGNORE
+
+LONGEST = 1600  # px of the picture
+JOINED = 3_000_000  # corners of a class's areas at the borders of cells, above which they stay as they were cut
+COLUMNS = ["class", "area_mm2", "share", "nuclei", "nuclei_per_mm2"]
+
+
+class Describe:
+    """An object as a line of GeoJSON, as QuPath 0.4 and later read it."""
+
+    def __init__(
+        self, classes: Sequence[str], colours: dict[str, Colour], microns_per_pixel: float, nuclei: bool
+    ) -> None:
+        self.classes, self.colours = classes, colours
+        self.square = microns_per_pixel**2  # µm² of a pixel
+        self.kind = "detection" if nuclei else "annotation"
+
+    def __call__(self, code: int, rings: list[Any], pixels: int, probability: float) -> str:
+        name = self.classes[code]
+        return json.dumps(
+            {
+                "type": "Feature",
+                "geometry": {"type": "Polygon", "coordinates": rings},
+                "properties": {
+                    "objectType": self.kind,
+                    "classification": {"name": name, "color": list(self.colours[name])},
+                    "measurements": {
+                        "Probability": round(float(probability), 4),
+                        "Area µm^2": round(pixels * self.square, 3),
+                    },
+                },
+            },
+            ensure_ascii=False,
+            separators=(",", ":"),
+        )
+
+
+def write_geojson(path: Path, cells: Cells) -> None:
+    """All objects of a slide, cell after cell, then the areas that were joined; memory holds those of one cell."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write('{"type":"FeatureCollection","features":[')
+        for number, line in enumerate(_objects(cells)):
+            file.write(",\n" if number else "\n")
+            file.write(line)
+        file.write("\n]}\n")
+
+
+def count_nuclei(cells: Cells, classes: int) -> list[int]:
+    """How many nuclei of each class a slide has."""
+    counts = [0] * classes
+    for position in cells.windows:
+        with cells.path(position).open(encoding="utf-8") as file:
+            for code, count in json.loads(file.readline())["nuclei"].items():
+                counts[int(code)] += count
+    return counts
+
+
+def _objects(cells: Cells) -> Iterator[str]:
+    pieces: dict[int, list[Any]] = {}
+    for position in cells.windows:
+        with cells.path(position).open(encoding="utf-8") as file:
+            for code, *piece in json.loads(file.readline())["open"]:
+                pieces.setdefault(code, []).append(piece)
+            for line in file:
+                yield line.rstrip("\n")
+    for code in sorted(pieces):
+        for rings, pixels, summed in _joined(pieces[code]):
+            yield cells.describe(code, corners(cells.grid, rings), pixels, summed / pixels / 255)
+
+
+def _joined(pieces: list[Any]) -> Iterator[tuple[list[npt.NDArray[Any]], int, int]]:
+    """The areas that the pieces of one class make; each with its rings, pixels and sum of probabilities."""
+    if sum(len(ring) for rings, _, _ in pieces for ring in rings) > JOINED:
+        yield from (([np.array(ring) for ring in rings], pixels, summed) for rings, pixels, summed in pieces)
+        return
+    shapes = [shapely.Polygon(rings[0], rings[1:]) for rings, _, _ in pieces]
+    areas = shapely.get_parts(shapely.union_all(shapes, grid_size=1))
+    tree = shapely.STRtree(areas)
+    inside = tree.query(shapely.point_on_surface(shapes), predicate="within")
+    pixels, summed = np.zeros(len(areas), np.int64), np.zeros(len(areas), np.int64)
+    np.add.at(pixels, inside[1], [pieces[number][1] for number in inside[0]])
+    np.add.at(summed, inside[1], [pieces[number][2] for number in inside[0]])
+    order = sorted(range(len(areas)), key=lambda number: areas[number].bounds)
+    for number in order:
+        rings = [without_straight(ring).astype(np.int64) for ring in rings_of(areas[number])]
+        yield rings, int(pixels[number]), int(summed[number])
+
+
+def count_pixels(maps: Maps, grid: Grid, classes: int, regions: Regions | None, side: int) -> npt.NDArray[np.float32]:
+    """The share of each class in every square of `side` px of a slide, (C, rows, columns), times side²."""
+    shape = -(-grid.height // side), -(-grid.width // side)
+    counts = np.zeros((classes, *shape), np.float32)
+    for _, window in squares(grid.height, grid.width, side * max(1, 2048 // side)):
+        found, _ = maps.read(window)
+        if (found == IGNORE).all():
+            continue
+        if regions is not None:
+            found[~regions.mask(window, grid.downsample)] = IGNORE
+        rows, columns = np.arange(0, window.height, side), np.arange(0, window.width, side)
+        here = (
+            slice(window.top // side, window.top // side + len(rows)),
+            slice(window.left // side, window.left // side + len(columns)),
+        )
+        for code in np.unique(found[found != IGNORE]):
+            summed = np.add.reduceat((found == code).astype(np.int32), rows, axis=0)
+            counts[code, *here] = np.add.reduceat(summed, columns, axis=1)
+    return counts
+
+
+def write_table(
+    path: Path, classes: Sequence[str], pixels: Sequence[int], nuclei: Sequence[int] | None, microns_per_pixel: float
+) -> None:
+    """A row a class: mm² and share of what was looked at; where nuclei were sought, how many, and a mm² of all that."""
+    areas = np.array(pixels) * microns_per_pixel**2 / 1e6
+    looked_at = areas.sum()
+    table = pd.DataFrame(
+        {"class": list(classes), "area_mm2": areas, "share": areas / looked_at if looked_at else areas}
+    )
+    if nuclei is not None:
+        table["nuclei"] = nuclei
+        table["nuclei_per_mm2"] = np.array(nuclei) / looked_at if looked_at else 0.0
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
+
+
+def picture_side(grid: Grid) -> int:
+    """px of the model's resolution on one of the picture."""
+    return max(1, -(-max(grid.height, grid.width) // LONGEST))
+
+
+def write_picture(
+    path: Path,
+    slide: Slide,
+    grid: Grid,
+    counts: npt.NDArray[np.float32],
+    colours: dict[str, Colour],
+    background: int | None,
+) -> None:
+    """The slide, small, tinted by class as far as a class fills each pixel; a legend below."""
+    side = picture_side(grid)
+    height, width = counts.shape[1:]
+    overview = Image.fromarray(slide.overview(max(1, int(side * grid.downsample))))
+    image = np.asarray(overview.resize((width, height), Image.Resampling.BOX), np.float32)
+    shown = [code for code in range(len(counts)) if code != background]
+    tint = np.zeros_like(image)
+    for code, colour in enumerate(colours.values()):
+        if code in shown:
+            tint += counts[code][..., None] * np.array(colour, np.float32)
+    filled = counts[shown].sum(axis=0)
+    strength = 0.7 * np.sqrt(np.clip(filled / side**2, 0, 1))[..., None]
+    mixed = image * (1 - strength) + tint / np.maximum(filled, 1)[..., None] * strength
+    entries = {
+        name: colour for code, (name, colour) in enumerate(colours.items()) if code in shown and counts[code].any()
+    }
+    canvas = Image.new("RGB", (max(width, 480), height + GAP + LINE * max(1, len(entries))), "white")
+    canvas.paste(Image.fromarray(np.clip(np.rint(mixed), 0, 255).astype(np.uint8)), (0, 0))
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=14)
+    for line, (name, colour) in enumerate(entries.items()):
+        legend(draw, {name: colour}, height + GAP + line * LINE, font)
+    with replacing(path) as temporary:
+        canvas.save(temporary, "PNG", optimize=True)
+
+
+def summarise(path: Path, tables: dict[str, Path]) -> None:
+    """The tables of all slides below each other."""
+    parts = [pd.read_csv(table, dtype=str, keep_default_na=False).assign(slide=name) for name, table in tables.items()]
+    summary = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["slide", *COLUMNS])
+    with replacing(path) as temporary:
+        summary[["slide", *(name for name in COLUMNS if name in summary)]].to_csv(
+            temporary, index=False, lineterminator="\n"
+        )

@@ -1,0 +1,193 @@
+"""A model on one slide, from its file to the three files of its results.
+
+What is done lies in a folder of the slide's own: a file a block of the maps and a file a cell of objects. A call that
+is killed goes on from the last of them, and ends in the same bytes.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.applying import cells as cell_work
+from pipeline.applying.blending import Blender, Predict
+from pipeline.applying.cells import Cells
+from pipeline.applying.field import Field, Regions, look, tile_grid
+from pipeline.applying.inputs import OPTION, open_slide
+from pipeline.applying.maps import Maps
+from pipeline.applying.reading import SIDE, Pixels
+from pipeline.applying.results import (
+    Describe,
+    count_nuclei,
+    count_pixels,
+    picture_side,
+    write_geojson,
+    write_picture,
+    write_table,
+)
+from pipeline.applying.windows import Window
+from pipeline.base.files import read_json, replacing, write_json
+from pipeline.base.progress import area_bar
+from pipeline.base.records import AppliedParameters, AppliedSlide
+from pipeline.base.study_blocks import Instances
+from pipeline.metrics.pixel import BACKGROUND
+from pipeline.reporting.pictures import colours
+from pipeline.slides.slide import Slide
+from pipeline.slides.tiling import READERS
+
+KINDS = ("geojson", "csv", "png")
+STATE = 1  # raised when what lies in a slide's folder is read otherwise
+BLOCK = 2048  # px at the model's resolution on a side of what is predicted at once,
+MANY = 8  # and half of it where there are more classes, since each has a map of sums
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is done on every slide."""
+
+    predict: Predict
+    sha256: str  # of the weights
+    classes: Sequence[str]
+    microns_per_pixel: float  # that the model sees
+    greyscale: bool
+    parameters: AppliedParameters
+    regions: Regions | None
+    batch: int
+    block: int = BLOCK
+    cell: int = cell_work.SIDE
+    margin: int = cell_work.MARGIN
+
+    @property
+    def background(self) -> int | None:
+        return self.classes.index(BACKGROUND) if BACKGROUND in self.classes else None
+
+    @property
+    def instances(self) -> Instances | None:
+        if self.parameters.instances is None:
+            return None
+        return Instances(method=self.parameters.instances, minimum_size=self.parameters.minimum_size)  # type: ignore[arg-type]
+
+    def key(self, path: Path) -> str:
+        """What the state of a slide belongs to: the model, the parameters, the file as it is now."""
+        file = path.stat()
+        shaping = [
+            STATE,
+            self.sha256,
+            self.parameters.model_dump(),
+            str(path.resolve()),
+            file.st_size,
+            file.st_mtime_ns,
+        ]
+        return hashlib.sha256(json.dumps([*shaping, self.block, self.cell, self.margin]).encode()).hexdigest()
+
+
+def apply_to(path: Path, name: str, out: Path, task: Task) -> AppliedSlide:
+    """Write <name>.geojson, <name>.csv and <name>.png; nothing is done again that an earlier call did.
+
+    Raises:
+        Problem: the slide cannot be read, or its resolution does not fit.
+    """
+    started = time.monotonic()
+    state, key = out / ".lobule" / name, task.key(path)
+    done, results = state / "done.json", [out / f"{name}.{kind}" for kind in KINDS]
+    if (state / "key").exists() and (state / "key").read_text() == key:
+        if done.exists() and all(result.exists() for result in results):
+            _tidy(state)
+            return AppliedSlide.model_validate(read_json(done))
+    else:
+        shutil.rmtree(state, ignore_errors=True)
+        state.mkdir(parents=True)
+        for result in results:  # of the slide as it was
+            result.unlink(missing_ok=True)
+        with replacing(state / "key") as temporary:
+            temporary.write_text(key)
+    with open_slide(path, task.parameters.microns_per_pixel) as slide:
+        found = _work(slide, name, out, state, task)
+    found = found.model_copy(update={"seconds": round(time.monotonic() - started, 2)})
+    write_json(done, found.model_dump(mode="json"))
+    _tidy(state)
+    return found
+
+
+def _tidy(state: Path) -> None:
+    """Remove what a slide that is done needs no more."""
+    for part in ("maps", "cells"):
+        shutil.rmtree(state / part, ignore_errors=True)
+
+
+def _work(slide: Slide, name: str, out: Path, state: Path, task: Task) -> AppliedSlide:
+    size, overlap = task.parameters.tile_size, task.parameters.overlap
+    grid = tile_grid(slide, size, overlap, task.microns_per_pixel, OPTION)
+    field = look(slide, grid, task.parameters.background, task.regions)
+    tints = colours(task.classes)
+    describe = Describe(task.classes, tints, grid.microns_per_pixel, task.instances is not None)
+    maps = Maps(state / "maps", grid.height, grid.width, task.block)
+    cells = Cells(
+        state / "cells", maps, grid, task.background, task.instances, task.regions, describe, task.cell, task.margin
+    )
+    find_objects(slide, name, field, maps, cells, task)
+    write_geojson(out / f"{name}.geojson", cells)
+    nuclei = count_nuclei(cells, len(task.classes)) if task.instances else None
+    counts = count_pixels(maps, grid, len(task.classes), task.regions, picture_side(grid))
+    pixels = [int(value) for value in counts.sum(axis=(1, 2), dtype="float64")]
+    write_table(out / f"{name}.csv", task.classes, pixels, nuclei, grid.microns_per_pixel)
+    write_picture(out / f"{name}.png", slide, grid, counts, tints, task.background)
+    return AppliedSlide(
+        name=name,
+        path=str(slide.path),
+        bytes=slide.path.stat().st_size,
+        width=slide.width,
+        height=slide.height,
+        microns_per_pixel=slide.microns_per_pixel,
+        downsample=grid.downsample,
+        tiles=field.tiles,
+        square_millimetres=round(sum(pixels) * grid.microns_per_pixel**2 / 1e6, 6),
+        nuclei=None if nuclei is None else dict(zip(task.classes, nuclei, strict=True)),
+        seconds=0,
+    )
+
+
+def find_objects(slide: Slide, name: str, field: Field, maps: Maps, cells: Cells, task: Task) -> None:
+    """Predict the blocks that lack a file and, beside it, work through the cells, each once what it sees is there."""
+    grid, size = field.grid, field.grid.tile_size
+    tiles = {position: field.tiles_in(block) for position, block in maps.blocks.items()}
+    missing = [position for position in maps.blocks if tiles[position] and not maps.path(position).exists()]
+    kept = 2 * (-(-(task.block + 2 * size) // SIDE) + 2) ** 2
+    tile_area = (grid.stride * grid.microns_per_pixel / 1000) ** 2
+    with (
+        ThreadPoolExecutor(READERS) as readers,
+        ThreadPoolExecutor(1) as outliner,  # one, since a cell needs those before it
+        area_bar(name, field.tiles * tile_area) as bar,
+        ExitStack() as stack,
+    ):
+        pixels = Pixels(slide, task.microns_per_pixel, task.greyscale, readers, kept)
+        blender = Blender(task.predict, pixels, len(task.classes), size, task.parameters.overlap, task.batch)
+        waiting = list(cells.windows)
+        outlined: list[Future[None]] = []
+        predicted = len({tile for position in maps.blocks if position not in set(missing) for tile in tiles[position]})
+        bar.update(predicted * tile_area)
+        stack.callback(lambda: [future.cancel() for future in outlined])  # of what waits when something goes wrong
+        for number, position in enumerate(missing):
+            for ahead in missing[number : number + 2]:
+                pixels.prepare(Window(*tile, size, size) for tile in tiles[ahead])
+            found = blender.block(maps.blocks[position], tiles[position], lambda count: bar.update(count * tile_area))
+            maps.write(position, *found)
+            ready = maps.blocks[position].top if number + 1 < len(missing) else grid.height
+            while waiting and cells.seen(waiting[0]).bottom <= ready:
+                outlined.append(outliner.submit(cells.work, waiting.pop(0)))
+            _raise_first(outlined)
+        outlined += [outliner.submit(cells.work, position) for position in waiting]
+        for future in outlined:
+            future.result()
+
+
+def _raise_first(futures: list[Future[None]]) -> None:
+    """Raise what went wrong in one that is done, before more work is put into it."""
+    for future in futures:
+        if future.done():
+            future.result()

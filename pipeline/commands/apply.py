@@ -1,0 +1,184 @@
+"""Use a trained model on slides: `lobule apply STUDY/VARIANT-PLAN SLIDE ... --out DIR`.
+
+    lobule apply pannuke/resnet50-augmented slide.svs --out results
+    lobule apply models/bracs/run1/seed42/resnet34-plain/weights slides/ --out results
+
+In:  a model that was trained here, or its weights folder; slides, pictures, folders of them.
+Out: <slide>.geojson for QuPath, <slide>.csv, <slide>.png; run.json and summary.csv over all. In DIR/.lobule lies how
+     far it came: a call that was killed goes on from there.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import importlib.metadata
+import platform
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.base.errors import Problem
+from pipeline.base.files import write_text
+from pipeline.base.records import Applied, AppliedParameters
+
+OVERLAP = 0.25  # of a tile
+BACKGROUND = 12.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model", metavar="MODEL", help="STUDY/VARIANT-PLAN, as in reports/STUDY/scores.csv, or a folder"
+    )
+    parser.add_argument("inputs", metavar="INPUT", nargs="+", type=Path, help="a slide, a picture, or a folder of them")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the results go")
+    parser.add_argument(
+        "--run", dest="of_run", metavar="RUN", type=int, help="of the variant (default: the study's first)"
+    )
+    parser.add_argument("--seed", type=int, help="of the variant (default: the study's first)")
+    parser.add_argument(
+        "--microns-per-pixel", type=float, metavar="UM", help="of the slides, where they tell none or lie"
+    )
+    parser.add_argument("--regions", type=Path, metavar="FILE", help="GeoJSON: only what lies in its areas counts")
+    parser.add_argument("--instances", metavar="METHOD", help="watershed or components: nuclei; none: areas")
+    parser.add_argument(
+        "--minimum-size", type=int, default=10, metavar="PX", help="of nuclei, with --instances (%(default)s)"
+    )
+    parser.add_argument(
+        "--tile-size", type=int, metavar="PX", help="what the model sees at once (default: as in training)"
+    )
+    parser.add_argument(
+        "--overlap", type=float, default=OVERLAP, metavar="PART", help="of a tile (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--background", type=float, default=BACKGROUND, metavar="SD", help="of RGB, below it is glass; 0: all"
+    )
+    parser.add_argument("--batch", type=int, default=8, metavar="N", help="tiles at once (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    check(arguments)
+    from pipeline.applying.inputs import find_slides
+
+    slides = find_slides(arguments.inputs, arguments.out)  # before torch is imported, which takes seconds
+    import torch
+
+    from pipeline.applying.field import Regions
+    from pipeline.applying.model import choose, predictor
+    from pipeline.applying.results import summarise
+    from pipeline.applying.work import BLOCK, MANY, Task, apply_to
+
+    started = time.monotonic()
+    model = choose(arguments.model, arguments.of_run, arguments.seed, arguments.instances, arguments.minimum_size)
+    record = model.record
+    size = arguments.tile_size or record.tile_size
+    regions = None if arguments.regions is None else Regions(arguments.regions)
+    parameters = AppliedParameters(
+        tile_size=size,
+        overlap=round(size * arguments.overlap),
+        background=arguments.background,
+        flips=model.flips,
+        instances=model.instances and model.instances.method,
+        minimum_size=model.instances.minimum_size if model.instances else 0,
+        microns_per_pixel=arguments.microns_per_pixel,
+        regions=None if regions is None else hashlib.sha256(regions.path.read_bytes()).hexdigest(),
+    )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    print(
+        f"{model.folder} ({record.study}, {record.variant}) at {record.microns_per_pixel:g} um/px, tiles of {size} px,"
+    )
+    what = "areas" if model.instances is None else f"nuclei by {model.instances.method}"
+    print(f"finds {what} in {len(slides)} slide(s); the model's licence: {record.licence}.", flush=True)
+    with alone(arguments.out, model.sha256, parameters):
+        task = Task(
+            predictor(model, device),
+            model.sha256,
+            record.classes,
+            record.microns_per_pixel,
+            record.greyscale,
+            parameters,
+            regions,
+            arguments.batch,
+            block=BLOCK if len(record.classes) <= MANY else BLOCK // 2,
+        )
+        done, failed = [], {}
+        for name, path in slides.items():
+            try:
+                found = apply_to(path, name, arguments.out, task)
+            except (Problem, OSError) as error:
+                failed[name] = str(error)
+                print(f"lobule: {name}: {error}", file=sys.stderr, flush=True)
+                continue
+            done.append(found)
+            rate = found.square_millimetres / found.seconds if found.seconds else 0
+            print(f"{name}: {found.square_millimetres:.3g} mm2 in {found.seconds:.1f} s ({rate:.3g} mm2/s)", flush=True)
+        summarise(arguments.out / "summary.csv", {each.name: arguments.out / f"{each.name}.csv" for each in done})
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        Applied(
+            weights=str(model.folder),
+            weights_sha256=model.sha256,
+            model=record,
+            licence=record.licence,
+            parameters=parameters,
+            batch=arguments.batch,
+            device=torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads",
+            versions={
+                "lobule": importlib.metadata.version("lobule"),
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+            slides=done,
+            failed=failed,
+            seconds=round(time.monotonic() - started, 1),
+            peak_memory=peak,
+        ).write(arguments.out / "run.json")
+    print(f"{arguments.out}: {len(done)} slide(s), at most {peak / 1e9:.2f} GB of memory.")
+    if failed:
+        raise Problem(f"{len(failed)} of {len(slides)} slides failed, as said above: {', '.join(failed)}.")
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Refuse what makes no sense.
+
+    Raises:
+        Problem: naming the option.
+    """
+    wrong = {
+        "--overlap must be from 0 to 0.5": not 0 <= arguments.overlap <= 0.5,
+        "--batch must be at least 1": arguments.batch < 1,
+        "--background must be 0 or more": not arguments.background >= 0,
+        "--microns-per-pixel must be above 0 and below 10": not 0 < (arguments.microns_per_pixel or 1) < 10,
+        "--tile-size must be a multiple of 32 from 32 to 4096": (arguments.tile_size or 32) not in range(32, 4097, 32),
+        "--minimum-size must be 0 or more": arguments.minimum_size < 0,
+        "--instances must be watershed, components or none": arguments.instances
+        not in (None, "watershed", "components", "none"),
+        "--run must be 1 or more": (arguments.of_run or 1) < 1,
+    }
+    for what, is_wrong in wrong.items():
+        if is_wrong:
+            raise Problem(f"{what}; give another value.")
+
+
+@contextmanager
+def alone(out: Path, sha256: str, parameters: AppliedParameters) -> Iterator[None]:
+    """Hold a folder of results for one call, of one model with the same parameters.
+
+    Raises:
+        Problem: another call is at work there, or it holds what another model or other parameters gave.
+    """
+    state = out / ".lobule"
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Problem(f"another `lobule apply` is at work in {out}; wait for it, or give another --out.") from None
+        path, mine = state / "model", f"{sha256} {parameters.model_dump_json()}\n"
+        if path.exists() and path.read_text(encoding="utf-8") != mine:
+            raise Problem(
+                f"{out} holds results of another model or other parameters; give another --out, or remove it."
+            )
+        write_text(path, mine)
+        yield

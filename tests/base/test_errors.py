@@ -1,0 +1,109 @@
+"""A full disk or a missing right is never called a damaged file; a stage ends in one line, and with its DVC."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tifffile
+
+from pipeline.base.errors import Problem, machine_problem, run_stage
+from pipeline.base.faults import MACHINE
+from pipeline.datasets.pannuke.npy import Npy
+from pipeline.slides.tiff import check_whole
+
+ROOT = Path(__file__).parents[2]
+WAITING = "import time; from pipeline.base.errors import run_stage; run_stage(lambda: print('up') or time.sleep(60))"
+SENTENCE = "lobule: interrupted; run the same command again to go on.\n"
+
+
+def failing(number: int, name: str = "data/a.bin") -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise OSError(number, os.strerror(number), name)
+
+    return fail
+
+
+@pytest.mark.parametrize("number", MACHINE)
+def test_what_is_the_machines_fault_is_told_with_its_cure(number: int) -> None:
+    problem = machine_problem("data/a.bin", OSError(number, os.strerror(number)))
+    assert str(problem) == f"data/a.bin {MACHINE[number]}." and ";" in str(problem)
+
+
+def test_other_errors_are_not() -> None:
+    for error in (OSError("truncated"), FileNotFoundError(errno.ENOENT, "No such file"), ValueError("no number")):
+        assert machine_problem("a", error) is None
+    assert "needs more memory than is free" in str(machine_problem("a", MemoryError()))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE])
+def test_a_stage_ends_in_one_line(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run_stage(failing(number))
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == f"lobule: data/a.bin {MACHINE[number]}.\n"
+
+
+def test_an_error_of_the_program_keeps_its_traceback() -> None:
+    with pytest.raises(FileNotFoundError):
+        run_stage(failing(errno.ENOENT))
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE, errno.EIO])
+def test_readers_tell_what_happened(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.svs"
+    path.write_bytes(b"x")
+    monkeypatch.setattr(tifffile, "TiffFile", failing(number))
+    monkeypatch.setattr(Path, "open", failing(number))
+    for read in (lambda: check_whole(path, "get it again"), lambda: Npy(path).header):
+        with pytest.raises(Problem) as problem:
+            read()
+        assert str(problem.value) == f"{path} {MACHINE[number]}."
+
+
+def start(code: str, **options: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **options}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_one_sentence(number: signal.Signals) -> None:
+    with start(WAITING) as process:
+        assert process.stdout is not None and process.stdout.readline() == "up\n"
+        process.send_signal(number)
+        assert process.communicate(timeout=10)[1] == SENTENCE
+    assert process.returncode == 130
+
+
+def test_an_interruption_while_modules_are_imported_is_one_sentence() -> None:
+    with start("import pipeline.base.errors; raise KeyboardInterrupt") as process:
+        assert process.communicate(timeout=10)[1] == SENTENCE
+    assert process.returncode != 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to tell it")
+def test_a_stage_ends_with_the_dvc_that_runs_it() -> None:
+    parent = (
+        "import subprocess, sys\n"
+        f"process = subprocess.Popen([sys.executable, '-c', {WAITING!r}])\n"
+        "print(process.pid)\n"
+        "process.wait()\n"
+    )
+    with start(parent, DVC_STAGE="train") as process:
+        assert process.stdout is not None
+        lines = {process.stdout.readline().strip() for _ in range(2)}
+        (stage,) = (int(line) for line in lines - {"up"})
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 10
+        while Path(f"/proc/{stage}/cmdline").exists() and Path(f"/proc/{stage}/cmdline").read_bytes():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
