@@ -49,7 +49,7 @@ def folder_texts(name: str, params: str) -> Texts:
     """
     folder = STUDIES / name
     parse_study(YAML(typ="safe").load(params), folder / "params.yaml")
-    stages = STAGES.read_text(encoding="utf-8")
+    stages = STAGES.read_text(encoding="utf-8").replace("{study: NAME}", f"{{study: {name}}}")  # as `make stages` does
     return {folder / "params.yaml": params, folder / "dvc.yaml": stages, folder / "paper/.gitkeep": ""}
 
 
