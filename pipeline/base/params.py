@@ -53,6 +53,11 @@ class Masks(Block):
     patient_pattern: Annotated[str | None, NONE]  # finds the patient in an image's name: its first group
     unpaired: Literal["refuse", "skip"]  # images without a mask, masks without an image
 
+    @property
+    def nuclei(self) -> bool:
+        """Whether what is annotated are nuclei, each by itself, and not areas."""
+        return self.values in ("instances", "dictionaries") or self.pieces
+
 
 class Dataset(Block):
     """Where a data set comes from: `sample`, `official` or a folder; how its slides are cut; what one's own holds."""
