@@ -44,7 +44,7 @@ class Masks(Block):
     mask_name: str = Field(pattern=r"^[^{}]*\{\}[^{}]*$")  # of the mask of the image {}, both without their endings
     values: Literal["codes", "colours", "instances", "dictionaries"]  # of a class, a number of a nucleus, or both
     class_maps: Annotated[str | None, NONE]  # of instances, where codes of their classes lie; none: there is one class
-    classes: dict[str, int | str] = Field(min_length=2)  # name -> code or #rrggbb, several with commas between them
+    classes: dict[Name, int | str] = Field(min_length=2)  # name -> code or #rrggbb, several with commas between them
     ignore: Annotated[int | str | None, NONE]  # codes or colours of pixels that count nowhere
     pieces: bool  # of codes and colours: every connected piece of a class but the first is a nucleus
     microns_per_pixel: Pixel
@@ -52,6 +52,11 @@ class Masks(Block):
     patient_table: Annotated[str | None, NONE]  # a CSV: name of an image, its patient
     patient_pattern: Annotated[str | None, NONE]  # finds the patient in an image's name: its first group
     unpaired: Literal["refuse", "skip"]  # images without a mask, masks without an image
+
+    @property
+    def nuclei(self) -> bool:
+        """Whether what is annotated are nuclei, each by itself, and not areas."""
+        return self.values in ("instances", "dictionaries") or self.pieces
 
 
 class Dataset(Block):

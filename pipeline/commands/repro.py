@@ -1,6 +1,7 @@
 """Bring everything up to date, the studies side by side: `lobule repro --jobs 4`, `lobule repro tnbc bach`.
 
-In:  the project: dvc.yaml with its stages named `convert`, and a dvc.yaml and a dvc.lock in each folder of studies/.
+In:  the project: dvc.yaml with its stages `convert` and `convert-own`; a dvc.yaml and a dvc.lock in each folder of
+     studies/.
 Out: what `dvc repro` leaves. First the data, then each study as a `dvc repro` of its own, at last what needs them all.
 
 What a killed DVC left is mended first (pipeline.commands.heal), and another one that is at work is waited for.

@@ -56,6 +56,7 @@ class Card:
     magnification: float
     files: tuple[RemoteFile, ...]  # what `source: official` downloads; none where a program cannot
     sample: "type[Block]"  # the settings of its drawing
+    nuclei: bool = True  # where there is a background: whether what is not in it are nuclei, else areas
     slides: frozenset[str] = frozenset()  # suffixes of whole slides, where it is made of them
 
 

@@ -10,7 +10,7 @@ from pipeline.base.errors import Problem
 
 CODE = re.compile(r"\d{1,9}")
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-NAME = re.compile(r"\w[\w .+/-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # fits a column, a path and a report as it is
 Classes = dict[str, int | str]  # name -> code, or colour as #rrggbb; several with commas between them
 
 
@@ -57,7 +57,15 @@ def check_name(name: str, where: str) -> None:
         Problem: naming the class.
     """
     if not NAME.fullmatch(name):
-        raise Problem(f"{where} calls a class {name!r}; names are letters, digits, spaces and any of _ + - . / alone.")
+        raise Problem(
+            f"{where} calls a class {name!r}; give it letters, digits, dots, underscores and hyphens, such as"
+            f" {_suggestion(name)}."
+        )
+
+
+def _suggestion(name: str) -> str:
+    """A name that is allowed, and as near as can be."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._-")[:64] or "class_1"
 
 
 def _plain(value: str) -> int | str:

@@ -25,7 +25,6 @@ def like(name: str, other: str, encoders: list[str] | None, weights: str | None,
     yaml.preserve_quotes = True
     yaml.width = 4096
     document = yaml.load((STUDIES / other / "params.yaml").read_text(encoding="utf-8"))
-    document["study"] = name
     if encoders:
         document["compare"][:] = encoders
         before = copy.copy(document["variants"])

@@ -33,7 +33,7 @@ def compose(name: str, understood: Understood, encoders: list[str], weights: str
     owners = [understood.patients[pair.name] or f"image {pair.name}" for pair in understood.pairs]
     counts = [plan.count_tiles([size], settings.tile_size) for size in understood.sizes]
     fractions = plan.fractions(owners, counts, seed)
-    nuclei = settings.values in {"instances", "dictionaries"} or settings.pieces
+    nuclei = settings.nuclei
     classes = list(settings.classes)
     floor = "background" if BACKGROUND in classes else "commonest"
     text = writing.study_text(

@@ -24,7 +24,7 @@ FRONT_PAGE = {  # the lines of the front page's stage that there are for every s
     r"      - studies/([^/:\s]+)/paper": "      - studies/{}/paper",
     r"      - studies/([^/:\s]+)/params\.yaml: [*&]compared.*": "      - studies/{}/params.yaml: *compared",
 }
-PLAIN = re.compile(r"[^\W\d][\w ./+-]*")  # text that YAML takes for text
+PLAIN = re.compile(r"[A-Za-z][\w.-]*")  # text that YAML takes for text
 Texts = dict[Path, str]
 
 
@@ -49,7 +49,7 @@ def folder_texts(name: str, params: str) -> Texts:
     """
     folder = STUDIES / name
     parse_study(YAML(typ="safe").load(params), folder / "params.yaml")
-    stages = STAGES.read_text(encoding="utf-8")
+    stages = STAGES.read_text(encoding="utf-8").replace("{study: NAME}", f"{{study: {name}}}")  # as `make stages` does
     return {folder / "params.yaml": params, folder / "dvc.yaml": stages, folder / "paper/.gitkeep": ""}
 
 

@@ -123,7 +123,7 @@ def check_used(card: Card, folder: Path, parts: Sequence[Part], written: dict[st
         print(f"WARNING: {none}.")
     elif not total["tiles"]:
         raise Problem(f"{folder} gives no tile of {card.title}; look at its files.")
-    elif not card.slides and card.classes[0] == "background" and not total["nuclei"]:
+    elif card.nuclei and not card.slides and card.classes[0] == "background" and not total["nuclei"]:
         raise Problem(
             f"no nucleus is in the {total['tiles']:,} tiles of {folder}; look at the masks or outlines there."
         )

@@ -15,6 +15,9 @@ stages:
       cmd: cp source-${item} data-${item}
       deps: ["source-${item}"]
       outs: ["data-${item}"]
+  convert-own:
+    foreach: {}
+    do: {cmd: "cp ${key} ${item}"}
   summary:
     cmd: cat STUDIES > summary
     deps: [STUDIES]

@@ -201,7 +201,7 @@ def test_every_kind_is_named(
         (drawn.grey, (*CLASSES, "--encoders", "resnet5O"), "the encoder 'resnet5O' is not known"),
         (drawn.grey, (*CLASSES, "--ignore", "x"), "--ignore is 'x'"),
         (drawn.grey, ("--classes", "a,b,a"), "--classes names a twice"),
-        (drawn.grey, ("--classes", "a,b,c|d"), "--classes calls a class 'c|d'"),
+        (drawn.grey, ("--classes", "a,b,c | d"), "calls a class 'c | d'; give it letters, digits, dots, underscores"),
     ],
     ids=lambda value: None if callable(value) else str(value)[:30],
 )  # fmt: skip
@@ -262,9 +262,14 @@ def test_thirty_classes(project: Path, data: Path) -> None:
     for number, path in enumerate(sorted((data / "masks").iterdir())):
         codes = np.arange(64 * 64).reshape(64, 64) % 30 if number else np.zeros((64, 64))
         Image.fromarray(codes.astype(np.uint8)).save(path)
-    new(data, *MICRONS, "--classes", ",".join(f"{number} true" for number in range(30)))
+    new(data, *MICRONS, "--classes", ",".join([*map(str, range(29)), "true"]))
     study = read_study("mine")
-    assert len(study.classes) == 30 and study.classes[7] == "7 true" and study.baselines == ["commonest"]
+    assert (
+        len(study.classes) == 30
+        and study.classes[7] == "7"
+        and study.classes[29] == "true"
+        and study.baselines == ["commonest"]
+    )
     check.check_study(study)
 
 

@@ -12,7 +12,7 @@ from pipeline.base.errors import Problem
 from pipeline.datasets.masks.meaning import values_of
 from pipeline.own.legend import read_legend
 
-NAMES = st.from_regex(r"[A-Za-z][A-Za-z _]{0,8}[A-Za-z]", fullmatch=True)
+NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_.-]{0,8}[A-Za-z]", fullmatch=True)
 LEGENDS = st.dictionaries(st.integers(0, 0xFFFFFF), NAMES, min_size=2, max_size=12).filter(
     lambda legend: len(set(legend.values())) > 1
 )
@@ -57,7 +57,7 @@ def test_colours_come_back_in_every_spelling(legend: dict[int, str]) -> None:
         ("", "names 0 classes"),
         ("1,a\n#ff0000,2\n", "the line of '#ff0000' is not a value and a name"),
         ("{1: 2}", "is no JSON"),
-        ("1,a\n2,b|c\n", "calls a class 'b|c'"),
+        ("1,a\n2,b|c\n", "calls a class 'b|c'; give it letters, digits, dots, underscores and hyphens, such as b_c"),
     ],
 )
 def test_a_legend_that_cannot_be_used(text: str, words: str) -> None:

@@ -21,7 +21,7 @@ def test_parameters_are_printed_as_their_files_have_them(monkeypatch: pytest.Mon
     monkeypatch.chdir(ROOT)
     found = YAML(typ="safe").load(facts.as_yaml(read_params(), read_study("tnbc")))
     own = YAML(typ="safe").load(Path("studies/tnbc/params.yaml").read_text())
-    del own["study"], own["readers"]  # the folder, and what the data sets say themselves
+    del own["readers"]  # what the data sets say themselves
     shown = {key: value for key, value in found["tnbc"].items() if key in own}
     assert {key: shown[key] for key in ("target", "runs", "compare", "model", "instances")} == {
         key: own[key] for key in ("target", "runs", "compare", "model", "instances")

@@ -26,5 +26,6 @@ def card(name: str, settings: Masks) -> Card:
         microns_per_pixel=settings.microns_per_pixel,
         magnification=10 * AT_10X / settings.microns_per_pixel,
         files=(),
+        nuclei=settings.nuclei,
         sample=NoSample,
     )
