@@ -54,6 +54,26 @@ def test_areas_come_back_to_the_pixel_and_are_joined_over_borders(tmp_path: Path
     assert len(features(tmp_path / "out/slide.geojson")) == sum(label(truth.classes == code)[1] for code in (1, 2))
 
 
+def test_a_slide_smaller_than_a_tile_is_whole(tmp_path: Path) -> None:
+    truth = draw_nuclei(21, 25, count=5)
+    slide = truth.write(tmp_path / "slide.tif")
+    apply_to(slide, "slide", tmp_path / "out", task())
+    same_nuclei(read_back(tmp_path / "out/slide.geojson", slide), truth)
+
+
+@pytest.mark.parametrize("instances", ["watershed", None])
+def test_a_resolution_between_two_levels_gives_valid_outlines_on_the_slide(
+    tmp_path: Path, instances: str | None
+) -> None:
+    pixels = drawn.COLOURS[draw_areas(333, 287).classes]
+    slide = write_tiff(tmp_path / "slide.tif", pixels, 0.37)
+    found = apply_to(slide, "slide", tmp_path / "out", task(instances=instances))
+    assert found.downsample == pytest.approx(0.5 / 0.37)
+    shapes = [shapely.geometry.shape(each["geometry"]) for each in features(tmp_path / "out/slide.geojson")]
+    assert shapes and all(shape.is_valid for shape in shapes)
+    read_back(tmp_path / "out/slide.geojson", slide)  # which refuses what leaves the slide or overlaps
+
+
 def test_features_are_what_qupath_reads(tmp_path: Path) -> None:
     slide = draw_nuclei(120, 120).write(tmp_path / "slide.tif")
     apply_to(slide, "slide", tmp_path / "out", task())
