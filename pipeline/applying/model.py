@@ -16,6 +16,7 @@ from pipeline.base.study import PixelStudy, read_study, study_names, variant
 from pipeline.base.study_blocks import Instances
 
 TASKS = ("segmentation",)
+TOGETHER = 4  # images that a network sees at once on the CPU
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,12 @@ def as_predict(network: torch.nn.Module, device: torch.device) -> Predict:
 
     @torch.inference_mode()
     def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+        # On the CPU always as many at once, the last one repeated: the kernel, and so the last bit, depends on it.
+        size = TOGETHER if device.type == "cpu" else len(images)
+        filled = images[np.minimum(np.arange(-(-len(images) // size) * size), len(images) - 1)]
         with torch.autocast("cuda", torch.bfloat16, enabled=half):
-            logits = network(torch.from_numpy(images).to(device)).float()
+            parts = [network(torch.from_numpy(part).to(device)) for part in np.split(filled, len(filled) // size)]
+        logits = torch.cat(parts)[: len(images)].float()
         # Image by image: how a sum is cut into vectors, and so its last bit, would else depend on the batch.
         found = [(image.contiguous().softmax(0) * FULL).round().int().cpu().numpy() for image in logits]
         return np.stack(found).astype(np.uint16)
