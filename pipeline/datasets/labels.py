@@ -26,6 +26,7 @@ PNG_DEPTH = 24  # byte of a PNG in which its depth stands
 MOST = 2.0**31  # number of a label
 MEETING = 0.5  # of the border with background; real ids meet along 0.09 of it, a nucleus and its rim along 0.9
 COVERING = 0.5  # of a picture; the largest nucleus of real masks covers 0.02, an inverted background over 0.6
+AROUND = 2 / 3  # of a picture's edge; a background covers more, nuclei that touch each other on half of it less
 Piece = npt.NDArray[np.int64]  # (N,), something of each piece
 
 
@@ -138,7 +139,7 @@ def number_nuclei(labels: Labels, where: object) -> "InstanceMap":
 
     pieces = label(labels, background=0, connectivity=2).astype(np.int32)
     areas = np.bincount(pieces.ravel(), minlength=1)[1:]
-    if areas.size and areas.max() > COVERING * labels.size:
+    if areas.size and areas.max() > COVERING * labels.size and _share_of_edge(pieces, int(areas.argmax()) + 1) > AROUND:
         raise Problem(
             f"{where} has one nucleus on {areas.max() / labels.size:.0%} of the picture, so its background is not 0 (or"
             f" black), or it is inverted; {CURE}."
@@ -164,6 +165,12 @@ def number_nuclei(labels: Labels, where: object) -> "InstanceMap":
     _, numbers = np.unique(keys, axis=0, return_inverse=True)
     instance_map: InstanceMap = np.concatenate([[0], numbers.ravel() + 1])[pieces].astype(np.int32)
     return instance_map
+
+
+def _share_of_edge(pieces: "InstanceMap", number: int) -> float:
+    """What part of a picture's outermost pixels belongs to a piece."""
+    edge = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
+    return float((edge == number).mean())
 
 
 def _meeting(labels: Labels) -> float:

@@ -63,10 +63,9 @@ def _fails_alone(learner: "Learner", examples: Any) -> bool:
     if not any(isinstance(module, _BatchNorm) for module in learner.modules()):
         return False
     trial = copy.deepcopy(learner).train()
-    trial.start_counting()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         try:
-            trial.step(trial.collate([examples[0]]))
+            trial.measure(trial.collate([examples[0]]))
         except ValueError as error:
             if ALONE in str(error):
                 return True

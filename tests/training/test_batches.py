@@ -33,10 +33,9 @@ def examples(count: int, side: int = 32) -> Any:
 
 def sizes(module: Any, count: int, side: int = 32) -> list[int]:
     """Images in each batch that the loop would train on; each is learnt from."""
-    module.start_counting()
     found = []
     for batch in _loader(examples(count, side), module, Shuffled(count, 0)):
-        module.train().step(batch)
+        module.train().measure(batch)
         found.append(len(batch[0]))
     return found
 
