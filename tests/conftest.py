@@ -4,6 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("lobule", deadline=None)  # a slow machine is no fault of what is tested
+settings.load_profile("lobule")
 
 
 @pytest.fixture

@@ -48,7 +48,8 @@ class Record(BaseModel):
         except FileNotFoundError:
             raise Problem(f"{path} is missing; run `dvc repro` so that it is written.") from None
         except OSError as error:
-            raise (machine_problem(path, error) or Problem(f"{path} cannot be read ({error.strerror}).")) from None
+            said = f"{path} cannot be read ({error.strerror}); run `dvc repro` again."
+            raise (machine_problem(path, error) or Problem(said)) from None
         except (ValidationError, ValueError, RecursionError) as error:
             said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise Problem(

@@ -62,7 +62,6 @@ def project_texts(name: str, kind: str, dataset: dict[str, Any]) -> Texts:
     parse(Params, read_yaml(PARAMS), str(PARAMS))
     yaml = YAML()
     yaml.preserve_quotes = True
-    yaml.width = 4096
     document = yaml.load(PARAMS.read_text(encoding="utf-8"))
     document["own"][name] = kind
     if name in document["datasets"]:

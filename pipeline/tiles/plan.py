@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.base.errors import Problem
+from pipeline.base.errors import Problem, machine_problem
 from pipeline.base.files import read_sealed, write_sealed
 
 SPLITS = ("train", "validation", "test")
@@ -54,7 +54,9 @@ def read_plan(path: Path) -> pd.DataFrame:
     try:
         plan = pd.read_csv(StringIO(read_sealed(path)), dtype=COLUMNS, keep_default_na=False, index_col=False)
         wrong = _what_is_wrong(plan)
-    except (ValueError, KeyError, OverflowError) as error:
+    except (OSError, ValueError, KeyError, OverflowError) as error:
+        if problem := machine_problem(path, error):
+            raise problem from None
         wrong = str(error).partition("\n")[0][:200]
     if wrong:
         raise Problem(f"{path} is no plan that a stage wrote ({wrong}); run `dvc repro` again.")

@@ -186,6 +186,7 @@ def test_a_record_that_cannot_be_read_is_one_sentence(record: Record, tmp_path: 
 
     record.write(path)
     whole, raw = path.read_bytes(), json.loads(path.read_bytes())
+    del raw["crc32"]
     broken = f"{path} is broken or of another version of Lobule"
     assert refused(whole[: len(whole) // 2]).startswith(broken)
     assert refused(b"").startswith(broken)
@@ -193,7 +194,7 @@ def test_a_record_that_cannot_be_read_is_one_sentence(record: Record, tmp_path: 
     assert refused(json.dumps([raw]).encode()).startswith(broken)
     assert refused(json.dumps(raw | {"format": raw["format"] + 1}).encode()).startswith(broken)
     assert refused(json.dumps(raw | {"new": 1}).encode()).endswith("; run `dvc repro` again.")
-    last = list(raw)[-2]
+    last = next(name for name in reversed(raw) if type(record).model_fields[name].is_required())
     assert refused(json.dumps({key: value for key, value in raw.items() if key != last}).encode()).startswith(broken)
 
 

@@ -35,7 +35,7 @@ def test_training_rows_are_multiplied_the_same_way_each_time(
 def test_a_plan_without_a_row_to_train_on_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_tiny_study(tmp_path, augment__factor=1, augment__original=False, augment__probability=1e-9)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["augment", "tiny", "1"])
+    monkeypatch.setattr(sys, "argv", ["augment", "tiny", "--run", "1"])
     with pytest.raises(Problem, match=r"augmented\.csv of tiny has no row to train on; set augment\.original to true"):
         augment.main()
     assert not Path("data/plans/tiny/run1/augmented.csv").exists()

@@ -75,7 +75,7 @@ def test_a_study_with_a_target_is_balanced_by_its_lesion(tmp_path: Path, monkeyp
 def lesions(where: dict[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
     """Run balance on 30 tiles of six slides, ten a side, of which some have a lesion by bit."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["balance", "tiny", "1"])
+    monkeypatch.setattr(sys, "argv", ["balance", "tiny", "--run", "1"])
     set_params(tmp_path, "bracs", **changes)
     blank = np.zeros((4, 4), np.uint8)
     classes = ("background", "N", "PB", "UDH", "FEA", "ADH", "DCIS", "IC")

@@ -226,7 +226,8 @@ def test_a_report_is_the_same_twice_and_only_one_section_knows_the_machine(
     assert everything() == first
     for path in Path("models").rglob("*.json"):  # as another machine would have written them
         if path.name == "machine.json":
-            path.write_text(path.read_text().replace("a made-up device", "another").replace("10.0", "99.0"))
+            text = path.read_text().replace("a made-up device", "another").replace("10.0", "99.0")
+            path.write_text(re.sub(r',\s*"crc32": "\w+"', "", text))
     monkeypatch.setattr(facts.platform, "platform", lambda: "elsewhere")
     page = write(figures=True)
     changed = {name for name, content in everything().items() if content != first[name]}

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from pipeline.base.paths import plan_folder, variant_folder
+from pipeline.base.records import Leaks
 from pipeline.metrics import curve
 from pipeline.reporting import scoring
 from pipeline.stages import evaluate
@@ -161,7 +162,8 @@ def test_a_split_that_leaks_is_said(project: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(project)
     path = plan_folder("bracs", 1) / "leaks.json"
     kept, page = path.read_text(), Path("reports/bracs.md").read_text()
-    path.write_text(json.dumps(json.loads(kept) | {"leaks": {"slide": 4, "patient": 4, "identical tiles": 0}}))
+    found = {"slide": 4, "patient": 4, "identical tiles": 0}
+    Leaks.read(path).model_copy(update={"leaks": found}).write(path)
     try:
         assert "puts on two sides 4 slide, 4 patient, 0 identical tiles." in fabricated.write_report("bracs")
     finally:

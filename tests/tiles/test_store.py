@@ -148,7 +148,7 @@ def test_too_many_open_files_are_called_that(tmp_path: Path, monkeypatch: pytest
 
 def test_a_file_that_is_no_shard(tmp_path: Path) -> None:
     (tmp_path / "a.h5").write_bytes(b"no HDF5")
-    with pytest.raises(Problem, match=r"a.h5 is no readable tile shard"):
+    with pytest.raises(Problem, match=r"a.h5 is damaged"):
         len(Shard(tmp_path / "a.h5"))
 
 

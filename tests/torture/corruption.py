@@ -27,7 +27,8 @@ from pipeline.base.records import Model
 from pipeline.health import storage
 from pipeline.models import weights
 from pipeline.tiles.plan import COLUMNS, read_plan, write_plan
-from pipeline.tiles.store import Shard, ShardInfo, ShardWriter, Tile
+from pipeline.tiles.store import Shard, ShardInfo, Tile
+from pipeline.tiles.writer import ShardWriter
 from tests.torture.table import Row
 
 SEED = 11

@@ -16,6 +16,7 @@ from pipeline.base.errors import Problem
 from pipeline.base.records import Model, Training
 from pipeline.plans.job import Job
 from pipeline.tasks.detection.learn import CODE, prepare
+from pipeline.tiles.plan import read_plan, write_plan
 from pipeline.training.job import train
 
 
@@ -60,7 +61,7 @@ def test_the_seed_gives_the_first_weights(job_of: Callable[..., Job]) -> None:
 def test_a_plan_without_training_images_is_refused(job_of: Callable[..., Job]) -> None:
     job = job_of()
     path = job.plan_path("augmented")
-    path.write_text(path.read_text().replace("train", "test"))
+    write_plan(read_plan(path).assign(split="test"), path)
     with pytest.raises(Problem, match=r"has no train rows; change split in studies/bach/params\.yaml"):
         prepare(job)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import Problem
-from pipeline.base.records import Speed
+from pipeline.base.records import Model, Speed
 from pipeline.models import weights
 from pipeline.plans.job import Job
 from pipeline.tasks.detection.learn import prepare
@@ -69,7 +69,8 @@ def test_weights_of_another_model_are_refused(job_of: Callable[..., Job], tmp_pa
     job = job_of()
     write_weights(job)
     path = job.folder / "weights" / "model.json"
-    path.write_text(path.read_text().replace('"channels": 32', '"channels": 16'))
+    model = Model.read(path)
+    model.model_copy(update={"shape": model.shape | {"channels": 16}}).write(path)
     with pytest.raises(Problem, match="holds no weights of this model"):
         predict(job, tmp_path)
 

@@ -63,7 +63,7 @@ def network(job: Job, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
 def test_the_probabilities_are_the_models_in_the_order_of_the_split(job: Job, network: torch.nn.Module) -> None:
     predict.main()
     path = job.folder / "predictions/predictions.csv"
-    found = pd.read_csv(path)
+    found = pd.read_csv(path, comment="#")
     assert found["split"].value_counts().to_dict() == SIDES
     assert found[["shard", "index"]].to_numpy().tolist() == job.split[["shard", "index"]].to_numpy().tolist()
     with torch.no_grad():
