@@ -29,6 +29,7 @@ from pipeline.models import weights
 from pipeline.tiles.plan import COLUMNS, read_plan, write_plan
 from pipeline.tiles.store import Shard, ShardInfo, Tile
 from pipeline.tiles.writer import ShardWriter
+from tests.base.test_records import MODEL
 from tests.torture.table import Row
 
 SEED = 11
@@ -167,23 +168,7 @@ def read_maps(path: Path) -> Any:
 def make_weights(path: Path) -> None:
     network = torch.nn.Linear(16, 16)
     weights.save(network, path)
-    Model(
-        task="segmentation",
-        encoder="unet",
-        classes=["a", "b"],
-        tile_size=32,
-        microns_per_pixel=0.25,
-        greyscale=False,
-        target=None,
-        shape={},
-        weights="random",
-        mean=[0.5],
-        std=[0.2],
-        licence="none",
-        datasets=["drawn"],
-        sample=True,
-        sha256=weights.checksum(path),
-    ).write(path.with_name("model.json"))
+    MODEL.model_copy(update={"sha256": weights.checksum(path)}).write(path.with_name("model.json"))
 
 
 def read_weights(path: Path) -> Any:

@@ -24,11 +24,12 @@ from pipeline.base.errors import run_stage
 from pipeline.models import unet
 from pipeline.stages import balance, evaluate, guard, predict, train
 from pipeline.tiles.examples import Examples
+from tests.command_line import asked
 from tests.tiny_study import make_tiny_study
 from tests.torture.table import Row
 
-JOB = ["tiny", "1", "42", "unet", "plain"]
-RUN = ["tiny", "1"]
+JOB = asked("tiny", 1, 42, "unet", "plain")
+RUN = ["tiny", "--run", "1"]
 STAGES: tuple[tuple[Any, list[str], str], ...] = (  # each with its command line and what it writes, in order
     (guard, RUN, "data/plans/tiny/run1/leaks.json"),
     (balance, RUN, "data/plans/tiny/run1/balanced.csv"),

@@ -1,11 +1,13 @@
 """What is read from outside, each with a small valid input and the call that reads it, in `tests.torture.reading`."""
 
-import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pipeline.base.records import Record
+from tests.base.test_records import RECORDS
 
 ROOT = Path(__file__).parents[2]
 SAMPLES: dict[str, dict[str, Any]] = {  # the smallest that is drawn of each data set
@@ -23,7 +25,7 @@ class Subject:
     """A kind of input."""
 
     name: str
-    make: Callable[[Path], None]  # writes a valid input into a folder
+    make: Callable[[Path], object]  # writes a valid input into a folder
     read: Callable[[Path, Path], object]  # reads it from there; what it writes goes into the second folder
     files: str = "**/*"  # which of its files are mutated
     torch: bool = False  # whether reading it needs torch, which takes up memory of its own
@@ -75,18 +77,13 @@ def of_data_set(title: str, name: str, files: str = "**/*") -> Subject:
     return Subject(title, lambda folder: draw(name, folder), lambda folder, out: convert(name, folder, out), files)
 
 
-def of_record(name: str, values: Mapping[str, Any]) -> Subject:
-    """A JSON between stages."""
-
-    def read(folder: Path, out: Path) -> object:
-        from pipeline.base import records
-
-        return getattr(records, name).read(folder / "record.json")
+def of_record(record: Record) -> Subject:
+    """A JSON between stages, without the checksum that would tell of every change."""
 
     def make(folder: Path) -> None:
-        (folder / "record.json").write_text(json.dumps({"format": 1, **values}, indent=2))
+        (folder / "record.json").write_text(record.model_dump_json(indent=2))
 
-    return Subject(f"{name} (JSON)", make, read)
+    return Subject(f"{type(record).__name__} (JSON)", make, lambda folder, _: type(record).read(folder / "record.json"))
 
 
 def copied(path: Path, to: str) -> Callable[[Path], None]:
@@ -179,96 +176,6 @@ def read_checkpoint(folder: Path, out: Path) -> object:
     return initialise(model, "resnet18", str(folder / "encoder.pth"))
 
 
-MACHINE = {
-    "seconds": 1.5,
-    "device": "cpu",
-    "precision": "float32",
-    "threads": 2,
-    "torch": "2",
-    "python": "3",
-    "platform": "x",
-}
-TRAINING = {
-    "study": "s",
-    "run": 1,
-    "seed": 2,
-    "variant": "unet",
-    "plan": "plain",
-    "title": "t",
-    "weights": "random",
-    "examples": {"train": 3},
-    "epochs_run": 1,
-    "best_epoch": 1,
-    "stopped_early": False,
-    "parameters": 9,
-    "trainable_parameters": 9,
-    "weights_sha256": "0",
-    "store_sha256": {"bracs": "0"},
-    "machine": MACHINE,
-}
-SPEED = {
-    "device": "cpu",
-    "parameters": 9,
-    "flops_per_image": 7,
-    "images_per_second": {"1": 2.5},
-    "best_batch": "1",
-    "images": 3,
-    "seconds": 1.0,
-}
-TILE = {"dataset": "bracs", "shard": "s", "index": 3}
-RECORDS: dict[str, Mapping[str, Any]] = {
-    "Source": {
-        "dataset": "d",
-        "source": "own",
-        "folder": "x",
-        "licence": "l",
-        "licence_url": "u",
-        "citation": "c",
-        "files": [{"name": "a", "bytes": 1, "sha256": "0"}],
-        "sha256": "0",
-    },
-    "Leaks": {
-        "tiles": {"train": 1},
-        "distance": 3,
-        "leaks": {},
-        "near_duplicates": [{"distance": 1, "tiles": {"train": TILE, "test": TILE}}],
-    },
-    "Model": {
-        "task": "segmentation",
-        "encoder": "unet",
-        "classes": ["a", "b"],
-        "tile_size": 64,
-        "microns_per_pixel": 0.25,
-        "greyscale": False,
-        "target": None,
-        "shape": {"width": 4},
-        "weights": "random",
-        "mean": [0.5],
-        "std": [0.5],
-        "licence": "l",
-        "datasets": ["d"],
-        "sample": True,
-    },
-    "Training": TRAINING,
-    "Speed": SPEED,
-    "Metrics": {
-        "variant": "unet",
-        "plan": "plain",
-        "run": 1,
-        "seed": 2,
-        "title": "t",
-        "weights": "random",
-        "parameters": 9,
-        "trainable_parameters": 9,
-        "flops_per_image": 7,
-        "epochs_run": 1,
-        "best_epoch": 1,
-        "weights_sha256": "0",
-        "scores": {"mean_iou": 0.5, "per_class": {"a": {"iou": None}}},
-    },
-    "Machine": {"training": MACHINE, "speed": {"format": 1, **SPEED}},
-}
-
 SUBJECTS = [
     of_data_set("PanNuke (npy)", "pannuke"),
     of_data_set("TNBC (PNG)", "tnbc"),
@@ -287,7 +194,7 @@ SUBJECTS = [
         "params.yaml of a study", copied(ROOT / "studies/bracs/params.yaml", "studies/bracs/params.yaml"), read_study
     ),
     Subject("plan (csv)", make_plan, read_plan),
-    *(of_record(name, values) for name, values in RECORDS.items()),
+    *(of_record(record) for record in RECORDS),
     Subject("weights (safetensors)", make_weights, read_weights, torch=True),
     Subject("first weights (pth)", make_checkpoint, read_checkpoint, torch=True),
 ]
