@@ -18,7 +18,10 @@ from pipeline.datasets.pannuke.npy import Npy
 from pipeline.slides.tiff import check_whole
 
 ROOT = Path(__file__).parents[2]
-WAITING = "import time; from pipeline.base.errors import run_stage; run_stage(lambda: print('up') or time.sleep(60))"
+WAITING = (  # a shell's & has what it starts ignore SIGINT
+    "import signal, time; from pipeline.base.errors import run_stage; "
+    "signal.signal(signal.SIGINT, signal.default_int_handler); run_stage(lambda: print('up') or time.sleep(60))"
+)
 SENTENCE = "lobule: interrupted; run the same command again to go on.\n"
 
 
