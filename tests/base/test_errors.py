@@ -92,7 +92,7 @@ def test_an_interruption_while_modules_are_imported_is_one_sentence() -> None:
     assert process.returncode != 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to tell it")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent is gone (prctl)")
 def test_a_stage_ends_with_the_dvc_that_runs_it() -> None:
     parent = (
         "import subprocess, sys\n"

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.base import hdf5
 from pipeline.base.params import Params
 from pipeline.base.paths import evaluation_folder, variant_folder
 from pipeline.base.records import Metrics, Model
@@ -80,11 +81,12 @@ DATA = (
 
 
 def shuffle_labels(shard: Path) -> None:
-    """Give every tile's image the class map of another tile."""
+    """Give every tile's image the maps of another tile, with their checksums."""
     with h5py.File(shard, "r+") as file:
         order = np.roll(np.arange(len(file["classes"])), 7)
         for name in ("classes", "instances"):
-            file[name][:] = file[name][:][order]
+            for array in (file[name], file[f"{hdf5.SUMS}/{name}"]):
+                array[:] = array[:][order]
 
 
 def test_shuffled_labels_score_near_chance(tmp_path: Path) -> None:
