@@ -49,7 +49,7 @@ class Masks(Block):
     pieces: bool  # of codes and colours: every connected piece of a class but the first is a nucleus
     microns_per_pixel: Pixel
     tile_size: int = Field(ge=32, le=2048)  # px a side, into which images are cut
-    patient_table: Annotated[str | None, NONE]  # a CSV: name of an image, its patient
+    patient_table: Annotated[str | None, NONE]  # name of an image, its patient
     patient_pattern: Annotated[str | None, NONE]  # finds the patient in an image's name: its first group
     unpaired: Literal["refuse", "skip"]  # images without a mask, masks without an image
 

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("images").add_argument
     add("--microns-per-pixel", type=float, metavar="N", help="0.25 at 40x, 0.5 at 20x (default: what TIFF tags tell)")
     add("--tile", type=int, metavar="PX", help="side of the tiles that images are cut into (default: what fits them)")
-    add("--patients", metavar="TABLE", action="append", help="a CSV with the columns image and patient")
+    add("--patients", metavar="TABLE", action="append", help="a .csv or .xlsx with the columns image and patient")
     add("--patient-pattern", metavar="REGEX", help="its first group is the patient in an image's name")
     add = parser.add_argument_group("study").add_argument
     add("--like", metavar="STUDY", help="with the data and settings of this one")

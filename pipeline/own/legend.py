@@ -7,10 +7,10 @@ from csv import reader
 from pathlib import Path
 
 from pipeline.base.errors import Problem
+from pipeline.base.schema import NAME
 
 CODE = re.compile(r"\d{1,9}")
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # fits a column, a path and a report as it is
 Classes = dict[str, int | str]  # name -> code, or colour as #rrggbb; several with commas between them
 
 

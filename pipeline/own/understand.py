@@ -121,7 +121,9 @@ def common_folder(asked: Asked) -> tuple[Path, dict[str, str]]:
     paths = {key: expand(value).resolve() for key, value in given.items() if value}
     for key, path in paths.items():
         if key == "patients" and not path.is_file():
-            raise Problem(f"--patients is {path}, which is no file; give a CSV with the columns image and patient.")
+            raise Problem(
+                f"--patients is {path}, which is no file; give a .csv or .xlsx with the columns image and patient."
+            )
         if key != "patients" and not path.is_dir():
             raise Problem(f"--{key.replace('_', '-')} is {path}, which is no folder; give the one with the files.")
     folders = [path if path.is_dir() else path.parent for path in paths.values()]

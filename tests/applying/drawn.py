@@ -14,20 +14,14 @@ from pipeline.applying.work import Task
 from pipeline.base.records import AppliedParameters
 from pipeline.slides.annotations import read_annotations
 from pipeline.slides.slide import Slide
+from tests.records import APPLIED
 from tests.slide_files import write_tiff
 
 CLASSES = ("background", "tumour", "stroma")
 MICRONS = 0.5  # of a pixel that the network sees
 COLOURS = np.array([(235, 235, 235), (150, 40, 120), (220, 130, 170)], np.uint8)
-PARAMETERS = AppliedParameters(
-    tile_size=32,
-    overlap=8,
-    background=0,
-    flips=False,
-    instances="components",
-    minimum_size=1,
-    microns_per_pixel=None,
-    regions=None,
+PARAMETERS = APPLIED.model_copy(
+    update={"tile_size": 32, "overlap": 8, "background": 0.0, "instances": "components", "minimum_size": 1}
 )
 
 

@@ -18,9 +18,10 @@ from PIL import Image
 from pipeline import commands
 from pipeline.applying.inputs import find_slides
 from pipeline.base.errors import Problem
-from pipeline.base.records import Applied, Model, Seen
+from pipeline.base.records import Applied, Model
 from pipeline.models import build, weights
 from tests import fabricated
+from tests.records import MODEL
 from tests.slide_files import box, feature, speckled, write_features, write_tiff
 
 KINDS = ("geojson", "csv", "png")
@@ -32,24 +33,18 @@ def make_model(folder: Path, task: str = "segmentation", microns_per_pixel: floa
     folder.mkdir(parents=True)
     torch.manual_seed(3)
     weights.save(build("unet", 3, 4, [16, 8, 4]), folder / "model.safetensors")
-    Model(
-        study="elsewhere",
-        variant="unet-plain",
-        task=task,
-        encoder="unet",
-        classes=["background", "tumour", "stroma"],
-        tile_size=32,
-        microns_per_pixel=microns_per_pixel,
-        greyscale=False,
-        target=None,
-        shape=SHAPE,
-        weights="random",
-        mean=[0.7, 0.6, 0.7],
-        std=[0.1, 0.1, 0.1],
-        licence="CC BY 4.0",
-        datasets=["one"],
-        sample=True,
-        trained_on=[Seen(dataset="one", sha256="1" * 64, shards=["fold1"], patients=["7"])],
+    MODEL.model_copy(
+        update={
+            "study": "elsewhere",
+            "task": task,
+            "classes": ["background", "tumour", "stroma"],
+            "tile_size": 32,
+            "microns_per_pixel": microns_per_pixel,
+            "shape": SHAPE,
+            "mean": [0.7, 0.6, 0.7],
+            "std": [0.1, 0.1, 0.1],
+            "sample": True,
+        }
     ).write(folder / "model.json")
     return folder
 

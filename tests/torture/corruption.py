@@ -29,7 +29,7 @@ from pipeline.models import weights
 from pipeline.tiles.plan import COLUMNS, read_plan, write_plan
 from pipeline.tiles.store import Shard, ShardInfo, Tile
 from pipeline.tiles.writer import ShardWriter
-from tests.base.test_records import MODEL
+from tests.records import MODEL
 from tests.torture.table import Row
 
 SEED = 11

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.records import Record
-from tests.base.test_records import RECORDS
+from tests.records import RECORDS
 
 ROOT = Path(__file__).parents[2]
 SAMPLES: dict[str, dict[str, Any]] = {  # the smallest that is drawn of each data set

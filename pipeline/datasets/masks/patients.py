@@ -1,17 +1,17 @@
 """Who is the patient of an image: by a table, or by a pattern on its name."""
 
-import csv
 import re
-from collections.abc import Iterable
-from io import StringIO
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
-from pipeline.base.errors import Problem
+from pipeline.base.errors import Problem, machine_problem
 from pipeline.base.params import Masks
 from pipeline.datasets.masks.pairs import name_of
+from pipeline.datasets.tables import Line, one_column, patient_column, read_lines
 
 IMAGE = {"image", "image_name", "image_id", "file", "filename", "file_name", "name", "tile"}  # a column's name
-PATIENT = {"patient", "patient_id", "patientid", "case", "case_id", "subject", "subject_id"}
+PATIENT = {"case", "case_id", "subject", "subject_id"}  # columns that tell it beside those called so
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy"}
 
 
@@ -45,22 +45,19 @@ def by_pattern(names: Iterable[str], pattern: str) -> dict[str, str]:
 
 
 def by_table(names: Iterable[str], path: Path) -> dict[str, str]:
-    """The patient of each image from a CSV with a row an image; rows of other images are counted and told.
+    """The patient of each image from a table with a row an image; rows of other images are counted and told.
 
     Raises:
-        Problem: it cannot be read, does not tell which column is which, or names an image twice or not at all.
+        Problem: it cannot be read, does not tell which column is which, gives an image two patients or tells
+            none of one.
     """
-    rows = _read(path)
-    image, patient, body = _columns(rows, path)
     known: dict[str, str] = {}
-    for number, row in enumerate(body, start=len(rows) - len(body) + 1):
-        if not any(row):
-            continue
-        key, value = (row[column].strip() if column < len(row) else "" for column in (image, patient))
-        if not key or not value:
-            raise Problem(f"{path}: row {number} tells no {'patient of ' + key if key else 'image'}; fill it in.")
-        if known.setdefault(_bare(key), value) != value:
-            raise Problem(f"{path} gives {key} two patients, {known[_bare(key)]} and {value}; correct one row.")
+    for lines in read_lines(path, _content(path), partial(_is_header, path)):
+        for key, value in _rows(path, lines):
+            if known.setdefault(_bare(key), value) != value:
+                raise Problem(f"{path} gives {key} two patients, {known[_bare(key)]} and {value}; correct one row.")
+    if not known:
+        raise Problem(f"{path} has no column of images and none of patients; call one `image` and one `patient`.")
     wanted = list(names)
     found = {name: known.get(name, known.get(PurePosixPath(name).name, "")) for name in wanted}
     missing = [name for name, value in found.items() if not value]
@@ -72,32 +69,43 @@ def by_table(names: Iterable[str], path: Path) -> dict[str, str]:
     return found
 
 
-def _read(path: Path) -> list[list[str]]:
+def _content(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
-        raise Problem(f"{path} cannot be read ({error.strerror}); give the table of patients.") from None
+        said = f"{path} cannot be read ({error.strerror}); give the table of patients."
+        raise (machine_problem(path, error) or Problem(said)) from None
+
+
+def _rows(path: Path, lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
+    """Image and patient of each line below the header."""
+    columns: tuple[int, int] | None = None
+    for number, line in enumerate(lines, start=1):
+        if columns is None:
+            columns = _columns(path, line)
+        elif any(line):
+            key, value = (line[column] if column < len(line) else "" for column in columns)
+            if not key or not value:
+                raise Problem(f"{path}: row {number} tells no {'patient of ' + key if key else 'image'}; fill it in.")
+            yield key, value
+
+
+def _is_header(path: Path, line: Line) -> bool:
+    """Whether a line titles columns of images and of patients, be they one or several."""
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("cp1252", errors="replace")
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    return list(csv.reader(StringIO(text), delimiter=delimiter))
+        return _columns(path, line) is not None
+    except Problem:
+        return True
 
 
-def _columns(rows: list[list[str]], path: Path) -> tuple[int, int, list[list[str]]]:
-    """Which column has the image, which the patient, and the rows below the header."""
-    if not rows or len(rows[0]) < 2:
-        raise Problem(f"{path} has no two columns; give a CSV with the columns image and patient.")
-    header = [cell.strip().lower().replace(" ", "_") for cell in rows[0]]
-    images, patients = ([n for n, cell in enumerate(header) if cell in known] for known in (IMAGE, PATIENT))
-    if len(images) != 1 or len(patients) != 1:
-        raise Problem(
-            f"{path} has the columns {', '.join(rows[0])}, and which tell image and patient is not clear; call one of"
-            " them image and one patient."
-        )
-    return images[0], patients[0], rows[1:]
+def _columns(path: Path, titles: Line) -> tuple[int, int] | None:
+    """Which column has the image and which the patient, if this line is the header."""
+    small = [title.lower().replace(" ", "_") for title in titles]
+    image = one_column(path, titles, [at for at, title in enumerate(small) if title in IMAGE])
+    called = patient_column(path, titles)
+    also = [at for at, title in enumerate(small) if title in PATIENT]
+    patient = one_column(path, titles, also if called is None else [called, *also])
+    return None if image is None or patient is None else (image, patient)
 
 
 def _bare(name: str) -> str:

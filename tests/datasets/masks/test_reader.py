@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openpyxl
 import pytest
 import tifffile
 from hypothesis import HealthCheck, given
@@ -208,6 +209,14 @@ def test_patients_from_a_table_or_a_pattern(tmp_path: Path, truths: dict[str, dr
     assert {t.slide: t.patient for t in tiles(tmp_path, patient_table="patients.csv")} == {
         name: f"NA {name[:2]}" for name in truths
     }
+    book = openpyxl.Workbook()
+    for line in [["Our images"], ["Image", "Patient Id"], *([name, name[:2]] for name in truths)]:
+        book.active.append(line)
+    first = [row for row, name in enumerate(truths, start=3) if name.startswith("p1")]
+    book.active.merge_cells(start_row=first[0], end_row=first[-1], start_column=2, end_column=2)
+    book.save(tmp_path / "patients.xlsx")
+    merged = {t.slide: t.patient for t in tiles(tmp_path, patient_table="patients.xlsx")}
+    assert merged == {name: name[:2] for name in truths}
     found = {tile.patient for tile in tiles(tmp_path, patient_pattern=r"^(p\d)_")}
     assert found == {"p1", "p2", "p3", "p4"}
     part = reader(settings(patient_table="patients.csv")).find(tmp_path)[0]
@@ -219,10 +228,13 @@ def test_patients_from_a_table_or_a_pattern(tmp_path: Path, truths: dict[str, dr
     [
         ("image,patient\np1_0,a\np1_0,b\n", "gives p1_0 two patients, a and b; correct one row"),
         ("image,patient\np1_0,a\n", "does not tell the patient of p1_1 and of 6 more; add a row for each"),
-        ("image,age\np1_0,a\n", "has the columns image, age, and which tell image and patient is not clear"),
-        ("image,patient,case\np1_0,a,b\n", "which tell image and patient is not clear"),
+        ("image,age\np1_0,a\n", "has no column of images and none of patients; call one `image` and one `patient`"),
+        (
+            "image,patient,case\np1_0,a,b\n",
+            "has several columns of one meaning, 'patient' and 'case'; keep one of them",
+        ),
         ("image,patient\np1_0,\n", "row 2 tells no patient of p1_0"),
-        ("", "has no two columns"),
+        ("", "has no column of images and none of patients"),
     ],
 )
 def test_a_table_of_patients_that_cannot_be_used(
