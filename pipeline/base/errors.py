@@ -12,8 +12,19 @@ from pipeline.base.faults import fault
 PARENT_ENDS = 1  # prctl's option that has Linux tell a process when the one that started it is gone
 
 
+LONGEST = 8000  # characters of a message: a damaged zip can name a file of 64 KB
+
+
 class Problem(Exception):
-    """Bad input. The message is one sentence that names the file and the cure."""
+    """Bad input. The message is one sentence that names the file and the cure.
+
+    Of a longer one than anybody reads the middle is left out, since the file comes first and the cure last.
+    """
+
+    def __init__(self, said: str) -> None:
+        left_out = len(said) - LONGEST
+        half = LONGEST // 2
+        super().__init__(f"{said[:half]} [... {left_out:,} characters ...] {said[-half:]}" if left_out > 0 else said)
 
 
 def machine_problem(what: object, error: BaseException) -> Problem | None:

@@ -110,3 +110,11 @@ def test_a_stage_ends_with_the_dvc_that_runs_it() -> None:
         while Path(f"/proc/{stage}/cmdline").exists() and Path(f"/proc/{stage}/cmdline").read_bytes():
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+def test_a_message_keeps_its_file_and_its_cure_however_long_its_middle() -> None:
+    said = str(Problem(f"a.zip cannot be read ({'x' * 70_000}); get it again."))
+    assert len(said) < 9000
+    assert said.startswith("a.zip cannot be read (xxx")
+    assert said.endswith("xxx); get it again.")
+    assert str(Problem("short.")) == "short."

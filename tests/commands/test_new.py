@@ -197,7 +197,7 @@ def test_every_kind_is_named(
         (drawn.grey, ("--legend", "none.csv"), "none.csv cannot be read"),
         (drawn.grey, (*CLASSES, "--legend", "bad.csv"), "--classes and --legend both name the classes"),
         (drawn.grey, (*CLASSES, "--patients", "a.csv", "--patients", "b.csv"), "a.csv and b.csv both tell"),
-        (drawn.grey, (*CLASSES, "--patients", "a.csv"), "which is no file; give a CSV"),
+        (drawn.grey, (*CLASSES, "--patients", "a.csv"), "which is no file; give a .csv"),
         (drawn.grey, (*CLASSES, "--encoders", "resnet5O"), "the encoder 'resnet5O' is not known"),
         (drawn.grey, (*CLASSES, "--ignore", "x"), "--ignore is 'x'"),
         (drawn.grey, ("--classes", "a,b,a"), "--classes names a twice"),

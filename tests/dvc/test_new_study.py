@@ -77,8 +77,8 @@ def test_a_seventh_data_set_is_one_folder_and_its_lines_in_two_files(project: Pr
         {"datasets:": "  seventh:\n    source: sample", "sample:": "  seventh:\n    tiles: 4"},
     )
     maps = {
-        "      bracs: {one: *none": "      seventh: {one: *none, two: *none}",
-        "      tnbc: {one: *members, two: *none, three": "      seventh: {one: *none, two: *none, three: *none}",
+        "      bracs: {one: &tables": "      seventh: {one: *none, two: *none}",
+        "      tnbc: {one: *members, two: *labels, three": "      seventh: {one: *none, two: *none, three: *none, four: *none}",
     }
     edit(project.folder / "dvc.yaml", maps)
     done = project.run("dvc", "repro", "studies/eighth/dvc.yaml:split@1")
