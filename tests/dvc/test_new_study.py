@@ -76,9 +76,10 @@ def test_a_seventh_data_set_is_one_folder_and_its_lines_in_two_files(project: Pr
         project.folder / "params.yaml",
         {"datasets:": "  seventh:\n    source: sample", "sample:": "  seventh:\n    tiles: 4"},
     )
+    none = {"download": "{one: *none, two: *none}", "convert": "{one: *none, two: *none, three: *none, four: *none}"}
     maps = {
-        "      bracs: {one: &tables": "      seventh: {one: *none, two: *none}",
-        "      tnbc: {one: *members, two: *labels, three": "      seventh: {one: *none, two: *none, three: *none, four: *none}",
+        "      bracs: {one: &tables": f"      seventh: {none['download']}",
+        "      tnbc: {one: *members, two: *labels, three": f"      seventh: {none['convert']}",
     }
     edit(project.folder / "dvc.yaml", maps)
     done = project.run("dvc", "repro", "studies/eighth/dvc.yaml:split@1")
