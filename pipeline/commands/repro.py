@@ -1,22 +1,20 @@
-"""Bring everything up to date, the studies side by side: `lobule repro --jobs 4`, `lobule repro tnbc bach`.
+"""Bring everything up to date, stages side by side: `lobule repro --jobs 4`, `lobule repro tnbc bach`.
 
-In:  the project: dvc.yaml with its stages `convert` and `convert-own`; a dvc.yaml and a dvc.lock in each folder of
-     studies/.
-Out: what `dvc repro` leaves. First the data, then each study as a `dvc repro` of its own, at last what needs them all.
+In:  the project: dvc.yaml; a dvc.yaml and a dvc.lock in each folder of studies/.
+Out: what `dvc repro --keep-going --all-pipelines` leaves.
 
-What a killed DVC left is mended first (pipeline.commands.heal), and another one that is at work is waited for.
-Studies share no stage but the data's, so DVC lets them run side by side. A study that fails stops no other; the last
-step tries it again, since it may have found data busy that another study was reading.
+What a killed DVC left is mended first (pipeline.commands.heal), and another one that is at work is waited for. One
+stage at a time is DVC's own work; several are run by pipeline.commands.side_by_side, here or on a cluster.
 """
 
 import argparse
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.base.errors import Problem
@@ -24,48 +22,65 @@ from pipeline.base.params import PARAMS, read_params
 from pipeline.base.study import STUDIES, read_study, study_names
 from pipeline.commands import heal
 
-POLL = 0.1  # seconds between two looks at what runs
+TARGET = re.compile("[/:@.]")  # no name of a study has one, but for a dot
 PATIENCE = 20.0  # seconds that an interrupted stage may take to end; then it is killed, which loses nothing but time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("studies", nargs="*", metavar="study", help="these alone; all of studies/ and what needs them")
-    cores = os.cpu_count() or 1
-    parser.add_argument("--jobs", type=int, default=cores, metavar="N", help="studies at once (default: %(default)s)")
+    parser.add_argument(
+        "targets", nargs="*", metavar="target", help="studies, or what `dvc repro` takes (with a / : @ or .); else all"
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="stages at once, of a cluster its jobs (default: cores)")
+    cluster = parser.add_mutually_exclusive_group()
+    cluster.add_argument("--cluster", metavar="NAME", help="on the cluster jobqueue.NAME of Dask's configuration")
+    cluster.add_argument("--scheduler", metavar="ADDRESS", help="on the workers of a Dask scheduler that runs already")
+    parser.add_argument(
+        "--stages-a-gpu", type=int, default=1, metavar="N", help="that share one (default: %(default)s)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    if arguments.jobs < 1:
-        raise Problem(f"--jobs is {arguments.jobs} and should be at least 1.")
+    jobs, threads = shares(arguments)
     without_git()
-    targets = chosen(arguments.studies)
+    targets = chosen(arguments.targets)
     check_parameters()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & ignores it, and stages would do so, too
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup it stays ignored
             signal.signal(number, signal.default_int_handler)
     with heal.alone():
-        bring_up_to_date(targets, bool(arguments.studies), arguments.jobs)
+        if not is_stale(targets):
+            print("Everything is up to date.")
+        elif jobs == 1 and not arguments.cluster and not arguments.scheduler:
+            run_dvc(targets, threads)
+        else:
+            from pipeline.cluster.crew import Where
+            from pipeline.commands import side_by_side
+
+            where = Where(jobs, arguments.cluster, arguments.scheduler, threads, arguments.stages_a_gpu)
+            side_by_side.bring_up_to_date(targets, where)
 
 
-def bring_up_to_date(targets: Sequence[str], alone: bool, jobs: int) -> None:
-    """Run what DVC would run of these studies, `alone` or with what needs them.
+def shares(arguments: argparse.Namespace) -> tuple[int, int]:
+    """Stages at once, and threads of each: OMP_NUM_THREADS, else what this machine's cores give; one on a cluster.
 
     Raises:
-        Problem: something failed; DVC has said what.
+        Problem: these make no sense.
     """
-    if not is_stale(targets if alone else None):
-        print("Everything is up to date.")
-        return
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # the stages' `python` is this one
-    environment = {"OMP_NUM_THREADS": threads, **os.environ, "PATH": path}
-    if not alone:  # else each study makes its own data
-        run_all([["--keep-going", "convert", "convert-own"]], 1, environment)
-    run_all([[target] for target in targets], jobs, environment)
-    if not run_all([["--keep-going", *(targets if alone else ["--all-pipelines"])]], 1, environment):
-        left = [target for target in targets if is_stale([target])]
-        raise Problem(f"{', '.join(left) or 'dvc.yaml'} failed, as said above; mend it and run the same command again.")
+    for option, number in {"--jobs": arguments.jobs, "--stages-a-gpu": arguments.stages_a_gpu}.items():
+        if number is not None and number < 1:
+            raise Problem(f"{option} is {number} and should be at least 1.")
+    if arguments.cluster and not arguments.jobs:
+        raise Problem(f"--cluster {arguments.cluster} needs --jobs N: how many jobs it is asked for.")
+    if arguments.scheduler and arguments.jobs:
+        raise Problem("--jobs says nothing beside --scheduler, whose workers are there already; leave it out.")
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    threads = int(said) if said.isdecimal() and int(said) else None
+    cores = os.cpu_count() or 1
+    if arguments.cluster or arguments.scheduler:
+        return arguments.jobs or 1, threads or 1
+    jobs = arguments.jobs or max(1, cores // (threads or 1))
+    return jobs, threads or max(1, cores // jobs)
 
 
 def without_git() -> None:
@@ -77,18 +92,17 @@ def without_git() -> None:
         print(f"There is no git here: DVC was told so (`{NO_GIT[0]}`); `dvc exp` needs git.")
 
 
-def chosen(names: Sequence[str]) -> list[str]:
-    """The dvc.yaml of each study of these names, else of all; the one with the most in its dvc.lock first.
+def chosen(names: Sequence[str]) -> list[str] | None:
+    """DVC's targets: the dvc.yaml of a study for its name, what no name of a study can be as it is; None for all.
 
     Raises:
         Problem: there is no study of a name.
     """
-    found = {path.parent.name: path for path in sorted(STUDIES.glob("*/dvc.yaml"))}
+    found = {path.parent.name: path.as_posix() for path in sorted(STUDIES.glob("*/dvc.yaml"))}
     for name in names:
-        if name not in found:
+        if name not in found and not TARGET.search(name):
             raise Problem(f"{STUDIES} has no study named {name!r}; it has {', '.join(found) or 'none'}.")
-    paths = [found[name] for name in dict.fromkeys(names or found)]
-    return [path.as_posix() for path in sorted(paths, key=_length_of_lock, reverse=True)]
+    return [found.get(name, name) for name in dict.fromkeys(names)] or None
 
 
 def check_parameters() -> None:
@@ -123,41 +137,36 @@ def is_stale(targets: Sequence[str] | None) -> bool:
         raise Problem(f"DVC cannot tell what is up to date ({error}); `dvc status` may say more.") from None
 
 
-def run_all(repros: Iterable[Sequence[str]], jobs: int, environment: Mapping[str, str]) -> bool:
-    """Run `dvc repro` with each of these arguments, `jobs` at a time and in this order; whether none failed.
+def run_dvc(targets: Sequence[str] | None, threads: int) -> None:
+    """Run `dvc repro`, which goes on where a stage fails.
 
-    Each is a group of processes of its own: DVC keeps an interruption from the stage that it runs, so that all of the
+    It is a group of processes of its own: DVC keeps an interruption from the stage that it runs, so that all of the
     group must be told.
+
+    Raises:
+        Problem: something failed; DVC has said what.
     """
-    waiting = [[sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *arguments] for arguments in repros]
-    running: list[subprocess.Popen[bytes]] = []
-    succeeded = True
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--keep-going"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # the stages' `python` is this one
+    environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "PATH": path}
+    process = subprocess.Popen([*command, *(targets or ["--all-pipelines"])], env=environment, start_new_session=True)
     try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                running.append(subprocess.Popen(waiting.pop(0), env=environment, start_new_session=True))
-            time.sleep(POLL)
-            succeeded &= not any(process.poll() for process in running)
-            running = [process for process in running if process.returncode is None]
+        code = process.wait()
     finally:
-        end_all([process for process in running if process.poll() is None])
-    return succeeded
+        end(process)
+    if code:
+        every = [path.as_posix() for path in sorted(STUDIES.glob("*/dvc.yaml"))]
+        left = [target for target in targets or every if is_stale([target])]
+        raise Problem(f"{', '.join(left) or 'dvc.yaml'} failed, as said above; mend it and run the same command again.")
 
 
-def end_all(running: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Interrupt groups of processes, and kill those that do not end; a second Ctrl-C kills them at once."""
-    for process in running:
-        os.killpg(process.pid, signal.SIGINT)
-    end = time.monotonic() + PATIENCE
-    for process in running:
-        try:
-            process.wait(max(0.0, end - time.monotonic()))
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            end = 0.0
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _length_of_lock(path: Path) -> int:
-    lock = path.with_suffix(".lock")
-    return lock.stat().st_size if lock.exists() else 0
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt a group of processes, and kill it if it does not end; a second Ctrl-C kills it at once."""
+    if process.poll() is not None:
+        return
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.wait(PATIENCE)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -1,11 +1,11 @@
-"""`lobule repro`: real DVC brings two small studies up to date side by side; one that fails stops no other."""
+"""`lobule repro`: two small studies, by DVC or side by side; one that fails stops no other."""
 
+import argparse
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -50,6 +50,23 @@ def test_everything_is_made_once_and_then_nothing(folder: Path) -> None:
 
 
 @pytest.mark.slow
+def test_one_job_is_done_by_dvc_and_no_dask_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    project.make(tmp_path, ["first"])
+    start = f"""
+import sys
+sys.path.insert(0, {str(project.ROOT)!r})
+from pipeline.commands import main
+main()
+assert not {{"dask", "distributed", "rich.live"}} & sys.modules.keys()
+"""
+    done = project.run(tmp_path, "-c", start, "repro", "--jobs", "1", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ran(tmp_path) == {f"first {variant} {CORES}" for variant in ("plain", "augmented")}
+    assert not (tmp_path / ".dvc/tmp/stages").exists()
+
+
+@pytest.mark.slow
 def test_a_study_that_fails_is_told_and_stops_no_other(folder: Path) -> None:
     definition = folder / "studies/first/dvc.yaml"
     text = definition.read_text()
@@ -68,20 +85,6 @@ def test_a_study_that_fails_is_told_and_stops_no_other(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_study_that_finds_its_data_busy_is_made_by_the_last_step(folder: Path) -> None:
-    (folder / "source-bright").write_text("tiles that are read slowly")
-    texts = {path: path.read_text() for path in folder.glob("studies/*/dvc.yaml")}
-    for path, text in texts.items():
-        path.write_text(text.replace("cp data-bright", "sleep 2 && cp data-bright"))
-    done = project.lobule(folder, "repro", "--jobs", "2")
-    for path, text in texts.items():
-        path.write_text(text)
-    assert done.returncode == 0, done.stderr
-    assert len((folder / "ran").read_text().splitlines()) == 4
-    assert (folder / "second-report").read_text() == "tiles that are read slowly"
-
-
-@pytest.mark.slow
 def test_a_pipeline_that_cannot_be_read_is_one_line(folder: Path) -> None:
     (folder / "studies/third").mkdir()
     (folder / "studies/third/dvc.yaml").write_text("stages: 3")
@@ -92,40 +95,77 @@ def test_a_pipeline_that_cannot_be_read_is_one_line(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_ends_what_runs(folder: Path, number: int) -> None:
+def test_an_interruption_ends_what_runs(folder: Path, number: int, jobs: str) -> None:
     definition = folder / "studies/first/dvc.yaml"
     text = definition.read_text()
     definition.write_text(text.replace("cp data-bright", "echo $$ >> ran && exec sleep 60 && cp data-bright"))
     start = f"import sys; sys.path.insert(0, {str(project.ROOT)!r}); from pipeline.commands import main; main()"
     background = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]  # as a shell's & starts it
-    with subprocess.Popen([*background, sys.executable, "-c", start, "repro", "first"], cwd=folder) as process:
-        while not ran(folder) and process.poll() is None:
+    words = [sys.executable, "-c", start, "repro", "first", "--jobs", jobs]
+    with subprocess.Popen([*background, *words], cwd=folder) as process:
+        while len(ran(folder)) < int(jobs) and process.poll() is None:
             time.sleep(0.1)
-        (stage,) = map(int, ran(folder))
+        stages = [int(number) for number in ran(folder)]
         process.send_signal(number)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
     definition.write_text(text)
-    with pytest.raises(ProcessLookupError):
-        os.kill(stage, 0)
+    for stage in stages:
+        with pytest.raises(ProcessLookupError):
+            os.kill(stage, 0)
 
 
-def lay(folder: Path, sizes: Mapping[str, int]) -> None:
-    """Study folders with a dvc.lock of so many bytes; none where 0."""
-    for name, size in sizes.items():
-        (folder / "studies" / name).mkdir(parents=True)
-        (folder / "studies" / name / "dvc.yaml").touch()
-        if size:
-            (folder / "studies" / name / "dvc.lock").write_bytes(b"." * size)
-
-
-def test_the_study_with_the_most_to_do_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_target_is_a_study_or_one_of_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    lay(tmp_path, {"a": 10, "b": 0, "c": 30})
-    assert repro.chosen([]) == ["studies/c/dvc.yaml", "studies/a/dvc.yaml", "studies/b/dvc.yaml"]
-    assert repro.chosen(["b", "a", "b"]) == ["studies/a/dvc.yaml", "studies/b/dvc.yaml"]
-    with pytest.raises(Problem, match=r"studies has no study named 'd'; it has a, b, c\."):
+    for name in ("a", "b.c"):
+        (tmp_path / "studies" / name).mkdir(parents=True)
+        (tmp_path / "studies" / name / "dvc.yaml").touch()
+    assert repro.chosen([]) is None
+    assert repro.chosen(["b.c", "a", "a"]) == ["studies/b.c/dvc.yaml", "studies/a/dvc.yaml"]
+    assert repro.chosen(["dvc.yaml:summary", "convert@a"]) == ["dvc.yaml:summary", "convert@a"]
+    with pytest.raises(Problem, match=r"studies has no study named 'd'; it has a, b\.c\."):
         repro.chosen(["a", "d"])
+
+
+@pytest.mark.parametrize(
+    ("words", "threads", "shares"),
+    [
+        ([], None, (CORES, 1)),
+        ([], "2", (max(1, CORES // 2), 2)),
+        (["--jobs", "1"], None, (1, CORES)),
+        (["--jobs", "3"], "5", (3, 5)),
+        (["--jobs", "3", "--cluster", "slurm"], None, (3, 1)),
+        (["--scheduler", "tcp://a:1"], "4", (1, 4)),
+    ],
+)
+def test_jobs_and_threads_share_the_cores(
+    words: list[str], threads: str | None, shares: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if threads:
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    assert repro.shares(asked(*words)) == shares
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--jobs", "0"], "--jobs is 0 and should be at least 1"),
+        (["--stages-a-gpu", "0"], "--stages-a-gpu is 0 and should be at least 1"),
+        (["--cluster", "slurm"], "--cluster slurm needs --jobs N"),
+        (["--scheduler", "tcp://a:1", "--jobs", "2"], "--jobs says nothing beside --scheduler"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(words: list[str], said: str) -> None:
+    with pytest.raises(Problem, match=said):
+        repro.shares(asked(*words))
+
+
+def asked(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    repro.add_arguments(parser)
+    return parser.parse_args(words)
 
 
 def test_a_wrong_parameter_is_refused_before_dvc_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

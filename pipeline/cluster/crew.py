@@ -1,0 +1,224 @@
+"""A Dask cluster as a crew: it takes stages as long as it has what they need, and tells which have ended.
+
+The cluster is a local one in this process, with no port that anybody could reach; or one of dask-jobqueue's, whose jobs
+prove by certificates of their own who they are; or one that runs already.
+"""
+
+import os
+import queue
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.errors import Problem
+from pipeline.cluster import work
+
+CLUSTERS = {
+    "htcondor": "HTCondorCluster",
+    "lsf": "LSFCluster",
+    "moab": "MoabCluster",
+    "oar": "OARCluster",
+    "pbs": "PBSCluster",
+    "sge": "SGECluster",
+    "slurm": "SLURMCluster",
+}
+TMP = Path(".dvc/tmp")
+LOOK = 1.0  # seconds between two looks at which workers there are
+PATIENCE = 15.0  # seconds that an interrupted stage may take to end; then it is killed, which loses nothing but time
+TRIES = 3  # of a stage whose worker is lost
+
+Needs = Mapping[str, float]  # cores, GPU, bytes of memory
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where stages run: on this machine unless one of the others is named, each with so many at once."""
+
+    jobs: int = 0
+    cluster: str | None = None
+    scheduler: str | None = None
+    threads: int = 1  # of each stage
+    stages_a_gpu: int = 1
+
+
+class Crew:
+    """The workers of a cluster, each of which has been seen to share the project's folder."""
+
+    def __init__(self, client: Any, where: Where) -> None:
+        self.run = uuid.uuid4().hex
+        self._client, self._where = client, where
+        self._workers: dict[str, Needs] = {}
+        self._looked = -LOOK
+        self._needs: dict[str, Needs] = {}  # of the stages that run
+        self._futures: dict[str, Any] = {}
+        self._done: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._marker = (TMP / "lobule-folder").resolve()
+        self._marker.write_text(self.run, encoding="utf-8")
+
+    def workers(self) -> dict[str, Needs]:
+        """What each worker has, by its address.
+
+        Raises:
+            Problem: one does not share the project's folder, or cannot import this package.
+        """
+        from distributed.comm import CommClosedError
+
+        if time.monotonic() < self._looked + LOOK:
+            return self._workers
+        self._looked = time.monotonic()
+        found = self._client.scheduler_info()["workers"]
+        new = [address for address in found if address not in self._workers]
+        gone_meanwhile = (CommClosedError, TimeoutError, OSError)
+        try:
+            arguments = str(self._marker), self.run, self._where.stages_a_gpu
+            joined = self._client.run(work.join, *arguments, workers=new, on_error="return") if new else {}
+        except gone_meanwhile:
+            return self._workers
+        for address, shares in joined.items():
+            if isinstance(shares, gone_meanwhile):
+                continue
+            if isinstance(shares, BaseException):
+                raise Problem(f"The worker {address} cannot run stages ({shares}); start it by this project's .venv.")
+            if not shares:
+                raise Problem(
+                    f"The worker {address} does not see {Path.cwd()} as this machine does; start workers where the"
+                    " project's folder is shared under the same path."
+                )
+        if new:
+            found = self._client.scheduler_info()["workers"]
+        known = self._workers.keys() | {address for address, shares in joined.items() if shares is True}
+        self._workers = {address: found[address]["resources"] for address in found if address in known}
+        return self._workers
+
+    def fits(self, needs: Needs) -> bool:
+        """Whether the crew has what a stage needs beside what runs."""
+        workers = self.workers()
+        if not workers:
+            return False
+        has = {name: sum(worker.get(name, 0.0) for worker in workers.values()) for name in needs}
+        taken = {name: sum(other[name] for other in self._needs.values()) for name in needs}
+        return all(amount <= has[name] - taken[name] for name, amount in self._possible(needs).items())
+
+    def start(self, name: str, job: work.Job, needs: Needs, priority: int) -> None:
+        """Hand a stage to a worker that has what it needs."""
+        possible = self._possible(needs)
+        self._needs[name] = possible
+        resources = {name: amount for name, amount in possible.items() if amount}
+        key = f"{name}-{uuid.uuid4().hex}"
+        future = self._client.submit(
+            work.work, job, key=key, pure=False, retries=0, resources=resources, priority=priority
+        )
+        self._futures[name] = future
+        future.add_done_callback(lambda _: self._done.put(name))
+
+    def next_ended(self, timeout: float) -> tuple[str, work.Ended | None] | None:
+        """A stage that has ended, and how: None where its worker was lost. None at all where none ends in time, in s.
+
+        Raises:
+            Problem: a worker cannot run stages at all.
+        """
+        from distributed import CancelledError, KilledWorker
+
+        try:
+            name = self._done.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        future = self._futures.pop(name)
+        del self._needs[name]
+        try:
+            return name, future.result()
+        except (KilledWorker, CancelledError):
+            self._looked = -LOOK
+            return name, None
+        except Exception as error:
+            raise Problem(f"A worker cannot run {name} ({type(error).__name__}: {error}).") from error
+
+    def end(self) -> None:
+        """Interrupt all that runs and start nothing more; returns when all has ended."""
+        with suppress(Exception):  # who cannot be reached kills what it runs when it finds itself alone
+            self._client.run(work.end, self.run, PATIENCE, on_error="ignore")
+
+    def at_once(self, needs: Needs) -> int:
+        """How many stages with such needs the crew can run at once, at least 1."""
+        possible, workers = self._possible(needs), self._workers.values()
+        counts = [sum(has.get(name, 0.0) for has in workers) // amount for name, amount in possible.items() if amount]
+        return max(1, int(min(counts, default=1)))
+
+    def _possible(self, needs: Needs) -> dict[str, float]:
+        """Needs, but no more of anything than the largest worker has: who has less tries with that."""
+        most = {name: max((has.get(name, 0.0) for has in self._workers.values()), default=0.0) for name in needs}
+        return {name: min(amount, most[name]) for name, amount in needs.items()}
+
+
+@contextmanager
+def opened(where: Where) -> Iterator[Crew]:
+    """The crew; a cluster that was started for it ends with it.
+
+    Raises:
+        Problem: Dask's configuration has no such cluster, or the scheduler does not answer.
+    """
+    import dask
+    from distributed import Client
+
+    dask.config.set({"distributed.scheduler.allowed-failures": 0})  # a lost stage is begun anew here, outputs cleared
+    for left in TMP.glob(".dask-jobqueue.worker.*"):  # by one that was killed
+        left.unlink()
+    if where.scheduler:
+        try:
+            client = Client(where.scheduler, timeout=10)
+        except (OSError, ValueError) as error:
+            raise Problem(f"--scheduler {where.scheduler} does not answer ({error}); start one there.") from None
+        with client:
+            yield Crew(client, where)
+    else:
+        with _cluster(where) as cluster, Client(cluster) as client:
+            yield Crew(client, where)
+
+
+def _cluster(where: Where) -> Any:
+    """A local cluster in this process, or one of dask-jobqueue's with so many jobs.
+
+    Raises:
+        Problem: Dask's configuration has none of this name, or not what it needs.
+    """
+    if where.cluster is None:
+        from distributed import LocalCluster
+
+        # One thread a core, of which a stage takes as many as it has threads.
+        return LocalCluster(
+            n_workers=1,
+            threads_per_worker=where.jobs * where.threads,
+            processes=False,
+            memory_limit=0,
+            dashboard_address=None,
+            worker_dashboard_address=None,
+            local_directory=str(TMP / "dask"),
+        )
+    import dask
+    import dask_jobqueue
+
+    kind = where.cluster.partition("-")[0]
+    if kind not in CLUSTERS or dask.config.get(f"jobqueue.{where.cluster}", None) is None:
+        raise Problem(
+            f"Dask's configuration has no jobqueue.{where.cluster}; a name is one of {', '.join(CLUSTERS)}, alone or"
+            " with a word of your own after a hyphen, and its section goes into ~/.config/dask/jobqueue.yaml."
+        )
+    try:
+        cluster = getattr(dask_jobqueue, CLUSTERS[kind])(
+            config_name=where.cluster, security=True, shared_temp_directory=str(TMP.resolve())
+        )
+        cluster.adapt(minimum_jobs=where.jobs, maximum_jobs=where.jobs)  # a job that ends early is replaced
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        said = " ".join(str(error).split())
+        raise Problem(f"jobqueue.{where.cluster} of Dask's configuration cannot be used ({said}).") from None
+    return cluster
+
+
+def python_folder() -> str:
+    """The folder of this Python, in which a stage's `python` is looked for first."""
+    return os.path.dirname(sys.executable)  # noqa: PTH120 - not resolved: a link in .venv/bin leads out of it

@@ -1,0 +1,283 @@
+"""`lobule repro --jobs`: it ends where `dvc repro` ends, whatever fails, is interrupted or killed on the way."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.commands.dvc_steps import log_of, ranks
+from tests.commands import project
+from tests.torture.kills import kill_tree, outputs
+
+pytestmark = pytest.mark.slow
+State = tuple[dict[str, str], dict[str, Any]]  # digests of outputs, and what each dvc.lock says
+STAGES = """
+stages:
+  parameters:
+    cmd: grep -o '[0-9]*' params.yaml > number
+    params: [number]
+    outs: [number]
+  folders: # two commands, a folder, a file that is not cached, a working directory
+    wdir: part
+    cmd:
+      - mkdir -p folder/deep && cp ../number folder/deep/number
+      - echo again >> ../ran; cat folder/deep/number > kept; echo said here >&2
+    deps: [../number]
+    outs:
+      - folder
+      - kept: {cache: false, persist: true}
+  metric:
+    cmd: 'echo number: $(cat part/folder/deep/number) > metric.yaml'
+    deps: [part/folder/deep]
+    metrics: [metric.yaml: {cache: false}]
+  inside: # a dependency that holds the output of another stage, and one that lies in an output
+    cmd: cat part/kept part/folder/deep/number > inside
+    deps: [part]
+    outs: [inside]
+  nothing:
+    cmd: echo nothing >> ran
+    deps: [inside]
+  frozen:
+    frozen: true
+    cmd: cp number frozen
+    deps: [number]
+    outs: [frozen]
+"""
+
+
+def lobule(folder: Path, *words: str, **options: Any) -> subprocess.Popen[bytes]:
+    """`lobule` in the project; what it says goes into `said` beside the project."""
+    start = f"import sys; sys.path.insert(0, {str(project.ROOT)!r}); from pipeline.commands import main; main()"
+    with (folder.parent / "said").open("wb") as said:
+        return subprocess.Popen(
+            [sys.executable, "-c", start, *words],
+            cwd=folder,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+            **options,
+        )
+
+
+def said(folder: Path) -> str:
+    return (folder.parent / "said").read_text()
+
+
+def repro(folder: Path, *words: str) -> str:
+    """`lobule repro`, which must not fail; what it said."""
+    with lobule(folder, "repro", *(words or ("--jobs", "2"))) as process:
+        assert process.wait() == 0, said(folder)
+    return said(folder)
+
+
+def dvc(folder: Path, *words: str) -> str:
+    return project.run(folder, "-m", "dvc", *words).stdout
+
+
+def locks(folder: Path) -> dict[str, Any]:
+    """What each dvc.lock says."""
+    found = {path.relative_to(folder).as_posix(): YAML(typ="safe").load(path) for path in folder.rglob("dvc.lock")}
+    assert found
+    return found
+
+
+def state(folder: Path) -> State:
+    """Every output, and what each dvc.lock says."""
+    found = outputs(folder)
+    return {name: digest for name, digest in found.items() if Path(name).name != ".gitignore"}, locks(folder)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, State]:
+    """A project of two studies whose trainings take a moment, and what an undisturbed `dvc repro` makes of a copy."""
+    folder = tmp_path_factory.mktemp("whole")
+    project.make(folder, ["first", "second"])
+    for path in folder.glob("studies/*/dvc.yaml"):
+        path.write_text(path.read_text().replace("cp data-bright", "sleep 0.7 && cp data-bright"))
+    copy = tmp_path_factory.mktemp("copy") / "project"
+    shutil.copytree(folder, copy)
+    dvc(copy, "repro", "--all-pipelines")
+    return folder, state(copy)
+
+
+@pytest.fixture
+def slow_stages(whole: tuple[Path, State], tmp_path: Path) -> Path:
+    """The project, of which nothing is made."""
+    return Path(shutil.copytree(whole[0], tmp_path / "project"))
+
+
+@pytest.fixture
+def expected(whole: tuple[Path, State]) -> State:
+    return whole[1]
+
+
+def test_it_ends_where_dvc_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    folders = tmp_path / "by-dvc", tmp_path / "by-lobule"
+    for folder in folders:
+        (folder / "part").mkdir(parents=True)
+        (folder / "dvc.yaml").write_text(STAGES)
+        (folder / ".dvc").mkdir()
+        (folder / ".dvc/config").write_text("[core]\nanalytics = false\ncheck_update = false\n")
+        subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+        (folder / "frozen").write_text("mine")
+    by_dvc, by_lobule = folders
+    start = "import sys; sys.path.insert(0, sys.argv[1]); from pipeline.commands.side_by_side import *; " + (
+        "from pipeline.cluster.crew import Where; bring_up_to_date(None, Where(jobs=3))"
+    )
+    for number, runs in ((1, True), (2, True), (1, False)):
+        for folder in folders:
+            (folder / "params.yaml").write_text(f"number: {number}\n")
+            (folder / "ran").write_text("")
+        dvc(by_dvc, "repro", "--all-pipelines")
+        told = project.run(by_lobule, "-c", start, str(project.ROOT)).stdout
+        assert state(by_lobule) == state(by_dvc)
+        ignored = [set((folder / ".gitignore").read_text().splitlines()) for folder in folders]
+        assert ignored[0] == ignored[1]
+        assert (by_dvc / "ran").read_text() == (by_lobule / "ran").read_text()
+        assert ("Stage 'parameters' is cached" in told) != runs
+        assert dvc(by_lobule, "status") == dvc(by_dvc, "status")
+    assert "Stage 'folders' ended after 0:00 and said:\n  said here\n" in told  # not in the run cache, as by DVC
+
+
+def test_a_failure_stops_what_depends_on_it_and_nothing_else(slow_stages: Path, expected: State) -> None:
+    definitions = {path: path.read_text() for path in slow_stages.glob("studies/*/dvc.yaml")}
+    first, second = sorted(definitions)
+    first.write_text(definitions[first].replace("&& echo first", "&& echo broken >&2 && exit 3 && echo first"))
+    second.write_text(definitions[second].replace("cp second-plain", "true"))
+    with lobule(slow_stages, "repro", "--jobs", "3") as process:
+        assert process.wait() == 1
+    last = said(slow_stages).splitlines()[-1]
+    assert last.startswith("lobule: 3 stages failed: ")
+    for variant in ("plain", "augmented"):
+        assert f"studies/first/dvc.yaml:train@{variant} (exit code 3: broken)" in last
+    assert "studies/second/dvc.yaml:report (" in last
+    assert "second-report' does not exist" in last
+    assert "); 2 that need them were not run; mend it and run the same command again." in last
+    assert sorted(line.split()[0] for line in (slow_stages / "ran").read_text().splitlines()) == ["second"] * 2
+    for path, text in definitions.items():
+        path.write_text(text)
+    repro(slow_stages)
+    assert state(slow_stages) == expected
+    assert len((slow_stages / "ran").read_text().splitlines()) == 4  # none was run again
+
+
+def test_what_was_done_stays_done_when_it_is_interrupted(slow_stages: Path, expected: State) -> None:
+    definition = slow_stages / "studies/first/dvc.yaml"
+    text = definition.read_text()
+    definition.write_text(text.replace("sleep 0.7", "touch began-${item} && sleep 600"))
+    with lobule(slow_stages, "repro", "--jobs", "3") as process:
+        while not ((slow_stages / "second-report").exists() and list(slow_stages.glob("began-*"))):
+            assert process.poll() is None, said(slow_stages)
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+    assert re.fullmatch(
+        r"lobule: interrupted \([34] stages were done\); run the same command .*", said(slow_stages).splitlines()[-1]
+    )
+    assert "train@plain' was interrupted." in said(slow_stages)
+    for path in slow_stages.glob("began-*"):
+        path.unlink()
+    definition.write_text(text)
+    repro(slow_stages)
+    assert state(slow_stages) == expected
+    assert sorted(line.split()[0] for line in (slow_stages / "ran").read_text().splitlines()) == (
+        ["first"] * 2 + ["second"] * 2
+    )
+
+
+@pytest.mark.parametrize("whom", ["runner", "runner", "stage"])
+def test_after_a_kill_the_next_call_ends_in_the_same_state(slow_stages: Path, expected: State, whom: str) -> None:
+    seed = int(os.environ.get("LOBULE_SEED", time.time_ns() % 10**6))
+    print(f"LOBULE_SEED={seed}")
+    rng = random.Random(seed)
+    with lobule(slow_stages, "repro", "--jobs", "2") as process:
+        while said(slow_stages).count("Running stage") < rng.randint(1, 7) and process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0, 0.7))
+        if whom == "runner":
+            process.kill()
+        else:
+            for child in psutil.Process(process.pid).children():
+                if "sleep" in " ".join(child.cmdline()):
+                    kill_tree_of(child)
+        process.wait()
+    repro(slow_stages)
+    assert state(slow_stages) == expected
+    assert "up to date" in dvc(slow_stages, "status")
+
+
+def kill_tree_of(process: psutil.Process) -> None:
+    """SIGKILL to a process and what it has started."""
+    for one in [*process.children(recursive=True), process]:
+        one.kill()
+
+
+def test_of_two_in_one_folder_the_second_waits(slow_stages: Path, expected: State) -> None:
+    with lobule(slow_stages, "repro", "--jobs", "2") as first:
+        while "Running stage" not in said(slow_stages):
+            assert first.poll() is None, said(slow_stages)
+            time.sleep(0.02)
+        done = project.lobule(slow_stages, "repro", "--jobs", "2")
+        assert first.wait() == 0
+    assert done.returncode == 0, done.stderr
+    assert "Waiting for another `lobule repro` (process " in done.stdout
+    assert "Everything is up to date." in done.stdout
+    assert state(slow_stages) == expected
+    assert len((slow_stages / "ran").read_text().splitlines()) == 4
+
+
+@pytest.fixture
+def scheduler() -> Iterator[str]:
+    """The address of a scheduler with one worker of two threads, in this process."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, protocol="tcp://", dashboard_address=None
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_a_scheduler_that_runs_already_is_used_and_outlives_a_runner_that_is_killed(
+    slow_stages: Path, expected: State, scheduler: str
+) -> None:
+    definition = slow_stages / "studies/first/dvc.yaml"
+    text = definition.read_text()
+    definition.write_text(text.replace("sleep 0.7", "echo $$ > began-${item} && sleep 600"))
+    with lobule(slow_stages, "repro", "--scheduler", scheduler) as process:
+        while len(began := list(slow_stages.glob("began-*"))) < 2:
+            assert process.poll() is None, said(slow_stages)
+            time.sleep(0.05)
+        stages = [psutil.Process(int(path.read_text())) for path in began if path.read_text()]
+        kill_tree(process)
+    _, alive = psutil.wait_procs(stages, timeout=60)
+    assert stages
+    assert not alive
+    for path in began:
+        path.unlink()
+    definition.write_text(text)
+    repro(slow_stages, "--scheduler", scheduler)
+    assert state(slow_stages) == expected
+
+
+def test_the_stage_that_most_follows_comes_first() -> None:
+    after = {"data": set(), "train": {"data"}, "other": {"data"}, "predict": {"train"}}
+    assert ranks(after) == {"data": 2, "train": 1, "other": 0, "predict": 0}
+
+
+def test_every_stage_has_a_file_for_what_it_prints() -> None:
+    names = ["a/dvc.yaml:b", "a_dvc.yaml:b", "a/dvc.yaml:c", "a/dvc.yaml:" + 300 * "b"]
+    found = {log_of(name).name for name in names}
+    assert len(found) == 4
+    assert max(map(len, found)) <= 255
