@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: repro test torture verify paper prune stages lint bench lock
 
-repro: .venv/ready ## the whole comparison, the studies side by side; reruns only what a change touches
+repro: .venv/ready ## the whole comparison, stages side by side; reruns only what a change touches
 	lobule repro
 
 test: .venv/ready ## all tests, offline

@@ -203,11 +203,13 @@ def _cluster(where: Where) -> Any:
     import dask_jobqueue
 
     kind = where.cluster.partition("-")[0]
-    if kind not in CLUSTERS or dask.config.get(f"jobqueue.{where.cluster}", None) is None:
+    section = dask.config.get(f"jobqueue.{where.cluster}", None)
+    if kind not in CLUSTERS or section is None:
         raise Problem(
             f"Dask's configuration has no jobqueue.{where.cluster}; a name is one of {', '.join(CLUSTERS)}, alone or"
             " with a word of your own after a hyphen, and its section goes into ~/.config/dask/jobqueue.yaml."
         )
+    dask.config.set({f"jobqueue.{where.cluster}": dask.config.get(f"jobqueue.{kind}") | section})
     try:
         cluster = getattr(dask_jobqueue, CLUSTERS[kind])(
             config_name=where.cluster, security=True, shared_temp_directory=str(TMP.resolve())

@@ -18,7 +18,7 @@ COMMANDS = {
     "new": "make a study of your own images and masks, or one like another",
     "paper": "put the papers' budgets, sources and weights into the parameters",
     "prune": "take the stages that have left the pipeline out of the lock files",
-    "repro": "bring everything up to date, the studies side by side",
+    "repro": "bring everything up to date, stages side by side, here or on a cluster",
     "verify": "train a variant again and compare its scores with the report's",
 }
 

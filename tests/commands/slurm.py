@@ -1,6 +1,10 @@
-"""A stand-in for Slurm: `sbatch`, `squeue` and `scancel`, which start and end processes of this machine."""
+"""A stand-in for Slurm: `sbatch`, `squeue` and `scancel`, which start and end processes of this machine.
+
+Dask is told of it as the documentation tells a user to.
+"""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -8,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+from tests.fabricated import ROOT
 
 SBATCH = """
 import os, subprocess, sys
@@ -24,7 +30,7 @@ while True:
         number += 1
 job = jobs / str(number)
 (job / "script").write_text(text)
-environment = dict(os.environ, SLURM_JOB_ID=str(number), SLURM_NTASKS="1")
+environment = dict(os.environ, SLURM_JOB_ID=str(number), SLURM_SUBMIT_DIR=os.getcwd())
 with (job / "said").open("wb") as said:
     process = subprocess.Popen(
         ["bash", str(job / "script")], env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
@@ -56,35 +62,13 @@ for name in sys.argv[1:]:
             break
         time.sleep(2)
 """
-CONFIG = """
-jobqueue:
-  slurm-test:
-    cores: 1
-    processes: 1
-    memory: 1GB
-    walltime: '00:10:00'
-    interface: lo
-    log-directory: null
-    local-directory: {local}
-    name: stages
-    python: null
-    death-timeout: 60
-    extra: null
-    shared-temp-directory: null
-    worker-command: distributed.cli.dask_worker
-    worker-extra-args: []
-    shebang: '#!/usr/bin/env bash'
-    queue: null
-    account: null
-    env-extra: null
-    job-script-prologue: []
-    job-cpu: null
-    job-mem: null
-    job-extra: null
-    job-extra-directives: []
-    job-directives-skip: []
-    scheduler-options: {{dashboard_address: ':0'}}
-"""
+
+
+def documented(kind: str) -> str:
+    """The script (sh) or the configuration (yaml) of the documentation."""
+    page = (ROOT / "docs/how-to/run-on-slurm.md").read_text(encoding="utf-8")
+    (found,) = re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL)
+    return str(found)
 
 
 class Slurm:
@@ -98,11 +82,15 @@ class Slurm:
         for name, text in {"sbatch": SBATCH, "squeue": SQUEUE, "scancel": SCANCEL}.items():
             (programs / name).write_text(f"#!{sys.executable}\n{text.format(jobs=str(self.jobs))}")
             (programs / name).chmod(0o755)
-        (config / "jobqueue.yaml").write_text(CONFIG.format(local=folder / "local"))
+        (config / "jobqueue.yaml").write_text(documented("yaml"))
         self.environment = {
             **os.environ,
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "DASK_CONFIG": str(config),
+            "DASK_JOBQUEUE__SLURM__INTERFACE": "lo",
+            "DASK_JOBQUEUE__SLURM__LOCAL_DIRECTORY": str(folder / "local"),
+            "DASK_JOBQUEUE__SLURM__SCHEDULER_OPTIONS": "{'dashboard_address': ':0'}",
+            "PYTHONPATH": str(ROOT),
         }
 
     def processes(self) -> list[psutil.Process]:

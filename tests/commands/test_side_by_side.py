@@ -6,22 +6,19 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-from ruamel.yaml import YAML
 
 from pipeline.commands.dvc_steps import log_of, ranks
 from tests.commands import project
-from tests.torture.kills import kill_tree, outputs
+from tests.commands.beside import State, dvc, lobule, repro, said, state
+from tests.torture.kills import kill_tree
 
 pytestmark = pytest.mark.slow
-State = tuple[dict[str, str], dict[str, Any]]  # digests of outputs, and what each dvc.lock says
 STAGES = """
 stages:
   parameters:
@@ -54,48 +51,6 @@ stages:
     deps: [number]
     outs: [frozen]
 """
-
-
-def lobule(folder: Path, *words: str, **options: Any) -> subprocess.Popen[bytes]:
-    """`lobule` in the project; what it says goes into `said` beside the project."""
-    start = f"import sys; sys.path.insert(0, {str(project.ROOT)!r}); from pipeline.commands import main; main()"
-    with (folder.parent / "said").open("wb") as said:
-        return subprocess.Popen(
-            [sys.executable, "-c", start, *words],
-            cwd=folder,
-            stdout=said,
-            stderr=said,
-            start_new_session=True,
-            **options,
-        )
-
-
-def said(folder: Path) -> str:
-    return (folder.parent / "said").read_text()
-
-
-def repro(folder: Path, *words: str) -> str:
-    """`lobule repro`, which must not fail; what it said."""
-    with lobule(folder, "repro", *(words or ("--jobs", "2"))) as process:
-        assert process.wait() == 0, said(folder)
-    return said(folder)
-
-
-def dvc(folder: Path, *words: str) -> str:
-    return project.run(folder, "-m", "dvc", *words).stdout
-
-
-def locks(folder: Path) -> dict[str, Any]:
-    """What each dvc.lock says."""
-    found = {path.relative_to(folder).as_posix(): YAML(typ="safe").load(path) for path in folder.rglob("dvc.lock")}
-    assert found
-    return found
-
-
-def state(folder: Path) -> State:
-    """Every output, and what each dvc.lock says."""
-    found = outputs(folder)
-    return {name: digest for name, digest in found.items() if Path(name).name != ".gitignore"}, locks(folder)
 
 
 @pytest.fixture(scope="module")

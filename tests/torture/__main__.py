@@ -13,7 +13,7 @@ import time
 
 from tests.torture.table import Row, render
 
-PARTS = ("inputs", "corruption", "faults", "kills")
+PARTS = ("inputs", "corruption", "faults", "kills", "workers")
 
 
 def main() -> int:
