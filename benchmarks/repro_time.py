@@ -2,13 +2,14 @@
 
     python -m benchmarks.repro_time            # in a fresh clone of HEAD, then again with nothing to do
     python -m benchmarks.repro_time --here     # what the working tree still has to run
-    python -m benchmarks.repro_time --jobs 1   # one study after another: a stage has the machine for itself
+    python -m benchmarks.repro_time --jobs 1   # one stage after another: a stage has the machine for itself
     python -m benchmarks.repro_time --papers   # the papers' configuration with nothing to do; runs no stage
 
-`imports` are those at the top of the stage's module, measured once each by themselves; what a stage imports later
-counts as its work. `DVC` is what lies between a stage's command and the next one of the same process: hashing,
-caching, writing dvc.lock, finding what comes next. With `--papers` each output is a line of text that `dvc commit`
-takes as it is: what is timed is DVC's own look at every stage, which depends little on how large the outputs are.
+With `--jobs 1` it also tells DVC's own part; side by side, stages overlap and it cannot be told. `imports` are those
+at the top of the stage's module, measured once each by themselves; what a stage imports later counts as its work.
+`DVC` is what lies between a stage's command and the next one of the same process: hashing, caching, writing dvc.lock,
+finding what comes next. With `--papers` each output is a line of text that `dvc commit` takes as it is: what is timed
+is DVC's own look at every stage, which depends little on how large the outputs are.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 # Stands in for the shell that DVC starts a stage's command with, and notes when it began and ended.
@@ -39,7 +41,7 @@ LOBULE, DVC = [sys.executable, "-m", "pipeline.commands"], [sys.executable, "-m"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--here", action="store_true", help="in the working tree, not in a fresh clone")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="studies at once (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="stages at once (default: %(default)s)")
     parser.add_argument("--papers", action="store_true", help="the papers' configuration, with nothing to do")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -58,7 +60,7 @@ def main() -> None:
         seconds = clock(repro, folder, {"SHELL": str(shell)})
         print(f"lobule repro --jobs {arguments.jobs}: {seconds:.0f} s")
         if times.exists():
-            print(table(pd.read_csv(times, sep="\t", names=COLUMNS), folder))
+            print(table(pd.read_csv(times, sep="\t", names=COLUMNS), folder, arguments.jobs == 1))
         print_nothing_to_do(folder)
 
 
@@ -91,7 +93,7 @@ def clock(command: list[str], folder: Path, environment: dict[str, str] | None =
     return time.perf_counter() - start
 
 
-def table(stages: pd.DataFrame, folder: Path) -> str:
+def table(stages: pd.DataFrame, folder: Path, in_turn: bool) -> str:
     """A line a kind of stage: how often, seconds of its commands, and what of a run is imports, work and DVC."""
     stages = stages.sort_values("begin", kind="stable")
     stages["kind"] = [kind_of(name) for name in stages["stage"]]
@@ -99,7 +101,8 @@ def table(stages: pd.DataFrame, folder: Path) -> str:
     imports = {module: import_seconds(module, folder) for module in stages["module"].dropna().unique()}
     stages["imports"] = stages["module"].map(imports).fillna(0.0)
     stages["seconds"] = stages["end"] - stages["begin"]
-    for _, rows in stages.groupby("process"):
+    stages["dvc"] = np.nan
+    for _, rows in stages.groupby("process") if in_turn else ():
         for (before, first), (_, after) in pairwise(rows.iterrows()):
             stages.loc[before, "dvc"] = after["begin"] - first["end"]
     lines = [f"{'stage':<24}{'runs':>6}{'seconds':>9}{'a run':>8}{'imports':>9}{'work':>8}{'DVC':>8}"]

@@ -4,6 +4,7 @@ The cluster is a local one in this process, with no port that anybody could reac
 prove by certificates of their own who they are; or one that runs already.
 """
 
+import logging
 import os
 import queue
 import sys
@@ -46,6 +47,10 @@ class Where:
     stages_a_gpu: int = 1
 
 
+class Gone(Problem):
+    """There is no cluster any more, or none that can run stages."""
+
+
 class Crew:
     """The workers of a cluster, each of which has been seen to share the project's folder."""
 
@@ -64,14 +69,17 @@ class Crew:
         """What each worker has, by its address.
 
         Raises:
-            Problem: one does not share the project's folder, or cannot import this package.
+            Gone: one does not share the project's folder, or cannot import this package; the scheduler is not there.
         """
         from distributed.comm import CommClosedError
 
         if time.monotonic() < self._looked + LOOK:
             return self._workers
         self._looked = time.monotonic()
-        found = self._client.scheduler_info()["workers"]
+        try:
+            found = self._client.scheduler_info()["workers"]
+        except (OSError, ValueError) as error:
+            raise Gone(f"Dask's scheduler does not answer any more ({error}); run the same command again.") from None
         new = [address for address in found if address not in self._workers]
         gone_meanwhile = (CommClosedError, TimeoutError, OSError)
         try:
@@ -83,9 +91,9 @@ class Crew:
             if isinstance(shares, gone_meanwhile):
                 continue
             if isinstance(shares, BaseException):
-                raise Problem(f"The worker {address} cannot run stages ({shares}); start it by this project's .venv.")
+                raise Gone(f"The worker {address} cannot run stages ({shares}); start it by this project's .venv.")
             if not shares:
-                raise Problem(
+                raise Gone(
                     f"The worker {address} does not see {Path.cwd()} as this machine does; start workers where the"
                     " project's folder is shared under the same path."
                 )
@@ -120,7 +128,7 @@ class Crew:
         """A stage that has ended, and how: None where its worker was lost. None at all where none ends in time, in s.
 
         Raises:
-            Problem: a worker cannot run stages at all.
+            Gone: a worker cannot run stages at all.
         """
         from distributed import CancelledError, KilledWorker
 
@@ -136,7 +144,7 @@ class Crew:
             self._looked = -LOOK
             return name, None
         except Exception as error:
-            raise Problem(f"A worker cannot run {name} ({type(error).__name__}: {error}).") from error
+            raise Gone(f"A worker cannot run {name} ({type(error).__name__}: {error}).") from error
 
     def end(self) -> None:
         """Interrupt all that runs and start nothing more; returns when all has ended."""
@@ -195,6 +203,7 @@ def _cluster(where: Where) -> Any:
             threads_per_worker=where.jobs * where.threads,
             processes=False,
             memory_limit=0,
+            silence_logs=logging.ERROR,
             dashboard_address=None,
             worker_dashboard_address=None,
             local_directory=str(TMP / "dask"),

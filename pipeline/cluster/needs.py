@@ -19,4 +19,4 @@ def uses_gpu(stage: str) -> bool:
 def needs(stage: str, threads: int) -> dict[str, float]:
     """Cores, GPUs and bytes of memory that a stage should have; its threads are the same whatever it does."""
     heavy = uses_gpu(stage)
-    return {"cores": float(threads), "GPU": float(heavy), "memory": (3 if heavy else 2) * GIGABYTE}
+    return {"cores": float(threads), "GPU": float(heavy), "memory": (2 if heavy else 1) * GIGABYTE}

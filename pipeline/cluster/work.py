@@ -12,15 +12,16 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 POLL = 0.05  # seconds between two looks at a command
 LOOKS = 20  # at the project's folder, half a second apart: a network's file system may show a new file late
 GUARD = "trap '' INT TERM HUP; cat >/dev/null; kill -KILL 0"  # reads until the worker closes the pipe, or is gone
+CANNOT_RUN = 127  # a shell's exit code for what it does not find
 CLOSING = {"closing", "closed", "failed", "stopping", "stopped"}  # a worker that has lost its scheduler closes
 running: dict[int, str] = {}  # groups of processes on this worker: their number, and the `lobule repro` they are of
 ended: set[str] = set()  # each `lobule repro` that was interrupted
@@ -91,22 +92,33 @@ def work(job: Job) -> Ended:
         for command in job.commands:
             if job.run in ended:
                 return Ended(-signal.SIGINT, time.monotonic() - begin)
-            with _group(job.run) as group:
-                process = subprocess.Popen(
-                    command,
-                    cwd=job.folder,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    process_group=group,
-                )
-                while process.poll() is None and _is_wanted(worker, key):
-                    time.sleep(POLL)
-            code = process.wait()  # which ended, or has been killed with its group
+            try:
+                code = _run(command, job, environment, log, lambda: _is_wanted(worker, key))
+            except OSError as error:  # no such shell here, or no such folder
+                log.write(f"{error}\n".encode())
+                code = CANNOT_RUN
             if code:
                 break
     return Ended(code, time.monotonic() - begin)
+
+
+def _run(
+    command: tuple[str, ...], job: Job, environment: dict[str, str], log: IO[bytes], is_wanted: Callable[[], bool]
+) -> int:
+    """The exit code of a command that runs until it ends, or is killed because nobody waits for it any more."""
+    with _group(job.run) as group:
+        process = subprocess.Popen(
+            command,
+            cwd=job.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            process_group=group,
+        )
+        while process.poll() is None and is_wanted():
+            time.sleep(POLL)
+    return process.wait()
 
 
 def devices() -> list[str]:

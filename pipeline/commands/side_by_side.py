@@ -41,12 +41,14 @@ def bring_up_to_date(targets: Sequence[str] | None, where: crew.Where) -> None:
         with crew.opened(where) as hands, Board() as board:
             work = Work(repo, after, hands, where, board)
             try:
-                while work.step():
-                    if interrupted():
-                        raise KeyboardInterrupt(f"{work.done} stages were done")
+                while work.step() and not interrupted():
+                    pass
             except BaseException:
                 work.stop()
                 raise
+            if interrupted():
+                work.stop()
+                raise KeyboardInterrupt(f"{work.done} stages were done")
     work.raise_failures()
 
 
@@ -94,14 +96,14 @@ class Work:
         LOGS.mkdir(parents=True, exist_ok=True)
 
     def step(self) -> bool:
-        """Begin what can begin and take in what has ended; whether there is more to do."""
-        while stage := self._next():
+        """Begin one stage and take in one that has ended, where there are such; whether there is more to do."""
+        stage = self._next()
+        if stage:
             del self._after[stage]
             self._attempt(stage, lambda: self._begin(stage))
-            self._show()
         if self._running:
-            self._take_in(POLL)
-        elif self._after:
+            self._take_in(0.0 if stage else POLL)
+        elif self._after and not stage:
             self._await_workers()
         self._show()
         return bool(self._after or self._running)
@@ -141,13 +143,13 @@ class Work:
 
     def _attempt(self, stage: Stage, do: Callable[[], bool]) -> None:
         """Do something by DVC for a stage, which is settled unless that says that it runs on; an error is its own."""
-        from dvc.exceptions import DvcException
-
         try:
             if do():
                 return
-        except (DvcException, OSError, Problem) as error:
-            self._fail(stage, " ".join(str(error).split()))
+        except crew.Gone:
+            raise
+        except Exception as error:  # as DVC does where it keeps going
+            self._fail(stage, " ".join(str(error).split()) or type(error).__name__)
             return
         finally:
             if stage.addressing not in self._running:

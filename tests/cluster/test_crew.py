@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,10 @@ def test_commands_run_one_after_another_until_one_fails(two: crew.Crew, folder: 
     assert two.fits(SMALL)
     two.start("good", job(two, "good", "echo $WHO", "echo again >&2"), SMALL, 0)
     two.start("bad", job(two, "bad", "exit 3", "echo never"), SMALL, 0)
-    found = ended(two, 2)
-    assert {name: code(how) for name, how in found.items()} == {"good": 0, "bad": 3}
+    two.start("absent", replace(job(two, "absent"), commands=(("/no/shell", "-c", "true"),)), SMALL, 0)
+    found = ended(two, 3)
+    assert {name: code(how) for name, how in found.items()} == {"good": 0, "bad": 3, "absent": 127}
+    assert "/no/shell" in (folder / "absent").read_text()
     assert (folder / "good").read_text() == "good\nagain\n"
     assert (folder / "bad").read_text() == ""
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -103,7 +104,7 @@ def test_it_ends_where_dvc_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert (by_dvc / "ran").read_text() == (by_lobule / "ran").read_text()
         assert ("Stage 'parameters' is cached" in told) != runs
         assert dvc(by_lobule, "status") == dvc(by_dvc, "status")
-    assert "Stage 'folders' ended after 0:00 and said:\n  said here\n" in told  # not in the run cache, as by DVC
+    assert re.search(r"Stage 'folders' ended after \d+:\d\d and said:\n  said here\n", told)  # as by DVC, not cached
 
 
 def test_a_failure_stops_what_depends_on_it_and_nothing_else(slow_stages: Path, expected: State) -> None:
@@ -164,9 +165,10 @@ def test_after_a_kill_the_next_call_ends_in_the_same_state(slow_stages: Path, ex
         if whom == "runner":
             process.kill()
         else:
-            for child in psutil.Process(process.pid).children():
-                if "sleep" in " ".join(child.cmdline()):
-                    kill_tree_of(child)
+            with suppress(psutil.Error):  # which has ended meanwhile
+                for child in psutil.Process(process.pid).children():
+                    if "sleep" in " ".join(child.cmdline()):
+                        kill_tree_of(child)
         process.wait()
     repro(slow_stages)
     assert state(slow_stages) == expected

@@ -89,7 +89,8 @@ def test_the_script_of_the_documentation_makes_all(folder: Path, whole: tuple[Pa
 def test_a_lost_worker_costs_its_stage_a_second_beginning(
     folder: Path, whole: tuple[Path, State], slurm: Slurm
 ) -> None:
-    with lobule(folder, "repro", "--cluster", "slurm", "--jobs", "2", env=slurm.environment) as process:
+    one_stage_a_job = slurm.environment | {"OMP_NUM_THREADS": "4"}  # of the four cores that the page gives to a job
+    with lobule(folder, "repro", "--cluster", "slurm", "--jobs", "2", env=one_stage_a_job) as process:
         until(lambda: begun(folder) == 2, lambda: said(folder) + slurm.said())
         slurm.workers()[0].kill()
         until(lambda: "is lost; it is begun anew" in said(folder), lambda: said(folder))

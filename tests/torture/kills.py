@@ -76,8 +76,8 @@ class Lab:
         shutil.copytree(self.folder, self.whole, symlinks=True)
 
     def start(self, by: str) -> subprocess.Popen[bytes]:
-        """`lobule repro` or `dvc repro` in the project."""
-        words = ["repro", "--all-pipelines"] if by == "dvc" else ["repro", "--jobs", "1"]
+        """`lobule repro`, with stages side by side or not, or `dvc repro` in the project."""
+        words = ["repro", *{"dvc": ["--all-pipelines"], "lobule": ["--jobs", "1"], "jobs": ["--jobs", "2"]}[by]]
         start = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from pipeline.commands import main; main()"
         python = [sys.executable, *(["-m", "dvc"] if by == "dvc" else ["-c", start])]
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -178,11 +178,11 @@ def killed(lab: Lab, kind: str, stages: list[str], sign: Sign | None, count: int
     for number in range(4 * count):
         if row.tried == count:
             break
-        stage, by = rng.choice(stages), ("dvc", "lobule")[number % 2]
+        stage, by = rng.choice(stages), ("dvc", "jobs", "lobule")[number % 3]
         lab.put_back(stage)
         if lab.kill(by, stage, sign, rng):
             fault = lab.fault()
-            row.add(fault and f"`{by} repro` in {stage}: {fault}")
+            row.add(fault and f"{by} in {stage}: {fault}")
     return row
 
 
