@@ -1,6 +1,6 @@
 """A Dask cluster as a crew: it takes stages as long as it has what they need, and tells which have ended.
 
-The cluster is a local one in this process, with no port that anybody could reach; or one of dask-jobqueue's, whose jobs
+The cluster is a local one in this process, which no other machine can reach; or one of dask-jobqueue's, whose jobs
 prove by certificates of their own who they are; or one that runs already.
 """
 
@@ -29,6 +29,7 @@ CLUSTERS = {
     "slurm": "SLURMCluster",
 }
 TMP = Path(".dvc/tmp")
+LOOPBACK = "127.0.0.1:0"  # for web pages, which Dask cannot be kept from serving; these have none
 LOOK = 1.0  # seconds between two looks at which workers there are
 PATIENCE = 15.0  # seconds that an interrupted stage may take to end; then it is killed, which loses nothing but time
 TRIES = 3  # of a stage whose worker is lost
@@ -194,9 +195,12 @@ def _cluster(where: Where) -> Any:
     Raises:
         Problem: Dask's configuration has none of this name, or not what it needs.
     """
+    import dask
+
     if where.cluster is None:
         from distributed import LocalCluster
 
+        dask.config.set({f"distributed.{who}.http.routes": [] for who in ("scheduler", "worker")})
         # One thread a core, of which a stage takes as many as it has threads.
         return LocalCluster(
             n_workers=1,
@@ -204,11 +208,10 @@ def _cluster(where: Where) -> Any:
             processes=False,
             memory_limit=0,
             silence_logs=logging.ERROR,
-            dashboard_address=None,
-            worker_dashboard_address=None,
+            dashboard_address=LOOPBACK,
+            worker_dashboard_address=LOOPBACK,
             local_directory=str(TMP / "dask"),
         )
-    import dask
     import dask_jobqueue
 
     kind = where.cluster.partition("-")[0]

@@ -34,7 +34,8 @@ def bring_up_to_date(targets: Sequence[str] | None, where: crew.Where) -> None:
     """
     from dvc.repo import Repo
 
-    logging.getLogger("dvc").setLevel(logging.CRITICAL)  # no bars; what goes wrong comes as an error
+    for name in ("dvc", "dvc_data"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # no bars; what goes wrong comes as an error
     with Repo(_wait_for_lock=True) as repo, repo.scm_context(), interruptions() as interrupted:
         with repo.lock:
             after = plan(repo, targets)
