@@ -14,7 +14,7 @@ from pipeline.cluster import crew
 from pipeline.cluster.work import Ended, Job
 
 SMALL = {"cores": 1.0, "GPU": 0.0, "memory": 1.0}
-LIMIT = 60.0  # seconds in which a stage that takes none should end
+LIMIT = 600.0  # seconds in which a stage that takes none should end
 
 
 @pytest.fixture(autouse=True)

@@ -68,6 +68,6 @@ with work._group("run") as group:
             time.sleep(0.02)
         stages = [psutil.Process(int(number)) for number in said.read_text().split()]
         process.kill()
-    _, alive = psutil.wait_procs(stages, timeout=30)
+    _, alive = psutil.wait_procs(stages, timeout=300)
     assert len(stages) == 2
     assert not alive

@@ -16,7 +16,7 @@ from tests.commands.beside import State, dvc, lobule, said, state
 from tests.commands.slurm import Slurm, documented
 
 pytestmark = pytest.mark.slow
-LIMIT = 300.0  # seconds for what takes some
+LIMIT = 900.0  # seconds for what takes some
 
 
 @pytest.fixture
