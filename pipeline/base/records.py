@@ -135,7 +135,9 @@ class Seen(BaseModel):
     dataset: str
     sha256: str  # of its source
     shards: list[str]
-    patients: list[str]  # none where the data set does not tell
+    patients: list[str]  # none where the data set does not tell; of TCGA by their barcodes, too
+    sample: bool = False  # whether it was drawn
+    tiles: dict[str, str] = {}  # shard -> indices of its tiles, as 0-5,7
 
 
 class Model(Record):
@@ -161,7 +163,8 @@ class Model(Record):
     licence: str
     datasets: list[str]
     sample: bool  # whether it was trained on drawn tiles
-    trained_on: list[Seen]
+    trained_on: list[Seen]  # by it and by its first weights
+    first_known: bool = True  # whether a model.json tells what the first weights saw
     sha256: str | None = None  # of model.safetensors; None until it is written
 
 

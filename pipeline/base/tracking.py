@@ -86,6 +86,30 @@ class VariantRun:
 
         self._attempt(log)
 
+    def register(self, name: str, path: Path, folder: str, tags: Mapping[str, str]) -> str | None:
+        """Copy a model of MLflow's own format into `folder` of the artifacts and register it; its version's number.
+
+        None where that fails.
+        """
+        versions: list[str] = []
+
+        def log() -> None:
+            from mlflow.exceptions import MlflowException
+
+            run = self._run.info
+            self._client.log_artifacts(run.run_id, str(path), folder)
+            try:
+                self._client.create_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            source = f"{run.artifact_uri}/{folder}"
+            version = self._client.create_model_version(name, source, run_id=run.run_id, tags=dict(tags))
+            versions.append(str(version.version))
+
+        self._attempt(log)
+        return versions[0] if versions else None
+
     def close(self, status: str) -> None:
         """End the run as FINISHED, FAILED or KILLED. A continued run keeps the time at which training ended."""
         self._attempt(lambda: self._client.set_terminated(self._run.info.run_id, status, self._end_time))

@@ -15,6 +15,7 @@ COMMANDS = {
     "apply": "use a trained model on slides: outlines for QuPath, tables, pictures",
     "band": "train a variant with several seeds and measure how far apart they land",
     "doctor": "look for what is damaged or missing, and say what to type",
+    "export": "write a trained model as a folder that works elsewhere, and into MLflow's registry",
     "new": "make a study of your own images and masks, or one like another",
     "paper": "put the papers' budgets, sources and weights into the parameters",
     "prune": "take the stages that have left the pipeline out of the lock files",

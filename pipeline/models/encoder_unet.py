@@ -50,6 +50,6 @@ def _cut_unused(model: nn.Module) -> None:
     used = {name for name, gradient in zip(parameters, gradients, strict=True) if gradient is not None}
     for path, module in list(model.named_modules()):
         names = [f"{path}.{name}" for name, _ in module.named_parameters()]
-        if names and used.isdisjoint(names):
+        if path and names and used.isdisjoint(names):
             parent, _, child = path.rpartition(".")
             setattr(model.get_submodule(parent), child, _Cut())

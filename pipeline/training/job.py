@@ -17,13 +17,14 @@ from pipeline.base import tracking
 from pipeline.base.errors import Problem
 from pipeline.base.files import replacing
 from pipeline.base.paths import TILES
-from pipeline.base.records import Model, Seen, Training, TrainingMachine
+from pipeline.base.records import Model, Training, TrainingMachine
 from pipeline.models import weights
 from pipeline.plans.job import Job
 from pipeline.tiles.plan import read_plan
 from pipeline.tiles.store import Shard, shards
 from pipeline.training.learner import NO_NUMBER, Learner
 from pipeline.training.loop import Epochs, fit
+from pipeline.training.passport import check_first, first_card, is_known, joined, seen
 from pipeline.training.resume import ResumeFolder
 
 
@@ -59,11 +60,18 @@ def plan_rows(job: Job, side: str) -> pd.DataFrame:
 def describe(job: Job, first_weights: str, mean: Sequence[float], std: Sequence[float], **shape: Any) -> Model:
     """What model.json says: how to build the model (`shape`), how to feed it, under which licence it is.
 
-    Weights inherit the licence of the data they were trained on, whatever the licence of the code is.
+    Weights inherit the licence of the data that they and their first weights were trained on, whatever the code's is.
+
+    Raises:
+        Problem: the first weights were trained on what the study tests with.
     """
     study = job.settings
+    plan, card = read_plan(job.plan_path(job.plan)), first_card(first_weights)
+    before = card.trained_on if card else []
+    check_first(plan, before, first_weights)
     stores = {name: shards(name)[0] for name in study.datasets}
-    first = next(iter(stores.values()))
+    store = next(iter(stores.values()))
+    licences = card.licence.split("; ") if card else []
     return Model(
         study=job.study,
         variant=f"{job.variant}-{job.plan}",
@@ -71,32 +79,19 @@ def describe(job: Job, first_weights: str, mean: Sequence[float], std: Sequence[
         encoder=job.encoder,
         classes=study.classes,
         tile_size=study.tile_size,
-        microns_per_pixel=first.info.microns_per_pixel * min(first.file["images"].shape[1:3]) / study.tile_size,
+        microns_per_pixel=store.info.microns_per_pixel * min(store.file["images"].shape[1:3]) / study.tile_size,
         greyscale=study.greyscale,
         target=study.target,
         shape=shape,
         weights=first_weights,
         mean=list(mean),
         std=list(std),
-        licence="; ".join(sorted({store.info.licence for store in stores.values()})),
+        licence="; ".join(sorted({*licences, *(store.info.licence for store in stores.values())})),
         datasets=study.datasets,
         sample=any(store.info.source == "sample" for store in stores.values()),
-        trained_on=seen(read_plan(job.plan_path(job.plan))),
+        trained_on=joined([*before, *seen(plan)]),
+        first_known=is_known(first_weights, card),
     )
-
-
-def seen(plan: pd.DataFrame) -> list[Seen]:
-    """What of each data set stands in a plan on the sides that shape the weights."""
-    shown = plan[plan["split"] != "test"]
-    return [
-        Seen(
-            dataset=str(name),
-            sha256=Shard(TILES / str(name) / f"{rows['shard'].iloc[0]}.h5").info.source_sha256,
-            shards=sorted(set(rows["shard"])),
-            patients=sorted(set(rows["patient"]) - {""}),
-        )
-        for name, rows in shown.groupby("dataset", sort=True)
-    ]
 
 
 def train(job: Job, lesson: Lesson, started: float) -> None:

@@ -66,6 +66,13 @@ class Project:
         self.run("git", "init", "--quiet")
         self.commit()
 
+    @classmethod
+    def at(cls, folder: Path) -> "Project":
+        """The project that lies in a folder already, as it is."""
+        found = cls.__new__(cls)
+        found.folder = folder
+        return found
+
     def put(self, study: str | None, values: dict[str, Any]) -> None:
         """Set dotted keys in the params.yaml of a study, or in the project's; unchecked, so that they may be wrong."""
         apply(self.folder / (f"studies/{study}" if study else "") / "params.yaml", values, lambda raw: None)

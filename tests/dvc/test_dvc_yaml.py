@@ -7,10 +7,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
+from pipeline.base.paths import variant_folder
 from pipeline.base.study import ENCODER, read_study, study_names
 from pipeline.datasets import kinds
 from tests.dvc.stages import (
@@ -216,6 +218,18 @@ def test_the_front_page_names_every_study() -> None:
         assert named == STUDIES, folder
     assert [Path(file).parts[1] for file in summary.params if file.startswith("studies/")] == STUDIES
     assert len({tuple(keys) for file, keys in summary.params.items() if file.startswith("studies/")}) == 1
+
+
+def test_the_registry_names_the_best_variant_of_each_study() -> None:
+    found = read(Path("dvc.yaml"))["artifacts"]
+    assert {*found} <= {*STUDIES}
+    for name, artifact in found.items():
+        study, score = read_study(name, ROOT), read(Path("studies", name, "paper/paper.yaml"))["score"]
+        figures = pd.read_csv(ROOT / "reports" / name / "intervals.csv")
+        mine = figures[(figures["score"] == score) & ~figures["variant"].isin(study.baselines)]
+        best = mine.sort_values("value", ascending=False, kind="stable").iloc[0]
+        folder = variant_folder(name, study.runs[0], study.seeds[0], best["variant"], best["plan"])
+        assert artifact == {"path": (folder / "weights").as_posix(), "type": "model"}
 
 
 def test_every_data_set_has_its_stages() -> None:

@@ -1,6 +1,8 @@
 """The stages of a study, driven by real DVC in a copy of the project: what a change reruns, and what it doesn't."""
 
+import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -123,3 +125,32 @@ def test_a_reader_reads_its_own_data_set_again_and_trains_nothing(project: Proje
     project.commit()
     project.append("pipeline/datasets/monuseg/reader.py", "\n# changed\n")
     assert project.repro("tnbc") == {"download@monuseg", "convert@monuseg"}
+
+
+def test_a_colleague_has_every_result_by_two_commands_and_no_data(project: Project, tmp_path: Path) -> None:
+    """As docs/how-to/share-with-a-colleague.md says it."""
+    share = ("dvc", "remote", "add", "--default", "storage", str(tmp_path / "remote"))
+    project.run(*share)
+    project.run("dvc", "push")
+    project.run("git", "clone", "--quiet", str(project.folder), str(tmp_path / "theirs"))
+    theirs = Project.at(tmp_path / "theirs")
+    theirs.run(*share)
+    assert "failed to pull data" in theirs.attempt("dvc", "pull", "studies/pannuke/dvc.yaml").stderr
+    theirs.run("dvc", "pull", "--allow-missing")
+    assert theirs.repro(STUDY, "dvc", "repro", "--allow-missing") == set()
+    assert theirs.changed() == [".dvc/config"]
+    model = f"models/{STUDY}/run1/seed42/{ENCODERS[0]}-augmented/weights/model.safetensors"
+    assert (theirs.folder / model).read_bytes() == (project.folder / model).read_bytes()
+    assert (theirs.folder / f"reports/{STUDY}.md").read_bytes() == (project.folder / f"reports/{STUDY}.md").read_bytes()
+    pushed = {path.parent.name + path.name for path in (tmp_path / "remote").rglob("*") if path.is_file()}
+    assert pushed & checksums(project.folder / "models")
+    for licensed in ("data/raw", "data/tiles", "reports/private"):
+        assert not checksums(theirs.folder / licensed)
+        assert not pushed & checksums(project.folder / licensed)
+
+
+def checksums(folder: Path) -> set[str]:
+    """MD5 of each file in a folder that is not empty, as DVC names them."""
+    return {hashlib.md5(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()} - {
+        hashlib.md5(b"").hexdigest()
+    }

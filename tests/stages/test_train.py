@@ -48,7 +48,9 @@ def test_a_training_learns_and_writes_what_later_stages_read(tmp_path: Path, mon
     model = Model.read(VARIANT / "weights/model.json")
     assert (model.licence, model.sample, model.datasets) == ("none: drawn tiles", True, ["pannuke"])
     assert (model.study, model.variant) == ("tiny", "unet-plain")
-    assert model.trained_on == [Seen(dataset="pannuke", sha256="a" * 64, shards=["fold1", "fold2"], patients=[])]
+    tiles = {"fold1": "0-7", "fold2": "0-7"}
+    seen = Seen(dataset="pannuke", sha256="a" * 64, shards=[*tiles], patients=[], sample=True, tiles=tiles)
+    assert model.trained_on == [seen]
     assert (model.tile_size, model.microns_per_pixel) == (SIZE, 0.25)
     assert model.shape == {"width": 8, "decoder_channels": [32, 16, 8], "head": 1}
     tensors = load_file(VARIANT / "weights/model.safetensors")

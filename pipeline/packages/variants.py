@@ -1,0 +1,67 @@
+"""The variant that a person wants to give away, and its figures in the report: of these weights, or refused."""
+
+import math
+
+import pandas as pd
+
+from pipeline.base.errors import Problem
+from pipeline.base.params import read_params
+from pipeline.base.paths import PLANS, REPORTS
+from pipeline.base.records import Metrics, Model
+from pipeline.base.study import read_study, study_names, variant
+from pipeline.plans.job import Job
+
+DIGITS = 1e-6  # relative; scores.csv has ten
+
+
+def job_of(name: str, run: int | None, seed: int | None) -> Job:
+    """The training that STUDY/VARIANT-PLAN names, in a run with a seed (the study's first ones).
+
+    Raises:
+        Problem: there is no such variant, or it was not trained here.
+    """
+    study_name, _, row = name.partition("/")
+    variant_name, _, plan = row.rpartition("-")
+    if not variant_name or plan not in PLANS or study_name not in study_names():
+        raise Problem(f"{name!r} is no STUDY/VARIANT-PLAN; give one as in reports/STUDY/scores.csv.")
+    study = read_study(study_name)
+    trained = [*study.trained(read_params().encoder), *((name, "balanced") for name in study.classifiers)]
+    if (variant_name, plan) not in trained:
+        names = ", ".join(f"{study_name}/{one}-{other}" for one, other in trained)
+        raise Problem(f"{study_name} trains no {row}; it trains {names}.")
+    encoder, settings = variant(study, variant_name)
+    number, first = run or study.runs[0], study.seeds[0] if seed is None else seed
+    job = Job(study_name, number, first, variant_name, plan, encoder, settings)
+    if not (job.folder / "weights" / "model.json").exists():
+        raise Problem(f"{job.folder / 'weights'} holds no model; run `dvc repro` or `dvc pull`, or name another one.")
+    return job
+
+
+def figures_of(job: Job, record: Model) -> pd.DataFrame:
+    """The rows of the report's intervals.csv of a variant; none of a classifier of tiles, whose scores have none there.
+
+    Raises:
+        Problem: the report is missing, or of other weights than these.
+    """
+    metrics = Metrics.read(job.evaluation / "metrics.json")
+    cure = f"run `dvc repro studies/{job.study}/dvc.yaml:report`"
+    if metrics.weights_sha256 != record.sha256:
+        raise Problem(f"{job.evaluation / 'metrics.json'} is of other weights than {job.folder / 'weights'}; {cure}.")
+    tables = {name: REPORTS / job.study / f"{name}.csv" for name in ("scores", "intervals")}
+    for path in tables.values():
+        if not path.exists():
+            raise Problem(f"{path} is missing; {cure}.")
+    scores, figures = (_of(pd.read_csv(path), job) for path in tables.values())
+    if job.variant in read_study(job.study).classifiers:
+        return figures
+    row = scores[(scores["run"] == job.run) & (scores["seed"] == job.seed)]
+    if row.empty or figures.empty:
+        raise Problem(f"{tables['scores']} has no figures of {job.variant}-{job.plan}; {cure}.")
+    for score, value in metrics.scores.items():
+        if score in row and isinstance(value, float) and not math.isclose(row[score].iloc[0], value, rel_tol=DIGITS):
+            raise Problem(f"{tables['scores']} is of another training than {job.folder} ({score} differs); {cure}.")
+    return figures
+
+
+def _of(table: pd.DataFrame, job: Job) -> pd.DataFrame:
+    return table[(table["variant"] == job.variant) & (table["plan"] == job.plan)]
