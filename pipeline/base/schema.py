@@ -58,7 +58,7 @@ def read_yaml(path: Path) -> Any:
     """What a params.yaml holds, unchecked.
 
     Raises:
-        Problem: the file is missing, is no YAML, or is larger or deeper than parameters are.
+        Problem: the file is missing or empty, is no YAML, or is larger or deeper than parameters are.
     """
     try:
         with path.open("rb") as file:
@@ -67,7 +67,7 @@ def read_yaml(path: Path) -> Any:
             raise Problem(f"{path} has more than {LARGEST:,} bytes, which is no file of parameters; give another one.")
         text = content.decode()
         _check_extent(text, path)
-        return YAML(typ="safe").load(text)
+        raw = YAML(typ="safe").load(text)
     except FileNotFoundError:
         raise Problem(f"{path} is missing; run this from the project's folder, which holds dvc.yaml.") from None
     except OSError as error:
@@ -78,6 +78,9 @@ def read_yaml(path: Path) -> Any:
         line = f" at line {where.line + 1}" if where else ""
         said = str(getattr(error, "problem", None) or error).splitlines()
         raise Problem(f"{path} is not valid YAML{line}: {said[0] if said else type(error).__name__}.") from None
+    if raw is None:
+        raise Problem(f"{path} is empty; take it back from git, or from another copy.")
+    return raw
 
 
 def _check_extent(text: str, path: Path) -> None:

@@ -215,7 +215,7 @@ def _curves(
         for axis in axes[:, 0]:
             axis.set_ylabel(ylabel)
         handles = [Line2D([], [], color=colour, label=plan) for plan, colour in _colours(rows).items()]
-        if len(lines) > 1:
+        if "--" in lines.values():
             handles += [Line2D([], [], color="k", linestyle=s, label=c.split("_")[0]) for c, s in lines.items()]
         handles.append(Line2D([], [], color="k", marker="o", linestyle="", label="weights kept"))
         drawing.legend(handles=handles, loc="outside lower center", ncols=len(handles))

@@ -16,7 +16,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files_and_headings_that_are_there(page: Path) -> None:
-    for link, heading in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+    text = page.read_text(encoding="utf-8")
+    for link, heading in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", text) + re.findall(r'src="([^"]*)()"', text):
         if "://" not in link:
             target = page.parent / link if link else page
             assert target.exists(), f"{page.name} links to {link}"
