@@ -184,7 +184,9 @@ def bound(job: Job, lesson: Lesson) -> dict[str, str]:
     versions = f"torch {torch.__version__}, lightning {lightning.__version__}"
     return {
         "parameters": _digest(
-            json.dumps([lesson.model.model_dump(), lesson.settings, job.seed], sort_keys=True).encode()
+            json.dumps(
+                [lesson.model.model_dump(exclude={"trained_on"}), lesson.settings, job.seed], sort_keys=True
+            ).encode()
         ),
         "plan": _digest(path.read_bytes()),
         "tiles": _digest(*(f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}".encode() for file in files)),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline import commands
 from pipeline.applying.model import choose
@@ -120,6 +121,16 @@ def test_five_lines_of_the_card_reproduce_the_example_without_lobule(here: Path,
     assert without_lobule(code, here / "out") == "as in the example: True\n"
     with pytest.raises(AssertionError, match="pipeline"):
         without_lobule("import pipeline", here / "out")
+
+
+@pytest.mark.slow
+def test_a_network_that_sees_brightness_alone_takes_colours(here: Path) -> None:
+    export(make_project(here, greyscale=True))
+    images = np.random.default_rng(0).integers(0, 255, (1, 64, 64, 3), np.uint8)
+    grey = np.asarray(Image.fromarray(images[0]).convert("L").convert("RGB"))[None]
+    run = run_onnx(Path("out/model.onnx"), "segmentation")
+    assert np.array_equal(run(images)["probabilities"], run(grey)["probabilities"])
+    assert "sees brightness alone" in Path("out/README.md").read_text(encoding="utf-8")
 
 
 def test_the_card_tells_data_licence_figures_and_what_was_seen(there: Path) -> None:
