@@ -131,7 +131,9 @@ class WholeSlide:
         empty = np.zeros((self.tile_size, self.tile_size), np.int32)
         for number, (tile, (image, _, classes, bits, overlap)) in enumerate(self._selection.tiles()):
             x, y = self._selection.grid.corner(*tile.position)
-            yield Tile(image, classes, empty, {}, number, self.patient, self.name, x, y, self.group, overlap, bits=bits)
+            place = (number, self.patient, self.name, x, y, self.group)
+            kept = bits if bits.dtype == np.uint8 else None
+            yield Tile(image, classes, empty, {}, *place, overlap, bits=kept)
 
     def write_index(self, folder: Path) -> None:
         """Write the index of all tiles, the contact sheet and what other pictures are drawn from; after `tiles`.
