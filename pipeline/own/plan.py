@@ -1,6 +1,7 @@
 """How images are cut and dealt out: the size of tiles, how many that makes, and which sides a split can have."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import pandas as pd
 
@@ -9,6 +10,7 @@ from pipeline.datasets.masks.reader import corners
 from pipeline.plans.split import deal
 from pipeline.tiles.plan import SPLITS
 
+T = TypeVar("T")
 SIZES = range(32, 513, 32)  # px a side, of tiles
 USUAL = 256
 SPARE = 0.05  # of the area of all tiles: padding beyond the least that is borne for a more usual size
@@ -22,6 +24,11 @@ def tile_size(sizes: Sequence[tuple[int, int]]) -> int:
     padding = {size: 1 - _area(sizes) / (count_tiles(sizes, size) * size * size) for size in SIZES}
     least = min(padding.values())
     return min((size for size in SIZES if padding[size] <= least + SPARE), key=lambda size: (abs(size - USUAL), size))
+
+
+def evenly(items: Sequence[T], most: int) -> list[T]:
+    """So many of some items at most, evenly over all of them."""
+    return list(items[:: max(1, len(items) // most)][:most])
 
 
 def count_tiles(sizes: Sequence[tuple[int, int]], size: int) -> int:
