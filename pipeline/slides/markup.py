@@ -12,6 +12,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
+import shapely
+import shapely.geometry
+from shapely.errors import ShapelyError
+from shapely.geometry.base import BaseGeometry
+
 from pipeline.base.errors import Problem, machine_problem
 from pipeline.base.xml import parse_xml
 
@@ -42,7 +47,7 @@ def read_markup(path: Path) -> Iterator[dict[str, Any]]:
         raise Problem(f"{path} is neither of ASAP nor of ImageScope: it holds {root.tag[:80]!r}; {CURE}.")
     try:
         yield from readers[root.tag](root)
-    except (ValueError, LookupError) as error:
+    except (ValueError, LookupError, ShapelyError) as error:
         raise Problem(f"{path}: an outline has a corner without a place ({error}; X and Y in px); {CURE}.") from None
 
 
@@ -67,8 +72,7 @@ def _imagescope(root: Element) -> Iterator[dict[str, Any]]:
             if kind not in OUTLINES:
                 yield _feature(name, f"ImageScope's type {kind}", [])
             elif not _negative(region):
-                ring = rings[id(region)]
-                yield _feature(name, "Polygon", [ring, *(hole for hole in holes if _meet(ring, hole))])
+                yield _cut(_feature(name, "Polygon", [rings[id(region)]]), holes)
 
 
 def _described(layer: Element) -> str:
@@ -98,12 +102,17 @@ def _ring(corners: Sequence[Element]) -> Ring:
     ]
 
 
-def _meet(one: Ring, other: Ring) -> bool:
-    """Whether the boxes of two rings do."""
-    if len(one) < 3 or len(other) < 3:
-        return False
-    (x, y), (u, v) = zip(*one, strict=True), zip(*other, strict=True)
-    return min(x) <= max(u) and min(u) <= max(x) and min(y) <= max(v) and min(v) <= max(y)
+def _cut(feature: dict[str, Any], holes: Sequence[Ring]) -> dict[str, Any]:
+    """A feature without what other rings hold of it; as it is where they hold nothing."""
+    (ring,) = feature["geometry"]["coordinates"]
+    whole = [_area(each) for each in (ring, *holes) if len(each) > 2]
+    if len(ring) < 3 or not any(whole[0].intersects(hole) for hole in whole[1:]):
+        return feature
+    return feature | {"geometry": shapely.geometry.mapping(whole[0].difference(shapely.union_all(whole[1:])))}
+
+
+def _area(ring: Ring) -> BaseGeometry:
+    return shapely.make_valid(shapely.Polygon(ring), method="structure", keep_collapsed=False)
 
 
 def _feature(name: str, kind: str, coordinates: list[Ring]) -> dict[str, Any]:

@@ -135,7 +135,7 @@ class Fold:
             ids = channels[..., self.channels[:-1]]
             class_map, instance_map, nuclei = merge(ids)
             claims = np.count_nonzero(ids, axis=-1)
-            conflict = count_conflict(channels[..., self.channels[-1]], claims > 0, where)
+            conflict = count_conflict(channels[..., self.channels[-1]], claims > 0, where, self.channels[-1])
             overlap = int((claims > 1).sum())
             group = tissue_name(tissue, f"{self.types}: tile {index}", self.tissues)
             yield Tile(image, class_map, instance_map, nuclei, index, group=group, overlap=overlap, conflict=conflict)
@@ -191,7 +191,9 @@ def merge(ids: npt.NDArray[np.int32]) -> tuple["ClassMap", "InstanceMap", dict[i
     return class_map, instance_map, {number + 1: int(nucleus >> 32) for number, nucleus in enumerate(nuclei)}
 
 
-def count_conflict(background: npt.NDArray[np.int32], nucleus: npt.NDArray[np.bool_], where: str) -> int:
+def count_conflict(
+    background: npt.NDArray[np.int32], nucleus: npt.NDArray[np.bool_], where: str, channel: int = CHANNELS[-1]
+) -> int:
     """Pixels (H, W) that background and nuclei both claim, or neither; the nuclei are believed.
 
     A few are counted. Masks whose channels are swapped or mixed up are refused: a background with several values,
@@ -199,11 +201,11 @@ def count_conflict(background: npt.NDArray[np.int32], nucleus: npt.NDArray[np.bo
     """
     marks = background[background > 0]
     if (marks != marks[:1]).any():
-        raise Problem(f"{where} has several ids in channel 5, which marks the background by one value; {CURE}.")
+        raise Problem(f"{where} has several ids in channel {channel}, which marks the background by one value; {CURE}.")
     both = int((nucleus & (background > 0)).sum())
     if 2 * both > nucleus.sum() and 100 * nucleus.sum() > nucleus.size:
         raise Problem(
-            f"{where} disagrees with itself: channel 5 marks {both:,} of the {nucleus.sum():,} px of its nuclei as"
+            f"{where} disagrees with itself: channel {channel} marks {both:,} of the {nucleus.sum():,} px of its nuclei as"
             f" background; {CURE}."
         )
     return both + int((~nucleus & (background == 0)).sum())
