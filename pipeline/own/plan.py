@@ -14,7 +14,6 @@ T = TypeVar("T")
 SIZES = range(32, 513, 32)  # px a side, of tiles
 USUAL = 256
 SPARE = 0.05  # of the area of all tiles: padding beyond the least that is borne for a more usual size
-BYTES = 8  # of a pixel in the tile store: image, class map, instance map
 FRACTIONS = ((20, (0.6, 0.2, 0.2)), (6, (0.5, 0.15, 0.35)), (2, (0.6, 0.0, 0.4)))  # from so many patients or images on
 ENOUGH = 10  # units on the test side, below which a verdict is hardly possible
 

@@ -20,6 +20,8 @@ class Plan:
     units: int  # patients, or images
     tested: int  # of them
     tiles: int
+    epochs: int  # of each training, at most
+    encoders: int
     texts: writing.Texts
 
 
@@ -52,7 +54,7 @@ def compose(name: str, found: Found, encoders: list[str], weights: str, epochs: 
     )
     texts = writing.folder_texts(name, text) | writing.project_texts(name, found.kind, dataset(found))
     tested = plan.count_tested(owners, found.tiles, fractions, seed)
-    return Plan(fractions, len(set(owners)), tested, sum(found.tiles), texts)
+    return Plan(fractions, len(set(owners)), tested, sum(found.tiles), epochs, len(encoders), texts)
 
 
 def dataset(found: Found) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import re
 
 from pipeline.own import plan
+from pipeline.own.effort import needs
 from pipeline.own.found import Found
 from pipeline.own.study import Plan
 from pipeline.tiles.plan import TCGA
@@ -20,7 +21,6 @@ def tell(found: Found, made: Plan, weights: str) -> None:
 
 def lines(found: Found, made: Plan) -> list[str]:
     """What was understood, a line each."""
-    pixels = plan.BYTES * made.tiles * found.tile_size**2
     sides = ", ".join(
         f"{part:.0%} {side}" for part, side in zip(made.fractions, ("train", "validate", "test"), strict=True) if part
     )
@@ -31,7 +31,7 @@ def lines(found: Found, made: Plan) -> list[str]:
         f"tiles: {found.at_most}{made.tiles:,} of {found.tile_size} x {found.tile_size} px",
         f"split: {made.units:,} {owner}: {sides} ({counted(made.tested, owner)})",
         *_few(made, owner),
-        f"needs: {pixels / 1e6:,.0f} MB of disk for tiles, {(found.largest * 40 + 5e8) / 1e9:.1f} GB of memory",
+        *needs(found.kind, made.tiles, found.tile_size, found.largest, made.fractions[0], made.epochs, made.encoders),
     ]
 
 

@@ -61,7 +61,7 @@ def test_slides_with_a_region_and_patients(project: Path, tmp_path: Path, capsys
         "class 0: background, no outlines",
         "class 1: Loose_stroma, 6 outlines of 'Loose stroma' on 6 slides",
         "class 2: Tumor, 6 outlines of 'Tumor' on 6 slides",
-        "what no outline holds: background; right only where everything else was annotated (else give `--not-outlined`)",
+        "what no outline holds: background; right only where everything else was annotated (else give",
         "regions: outside of 'Region' nothing counts; 71.1% of all lies within",
         "resolution: 0.5 µm/px of tiles; slides have 0.5 to 0.5, from their tags",
         "patients: 6 (S0, S1, S2, S3, S4, ...)",

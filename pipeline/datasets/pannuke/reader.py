@@ -205,7 +205,7 @@ def count_conflict(
     both = int((nucleus & (background > 0)).sum())
     if 2 * both > nucleus.sum() and 100 * nucleus.sum() > nucleus.size:
         raise Problem(
-            f"{where} disagrees with itself: channel {channel} marks {both:,} of the {nucleus.sum():,} px of its nuclei as"
-            f" background; {CURE}."
+            f"{where} disagrees with itself: channel {channel} marks {both:,} of the {nucleus.sum():,} px of its nuclei"
+            f" as background; {CURE}."
         )
     return both + int((~nucleus & (background == 0)).sum())

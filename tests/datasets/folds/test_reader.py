@@ -64,3 +64,16 @@ def test_other_folds_channels_and_values(tmp_path: Path) -> None:
     (part, *_) = reader(settings()).find(tmp_path)
     with pytest.raises(Problem, match=r"masks.npy: tile 0 has several ids in channel 2, which marks the background"):
         list(part.tiles())
+
+
+@pytest.mark.real
+def test_a_real_fold_with_other_names(real_data: Path) -> None:
+    classes = {"none": 5, "tumour": 0, "immune": 1, "connective": 2, "dead": 3, "epithelium": 4}
+    (part,) = reader(settings(folds="3", classes=classes)).find(real_data / "pannuke")
+    masks = np.load(real_data / "pannuke/Fold 3/masks/fold3/masks.npy")
+    for tile, channels in zip(part.tiles(), masks, strict=True):
+        claims = channels[..., :5] > 0
+        expected = np.where(
+            claims.any(axis=-1), 5 - claims[..., ::-1].argmax(axis=-1), 0
+        )  # the last one that claims it
+        assert np.array_equal(tile.class_map, expected)

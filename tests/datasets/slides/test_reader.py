@@ -1,11 +1,14 @@
 """Whole slides of one's own: class maps to the pixel, every file accounted for, wrong files refused."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import shapely
+import shapely.geometry
 import tifffile
 
 from pipeline.base.errors import Problem
@@ -172,3 +175,17 @@ def test_a_folder_without_slides(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(Problem, match=r"holds no slide .*; give the folder in which they lie\."):
         tiles(tmp_path)
     assert "found 1 files = used 0 + left out 1 (without the other half: 1, a.geojson)" in capsys.readouterr().out
+
+
+@pytest.mark.real
+def test_a_real_slide_with_a_real_annotation(real_data: Path) -> None:
+    classes = {"background": "none", "tissue": "Tissue"}
+    found = tiles(real_data / "wsi", classes=classes, tiling=BASE["tiling"] | {"at_least": 1000})
+    text = json.loads((real_data / "wsi/CMU-1-Small-Region.geojson").read_text())
+    (outline,) = [shapely.geometry.shape(each["geometry"]) for each in text["features"]]
+    for tile in found:
+        x, y = np.meshgrid(tile.x + np.arange(128) + 0.5, tile.y + np.arange(128) + 0.5)
+        expected = np.where((x < 2220) & (y < 2967), shapely.contains_xy(outline, x, y), IGNORE)
+        line = shapely.distance(shapely.points(x, y), outline.boundary) < 1e-9  # whose centres are of neither side
+        np.testing.assert_array_equal(tile.class_map[~line], expected[~line])
+    assert len(found) > 100
