@@ -13,7 +13,7 @@ from pipeline.datasets.slides.reader import read_outlines, reader
 from pipeline.datasets.whole_slide import WholeSlide
 from pipeline.own.asked import Asked, common_folder, patients_from
 from pipeline.own.found import Found, refuse
-from pipeline.own.legend import check_name, suggestion
+from pipeline.own.outline_classes import BACKGROUND, classes_of, listed, not_outlined, region_of
 from pipeline.own.plan import evenly
 from pipeline.own.sheet import GREY, SHOWN, SIDE, Shown, colour_of
 from pipeline.slides.annotations import class_names, family, features_of, rings_of
@@ -24,7 +24,6 @@ AT, TILE = 0.5, 256  # µm/px and px a side of tiles, where nothing else is aske
 COARSER = 1.1  # times the wanted µm/px that a slide may have (pipeline/slides/slide.py)
 ALL = 1_000_000  # tiles, more than a slide has: all that is annotated is kept
 SOME = 20  # tiles without an outline that are kept of each slide, however few it has with one
-BACKGROUND = "background"
 LINE = 2  # px of an outline on the sheet
 BLACK = (0, 0, 0)  # of outlines of the background
 
@@ -147,75 +146,6 @@ def look(part: WholeSlide) -> Looked:
         return Looked(len(lesions) + min(others, lesion_free_wanted(len(lesions), cut)), areas)
 
 
-def region_of(asked: str | None, names: Counter[str]) -> str | None:
-    """The class of regions of interest as the annotations call it.
-
-    Raises:
-        Problem: no annotation has it.
-    """
-    if asked is None:
-        return None
-    found = [name for name in names if name.lower() == asked.strip().lower()]
-    if not found:
-        raise Problem(f"--region-class is {asked}, which no outline is of; the annotations hold {listed(names)}.")
-    return found[0]
-
-
-def classes_of(asked: Sequence[str], names: Counter[str], region: str | None) -> dict[str, str]:
-    """The classes, the first of them the background, and what annotations call each.
-
-    Without names that were asked for these are all that the annotations have, in alphabetical order.
-
-    Raises:
-        Problem: there is none, or one that was asked for is in no annotation.
-    """
-    called: dict[str, set[str]] = {}  # in lower case -> as it is written
-    for name in names:
-        if name and name.lower() != (region or "").lower():
-            called.setdefault(name.lower(), set()).add(name)
-    written = {small: min(spelled) for small, spelled in called.items()}
-    if not written:
-        raise Problem(
-            f"no outline has a class{' but ' + region if region else ''}; the annotations hold {listed(names)}. Give"
-            " the outlines classes and export them again."
-        )
-    if not asked:
-        rest = sorted(small for small in written if small != BACKGROUND)
-        found = {BACKGROUND: written.get(BACKGROUND, "none")} | {
-            suggestion(written[small]): written[small] for small in rest
-        }
-        if len(found) <= len(rest):
-            raise Problem(f"two classes of {listed(names)} are alike but for signs; rename one in the annotations.")
-        return found
-    found = {}
-    for place, name in enumerate(asked):
-        check_name(name, "--classes")
-        if name in found:
-            raise Problem(f"--classes names {name} twice; give each class a name of its own.")
-        fitting = [text for small, text in written.items() if name.lower() in (small, suggestion(text).lower())]
-        if not fitting and place:
-            raise Problem(f"--classes names {name}, which no outline is of; the annotations hold {listed(names)}.")
-        found[name] = fitting[0] if fitting else "none"
-    if len(found) < 2:
-        raise Problem(f"--classes names {len(found)} class; give the background first, and at least one more.")
-    return found
-
-
-def not_outlined(asked: str | None, classes: dict[str, str], names: Counter[str]) -> str:
-    """What lies in no outline: background, or ignored where the background is outlined itself.
-
-    Raises:
-        Problem: it shall be ignored, and no outline is of the background.
-    """
-    first = next(iter(classes))
-    if asked == "ignore" and classes[first] == "none":
-        raise Problem(
-            f"--not-outlined ignore leaves nothing of the first class, {first}, which no outline is of; name one first"
-            f" that is. The annotations hold {listed(names)}."
-        )
-    return asked or ("background" if classes[first] == "none" else "ignore")
-
-
 def tiling(asked: Asked, headers: Sequence[Header], everything: bool) -> dict[str, Any]:
     """How slides are cut: at the resolution asked for, or one that all have."""
     coarsest = max(each.microns for each in headers)
@@ -227,11 +157,6 @@ def tiling(asked: Asked, headers: Sequence[Header], everything: bool) -> dict[st
         "lesion_free": 1,
         "at_least": ALL if everything else SOME,
     }
-
-
-def listed(names: Counter[str]) -> str:
-    """Classes of annotations with how many outlines each."""
-    return ", ".join(f"{name or 'no class'} ({count:,})" for name, count in names.most_common(20)) or "nothing"
 
 
 def _lines(
