@@ -1,7 +1,7 @@
 """The project's params.yaml: the encoder that joins a comparison, the seed of plans, where data comes from."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -12,6 +12,10 @@ from pipeline.base.study import ENCODER, Study
 from pipeline.base.study_blocks import NONE
 
 PARAMS = Path("params.yaml")
+Kind = Literal[
+    "masks", "slides", "coco", "folds"
+]  # of data of your own: a key of Dataset, a folder of pipeline/datasets
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Pixel = Annotated[float, Field(ge=0.01, le=100)]  # µm a side; beyond it nothing is a slide, and no memory holds one
 FULL = BeforeValidator(lambda value: None if value == "full" else value)  # words, since YAML's null would vanish when
 TAGS = BeforeValidator(lambda value: None if value == "tags" else value)  # DVC writes the file
@@ -36,8 +40,16 @@ class Tiling(Block):
         return [] if self.slides == "all" else [name.strip() for name in self.slides.split(",") if name.strip()]
 
 
-class Masks(Block):
-    """Images and masks of your own: where they lie, and what a mask's values mean. Folders start at the source."""
+class Owned(Block):
+    """Who the patient is of an image or slide of your own; the folders and files of all kinds start at the source."""
+
+    patient_table: Annotated[str | None, NONE]  # name of an image, its patient
+    patient_pattern: Annotated[str | None, NONE]  # finds the patient in an image's name: its first group
+    unpaired: Literal["refuse", "skip"]  # images without an annotation, annotations without an image
+
+
+class Masks(Owned):
+    """Images and masks of your own: where they lie, and what a mask's values mean."""
 
     images: str
     masks: str
@@ -49,14 +61,70 @@ class Masks(Block):
     pieces: bool  # of codes and colours: every connected piece of a class but the first is a nucleus
     microns_per_pixel: Pixel
     tile_size: int = Field(ge=32, le=2048)  # px a side, into which images are cut
-    patient_table: Annotated[str | None, NONE]  # name of an image, its patient
-    patient_pattern: Annotated[str | None, NONE]  # finds the patient in an image's name: its first group
-    unpaired: Literal["refuse", "skip"]  # images without a mask, masks without an image
 
     @property
     def nuclei(self) -> bool:
         """Whether what is annotated are nuclei, each by itself, and not areas."""
         return self.values in ("instances", "dictionaries") or self.pieces
+
+
+def names_in(text: str) -> list[str]:
+    """The names, in lower case, that outlines of a class have in annotations; none for `none`."""
+    return [] if text == "none" else [name.strip().lower() for name in text.split("|") if name.strip()]
+
+
+class Slides(Owned):
+    """Whole slides of your own with outlines on them, and what the outlines mean."""
+
+    slides: str
+    annotations: str
+    classes: dict[Name, str] = Field(min_length=2, max_length=65)  # name -> names in annotations, | between them
+    not_outlined: Literal["background", "ignore"]  # what no outline holds: of the first class, or counted nowhere
+    region_class: Annotated[str | None, NONE]  # in annotations, of outlines outside of which nothing counts
+    tiling: Tiling
+
+    @model_validator(mode="after")
+    def a_name_means_one_thing(self) -> "Slides":
+        first, *others = self.classes
+        if bare := [name for name in others if not names_in(self.classes[name])]:
+            raise ValueError(f"gives the class {bare[0]} no name in annotations; only the first class may have none")
+        if self.not_outlined == "ignore" and not names_in(self.classes[first]):
+            raise ValueError(f"ignores what is not outlined, and no outline is of the first class, {first}; name one")
+        seen: dict[str, str] = {self.region_class.lower(): "regions"} if self.region_class else {}
+        for name, text in self.classes.items():
+            for each in names_in(text):
+                if (other := seen.setdefault(each, name)) != name:
+                    raise ValueError(f"has outlines of {each!r} be {other} and {name}; give each one meaning")
+        return self
+
+
+class Coco(Owned):
+    """Images of your own with instances as COCO has them: a JSON file of polygons and runs of pixels."""
+
+    images: str
+    instances: str
+    classes: dict[Name, str] = Field(min_length=2)  # name -> names of categories, | between them; none: the background
+    microns_per_pixel: Pixel
+    tile_size: int = Field(ge=32, le=2048)  # px a side, into which images are cut
+
+
+class Folds(Block):
+    """Tiles of your own in PanNuke's layout: folds of images.npy, masks.npy and types.npy."""
+
+    folds: str  # their numbers with commas between them: one to test on, one to validate on, the rest
+    classes: dict[Name, int] = Field(min_length=2)  # name -> channel of masks.npy, the background's first
+    microns_per_pixel: Pixel
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the folds, as shards are called."""
+        return [f"fold{number.strip()}" for number in self.folds.split(",")]
+
+    @model_validator(mode="after")
+    def every_channel_once(self) -> "Folds":
+        if sorted(self.classes.values()) != list(range(len(self.classes))):
+            raise ValueError(f"has the channels {sorted(self.classes.values())}; give each from 0 on to one class")
+        return self
 
 
 class Dataset(Block):
@@ -65,6 +133,14 @@ class Dataset(Block):
     source: str = Field(min_length=1)
     tiling: Tiling | None = None
     masks: Masks | None = None
+    slides: Slides | None = None
+    coco: Coco | None = None
+    folds: Folds | None = None
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """The kinds of one's own data that it describes: one, or none of a public data set."""
+        return [kind for kind in KINDS if getattr(self, kind) is not None]
 
 
 class Params(Block):
@@ -73,16 +149,18 @@ class Params(Block):
     encoder: Name
     seed: int = Field(ge=0)
     datasets: dict[Name, Dataset]
-    own: dict[Name, Literal["masks"]]  # data sets of your own -> their kind
+    own: dict[Name, Kind]  # data sets of your own -> their kind
     sample: dict[str, Any]
 
     @model_validator(mode="after")
     def own_data_is_described(self) -> "Params":
         for name, settings in self.datasets.items():
-            if (self.own.get(name) == "masks") != (settings.masks is not None):
+            kind = self.own.get(name)
+            if settings.kinds != ([kind] if kind else []):
+                what = f"what is in its {' and '.join(settings.kinds)}" if settings.kinds else f"nothing of its {kind}"
                 raise ValueError(
-                    f"says under own that {name} is {self.own.get(name, 'none of yours')}, and under datasets.{name}"
-                    f" {'nothing of' if settings.masks is None else 'what is in'} its masks; correct one of them"
+                    f"says under own that {name} is {kind or 'none of yours'}, and under datasets.{name} {what};"
+                    " correct one of them"
                 )
         if missing := [name for name in self.own if name not in self.datasets]:
             raise ValueError(f"has {missing[0]} under own and not under datasets; add it there")
@@ -102,7 +180,7 @@ class Params(Block):
         """What a study uses of the file, as plain values: the encoder where it joins, the seed, its data sets."""
         described = {name: self.datasets[name] for name in study.datasets}
         sources = {
-            name: each.model_dump(mode="json", exclude={"tiling"} if each.masks else {"masks"})
+            name: each.model_dump(mode="json", exclude={*KINDS, *(["tiling"] if each.kinds else [])} - {*each.kinds})
             for name, each in described.items()
         }
         used = {"seed": self.seed, "datasets": sources}

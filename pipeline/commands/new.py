@@ -1,4 +1,6 @@
-"""A study of your own images and masks: `lobule new mine --images photos --masks labels --microns-per-pixel 0.5`.
+"""A study of your own data: `lobule new mine --images photos --masks labels --microns-per-pixel 0.5`.
+
+Or `--slides DIR`, whole slides with outlines on them; `--coco FILE --images DIR`; `--pannuke DIR`.
 
 It says what it understood, draws a contact sheet, and writes studies/<name>/ and what params.yaml and dvc.yaml say of
 it; then `dvc repro studies/<name>/dvc.yaml` does the rest. It changes nothing of the data. Run again it shows what
@@ -7,19 +9,27 @@ would change and asks. `lobule new other --like mine` makes a study with the set
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import read_params
 from pipeline.base.paths import REPORTS
 from pipeline.base.study import STUDIES, study_names
 from pipeline.models.encoders import check_encoder
-from pipeline.own import writing
+from pipeline.own import coco, folds, slides, understand, writing
+from pipeline.own.asked import Asked
 from pipeline.own.like import like
+from pipeline.own.sheet import draw_sheet
 from pipeline.own.study import compose
-from pipeline.own.tell import draw, tell
-from pipeline.own.understand import Asked, understand
+from pipeline.own.tell import tell
 
 ENCODERS = "resnet18,efficientnet-b0"
+KINDS = {  # what is given of data: options of one kind -> how that is understood
+    ("images", "masks"): understand.understand,
+    ("slides",): slides.understand,
+    ("coco", "images"): coco.understand,
+    ("pannuke",): folds.understand,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--masks", metavar="DIR", help="PNG, TIFF, BMP or .npy; the same folder where names tell them apart")
     add("--mask-name", metavar="RULE", help="what the mask of image {} is called, such as {}_mask (default: found out)")
     add("--skip-unpaired", action="store_true", help="leave out images without a mask, and masks without an image")
+    add("--slides", metavar="DIR", help="whole slides, and GeoJSON of QuPath, XML of ASAP or ImageScope beside them")
+    add("--annotations", metavar="DIR", help="where the slides' annotations lie (default: beside the slides)")
+    add("--coco", metavar="FILE", help="JSON of the instances in --images: polygons, or runs of pixels")
+    add("--pannuke", metavar="DIR", help="folds of images.npy, masks.npy and types.npy")
+    add = parser.add_argument_group("what outlines mean").add_argument
+    add("--not-outlined", choices=("background", "ignore"), help="what lies in no outline: background, or not known")
+    add("--region-class", metavar="NAME", help="of outlines within which everything was annotated; the rest is ignored")
     add = parser.add_argument_group("what masks mean").add_argument
     add("--values", choices=("codes", "colours", "instances"), help="class codes, class colours, a number a nucleus")
     add("--classes", metavar="A,B,...", help="names of the classes in the order of their codes, the background first")
@@ -38,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--nuclei", action="store_true", help="every connected piece of a class is a nucleus")
     add = parser.add_argument_group("images").add_argument
     add("--microns-per-pixel", type=float, metavar="N", help="0.25 at 40x, 0.5 at 20x (default: what TIFF tags tell)")
+    add("--at", type=float, metavar="N", help="µm/px of the tiles of slides (default: 0.5, or what they have)")
     add("--tile", type=int, metavar="PX", help="side of the tiles that images are cut into (default: what fits them)")
     add("--patients", metavar="TABLE", action="append", help="a .csv or .xlsx with the columns image and patient")
     add("--patient-pattern", metavar="REGEX", help="its first group is the patient in an image's name")
@@ -56,15 +74,15 @@ def run(arguments: argparse.Namespace) -> None:
     for encoder in encoders:
         check_encoder(encoder, "--encoders")
     if arguments.like:
-        if arguments.images or arguments.masks:
-            raise Problem("--like takes the data of the other study; leave --images and --masks out, or leave it out.")
+        if given := given_of(arguments):
+            raise Problem(f"--like takes the data of the other study; leave {listed(given)} out, or leave it out.")
         texts = like(name, arguments.like, arguments.encoders and encoders, arguments.weights, arguments.epochs)
     else:
-        understood = understand(asked(arguments))
-        plan = compose(name, understood, encoders, arguments.weights or "random", arguments.epochs or 30)
-        tell(understood, plan, arguments.weights or "random")
+        found = KINDS[kind_of(arguments)](asked(arguments))
+        plan = compose(name, found, encoders, arguments.weights or "random", arguments.epochs or 30)
+        tell(found, plan, arguments.weights or "random")
         sheet = REPORTS / "private" / f"{name}.look.png"
-        draw(sheet, understood)
+        draw_sheet(sheet, found.pictures(), found.classes)
         print(f"look at it: {sheet}")
         texts = plan.texts
     write(texts, arguments.yes)
@@ -90,15 +108,39 @@ def check_name(name: str) -> None:
         raise Problem(f"params.yaml has a data set {name} that is none of your own; give yours another name.")
 
 
+def given_of(arguments: argparse.Namespace) -> list[str]:
+    """The options of data that were given."""
+    return [key for key in ("images", "masks", "slides", "coco", "pannuke") if getattr(arguments, key)]
+
+
+def listed(options: Sequence[str]) -> str:
+    """Options as a sentence names them."""
+    return " and ".join(f"--{option}" for option in options)
+
+
+def kind_of(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The options of data, if together they are a kind of it.
+
+    Raises:
+        Problem: one is missing, or there are too many.
+    """
+    given = given_of(arguments)
+    if kind := next((kind for kind in KINDS if sorted(kind) == sorted(given)), None):
+        return kind
+    for kind in KINDS:
+        if given and {*given} < {*kind}:
+            missing = next(key for key in kind if key not in given)
+            raise Problem(f"--{missing} is missing beside {listed(given)}; give it, too.")
+    kinds = ", or ".join(map(listed, KINDS))
+    raise Problem(f"the data are {listed(given) or 'not given'}; give {kinds}, or --like and a study.")
+
+
 def asked(arguments: argparse.Namespace) -> Asked:
     """What was given, as the data are asked for.
 
     Raises:
         Problem: something is missing, or given twice.
     """
-    for key in ("images", "masks"):
-        if not getattr(arguments, key):
-            raise Problem(f"--{key} is missing; give the folder with your {key}, or --like and a study.")
     tables = arguments.patients or []
     if len(tables) + bool(arguments.patient_pattern) > 1:
         given = " and ".join([*tables, *([arguments.patient_pattern] if arguments.patient_pattern else [])])
@@ -106,9 +148,12 @@ def asked(arguments: argparse.Namespace) -> Asked:
     if arguments.classes and arguments.legend:
         raise Problem("--classes and --legend both name the classes; give one of them.")
     return Asked(
-        name=arguments.name,
         images=arguments.images,
         masks=arguments.masks,
+        slides=arguments.slides,
+        annotations=arguments.annotations,
+        coco=arguments.coco,
+        pannuke=arguments.pannuke,
         class_maps=arguments.class_maps,
         mask_name=arguments.mask_name,
         values=arguments.values,
@@ -121,6 +166,9 @@ def asked(arguments: argparse.Namespace) -> Asked:
         patients=tables[0] if tables else None,
         patient_pattern=arguments.patient_pattern,
         skip_unpaired=arguments.skip_unpaired,
+        not_outlined=arguments.not_outlined,
+        region_class=arguments.region_class,
+        at=arguments.at,
     )
 
 

@@ -59,11 +59,11 @@ def check_name(name: str, where: str) -> None:
     if not NAME.fullmatch(name):
         raise Problem(
             f"{where} calls a class {name!r}; give it letters, digits, dots, underscores and hyphens, such as"
-            f" {_suggestion(name)}."
+            f" {suggestion(name)}."
         )
 
 
-def _suggestion(name: str) -> str:
+def suggestion(name: str) -> str:
     """A name that is allowed, and as near as can be."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._-")[:64] or "class_1"
 

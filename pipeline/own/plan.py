@@ -1,6 +1,7 @@
 """How images are cut and dealt out: the size of tiles, how many that makes, and which sides a split can have."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import pandas as pd
 
@@ -9,10 +10,10 @@ from pipeline.datasets.masks.reader import corners
 from pipeline.plans.split import deal
 from pipeline.tiles.plan import SPLITS
 
+T = TypeVar("T")
 SIZES = range(32, 513, 32)  # px a side, of tiles
 USUAL = 256
 SPARE = 0.05  # of the area of all tiles: padding beyond the least that is borne for a more usual size
-BYTES = 8  # of a pixel in the tile store: image, class map, instance map
 FRACTIONS = ((20, (0.6, 0.2, 0.2)), (6, (0.5, 0.15, 0.35)), (2, (0.6, 0.0, 0.4)))  # from so many patients or images on
 ENOUGH = 10  # units on the test side, below which a verdict is hardly possible
 
@@ -22,6 +23,11 @@ def tile_size(sizes: Sequence[tuple[int, int]]) -> int:
     padding = {size: 1 - _area(sizes) / (count_tiles(sizes, size) * size * size) for size in SIZES}
     least = min(padding.values())
     return min((size for size in SIZES if padding[size] <= least + SPARE), key=lambda size: (abs(size - USUAL), size))
+
+
+def evenly(items: Sequence[T], most: int) -> list[T]:
+    """So many of some items at most, evenly over all of them."""
+    return list(items[:: max(1, len(items) // most)][:most])
 
 
 def count_tiles(sizes: Sequence[tuple[int, int]], size: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.base.params import read_params
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.own import plan, writing
-from pipeline.own.understand import Understood
+from pipeline.own.found import Found
 
 NO_PATIENCE = "none"  # nothing is validated: all epochs, the last weights
 
@@ -20,47 +20,53 @@ class Plan:
     units: int  # patients, or images
     tested: int  # of them
     tiles: int
+    epochs: int  # of each training, at most
+    encoders: int
     texts: writing.Texts
 
 
-def compose(name: str, understood: Understood, encoders: list[str], weights: str, epochs: int) -> Plan:
-    """The study of a data set of images and masks.
+def compose(name: str, found: Found, encoders: list[str], weights: str, epochs: int) -> Plan:
+    """The study of a data set of one's own.
 
     Raises:
         Problem: there are too few images to test on others than those trained on, or a file is not valid.
     """
-    settings, seed = understood.settings, read_params().seed
-    owners = [understood.patients[pair.name] or f"image {pair.name}" for pair in understood.pairs]
-    counts = [plan.count_tiles([size], settings.tile_size) for size in understood.sizes]
-    fractions = plan.fractions(owners, counts, seed)
-    nuclei = settings.nuclei
-    classes = list(settings.classes)
-    floor = "background" if BACKGROUND in classes else "commonest"
+    seed, owners = read_params().seed, found.owners
+    fractions = found.fractions or plan.fractions(owners, found.tiles, seed)
+    floor = "background" if BACKGROUND in found.classes else "commonest"
     text = writing.study_text(
         name=name,
-        kind=f"masks with {understood.kind.words}",
-        classes=classes,
-        tile_size=max(32, round(settings.tile_size / 32) * 32),
-        native=settings.tile_size,
-        microns=settings.microns_per_pixel,
+        kind=found.words,
+        reader=found.kind,
+        by=found.by,
+        runs=found.runs,
+        classes=found.classes,
+        tile_size=max(32, round(found.tile_size / 32) * 32),
+        native=found.tile_size,
+        microns=found.microns_per_pixel,
         encoders=encoders,
-        baselines=[floor, "otsu"] if nuclei else [floor],
+        baselines=[floor, "otsu"] if found.nuclei else [floor],
         fractions=fractions,
-        nuclei=nuclei,
+        nuclei=found.nuclei,
         weights=weights,
         epochs=epochs,
         patience=max(5, epochs // 3) if fractions[1] else NO_PATIENCE,
     )
-    texts = writing.folder_texts(name, text) | writing.project_texts(name, "masks", dataset(understood))
-    tested = plan.count_tested(owners, counts, fractions, seed)
-    return Plan(fractions, len(set(owners)), tested, sum(counts), texts)
+    texts = writing.folder_texts(name, text) | writing.project_texts(name, found.kind, dataset(found))
+    tested = plan.count_tested(owners, found.tiles, fractions, seed)
+    return Plan(fractions, len(set(owners)), tested, sum(found.tiles), epochs, len(encoders), texts)
 
 
-def dataset(understood: Understood) -> dict[str, Any]:
+def dataset(found: Found) -> dict[str, Any]:
     """The data set's block in params.yaml; words stand where there is nothing, since DVC drops null."""
-    here = Path().resolve()
-    folder = understood.folder
+    here, folder = Path().resolve(), found.source
     source = folder.relative_to(here).as_posix() if folder.is_relative_to(here) else folder.as_posix()
-    settings = understood.settings.model_dump()
-    masks = {key: "none" if value is None else value for key, value in settings.items()}
-    return {"source": source, "masks": masks}
+    return {"source": source, found.kind: _worded(found.settings.model_dump())}
+
+
+def _worded(block: dict[str, Any]) -> dict[str, Any]:
+    words = {"microns_per_pixel": "full", "slide_microns_per_pixel": "tags"}
+    return {
+        key: _worded(value) if isinstance(value, dict) else words.get(key, "none") if value is None else value
+        for key, value in block.items()
+    }

@@ -1,10 +1,9 @@
-"""What a person's folders hold, as far as it can be told before anything is made of it."""
+"""What folders of images and masks hold, as far as it can be told before anything is made of it."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,61 +12,30 @@ from pipeline.base.params import Masks
 from pipeline.base.paths import expand
 from pipeline.base.schema import parse
 from pipeline.datasets.discovery import look
-from pipeline.datasets.masks.meaning import check_values, values_of
+from pipeline.datasets.masks.meaning import Meaning, check_values, values_of
 from pipeline.datasets.masks.pairs import IMAGES, LABELS, Pair, find_pairs, name_of
 from pipeline.datasets.masks.patients import patients_of
 from pipeline.datasets.masks.pictures import microns_of, size_of
+from pipeline.datasets.masks.reader import Cut
+from pipeline.own.asked import Asked, common_folder, patients_from
+from pipeline.own.found import Found, refuse
 from pipeline.own.legend import read_legend
-from pipeline.own.plan import tile_size
+from pipeline.own.plan import count_tiles, tile_size
+from pipeline.own.sheet import look_at_some
 from pipeline.own.values import Kind, Seen, kind_of, look_at
 
-TOLD = 20  # problems
 SAME = 0.01  # part by which resolutions of images may differ
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a person gave on the command line."""
-
-    name: str
-    images: str
-    masks: str
-    class_maps: str | None = None
-    mask_name: str | None = None
-    values: str | None = None
-    classes: tuple[str, ...] = ()
-    legend: str | None = None
-    ignore: str | None = None
-    nuclei: bool = False
-    microns_per_pixel: float | None = None
-    tile_size: int | None = None
-    patients: str | None = None
-    patient_pattern: str | None = None
-    skip_unpaired: bool = False
-
-
-@dataclass(frozen=True)
-class Understood:
-    """The pairs, what their masks mean, and how that stands in params.yaml."""
-
-    folder: Path
-    settings: Masks
-    pairs: list[Pair]
-    sizes: list[tuple[int, int]]  # height and width of each image
-    seen: Seen
-    kind: Kind
-    microns_from: str
-    patients: dict[str, str]
-    patients_from: str
-
-
-def understand(asked: Asked) -> Understood:
+def understand(asked: Asked) -> Found:
     """Look at all names and sizes, and at the values of up to some hundreds of masks.
 
     Raises:
         Problem: something is missing, wrong, or may mean two things; it names the file or the option that tells.
     """
-    folder, below = common_folder(asked)
+    folder, below = common_folder(
+        images=asked.images, masks=asked.masks, class_maps=asked.class_maps, patients=asked.patients
+    )
     given: dict[str, Any] = {
         "images": below["images"],
         "masks": below["masks"],
@@ -89,7 +57,7 @@ def understand(asked: Asked) -> Understood:
     legend = read_legend(expand(asked.legend)) if asked.legend else None
     coloured = legend is not None and any(str(value).startswith("#") for value in legend.values())
     seen = look_at(pairs, colours=asked.values == "colours" or (coloured and asked.values is None))
-    refuse(seen.problems, len(pairs))
+    refuse(seen.problems, len(pairs), "pairs")
     ignored = set(_ignored(asked.ignore))
     kind = kind_of(seen, asked.values, legend, asked.classes, asked.class_maps is not None, ignored)
     microns, microns_from = resolution(asked.microns_per_pixel, pairs)
@@ -103,32 +71,59 @@ def understand(asked: Asked) -> Understood:
         }
     )
     check_values(settings, "the legend")
-    where = "none told"
-    if asked.patients:
-        where = f"the table {asked.patients}"
-    elif asked.patient_pattern:
-        where = f"the pattern '{asked.patient_pattern}' on the names"
-    return Understood(folder, settings, pairs, sizes, seen, kind, microns_from, patients, where)
+    tiles = [count_tiles([size], settings.tile_size) for size in sizes]
+    return Found(
+        kind="masks",
+        words=f"masks with {kind.words}",
+        source=folder,
+        settings=settings,
+        classes=list(settings.classes),
+        nuclei=settings.nuclei,
+        tile_size=settings.tile_size,
+        microns_per_pixel=microns,
+        names=[pair.name for pair in pairs],
+        tiles=tiles,
+        patients=patients,
+        patients_from=patients_from(asked),
+        lines=_lines(settings, len(pairs), kind, seen, sizes, microns_from),
+        pictures=partial(look_at_some, pairs, Meaning(settings).read),
+        largest=max(height * width for height, width in sizes),
+    )
 
 
-def common_folder(asked: Asked) -> tuple[Path, dict[str, str]]:
-    """The folder that all that was given lies in, and where each lies in it.
+def _lines(
+    settings: Masks, pairs: int, kind: Kind, seen: Seen, sizes: Sequence[tuple[int, int]], microns_from: str
+) -> list[str]:
+    """What was understood, a line each."""
+    forms = ", ".join(f"{count:,} {form}" for form, count in seen.forms.most_common())
+    return [
+        f"pairs: {pairs:,}; the mask of image {{}} is {settings.mask_name}",
+        f"masks: {kind.words} ({forms}; values of {seen.masks:,} read)",
+        *_classes(settings, seen),
+        line_of_sizes(sizes),
+        f"resolution: {settings.microns_per_pixel:g} µm/px, from {microns_from}",
+    ]
 
-    Raises:
-        Problem: one of them is not there.
-    """
-    given = {"images": asked.images, "masks": asked.masks, "class_maps": asked.class_maps, "patients": asked.patients}
-    paths = {key: expand(value).resolve() for key, value in given.items() if value}
-    for key, path in paths.items():
-        if key == "patients" and not path.is_file():
-            raise Problem(
-                f"--patients is {path}, which is no file; give a .csv or .xlsx with the columns image and patient."
-            )
-        if key != "patients" and not path.is_dir():
-            raise Problem(f"--{key.replace('_', '-')} is {path}, which is no folder; give the one with the files.")
-    folders = [path if path.is_dir() else path.parent for path in paths.values()]
-    folder = Path(os.path.commonpath(folders))
-    return folder, {key: path.relative_to(folder).as_posix() for key, path in paths.items()}
+
+def line_of_sizes(sizes: Sequence[tuple[int, int]]) -> str:
+    """How wide and high images (height, width) are."""
+    heights, widths = zip(*sizes, strict=True)
+    return f"sizes: {min(widths):,} to {max(widths):,} px wide, {min(heights):,} to {max(heights):,} px high"
+
+
+def _classes(settings: Masks, seen: Seen) -> list[str]:
+    """Each class with its value, its share of the pixels that were read, and in what it is counted."""
+    pixels = seen.pixels
+    whole = max(1, sum(pixels.values()))
+    if settings.values == "instances":
+        beside = f", classes from {settings.class_maps}" if settings.class_maps else ""
+        share = 1 - pixels.get(0, 0) / whole
+        return [f"classes: {', '.join(settings.classes)}{beside}; nuclei cover {share:.1%}"]
+    found = [
+        f"class {code}: {name} (value {text}), {sum(pixels.get(value, 0) for value in values_of(text)) / whole:.1%}"
+        for code, (name, text) in enumerate(settings.classes.items())
+    ]
+    return [*found, *([f"counted nowhere: {settings.ignore}"] if settings.ignore is not None else [])]
 
 
 def mask_rule(images: Path, masks: Path) -> str:
@@ -150,15 +145,7 @@ def mask_rule(images: Path, masks: Path) -> str:
     return rules.most_common(1)[0][0] if rules else "{}"
 
 
-def refuse(problems: Sequence[str], pairs: int) -> None:
-    """Refuse what could not be read, all of it at once."""
-    if problems:
-        more = [f"and {len(problems) - TOLD:,} more"] if len(problems) > TOLD else []
-        listed = "\n        ".join([*problems[:TOLD], *more])
-        raise Problem(listed if len(problems) == 1 else f"{len(problems)} of {pairs} pairs fail:\n        {listed}")
-
-
-def resolution(given: float | None, pairs: Sequence[Pair]) -> tuple[float, str]:
+def resolution(given: float | None, pairs: Sequence[Cut]) -> tuple[float, str]:
     """µm/px of the images, and whence it is known.
 
     Raises:
@@ -192,7 +179,7 @@ def measure(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
     """
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(_size, pairs))
-    refuse([str(size) for size in found if isinstance(size, Problem)], len(pairs))
+    refuse([str(size) for size in found if isinstance(size, Problem)], len(pairs), "pairs")
     return [size for size in found if not isinstance(size, Problem)]
 
 

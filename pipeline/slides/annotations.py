@@ -1,14 +1,16 @@
-"""Annotations that QuPath exported as GeoJSON: from outlines on a slide to the class maps of its tiles.
+"""Annotations as QuPath, ASAP and ImageScope export them: from outlines on a slide to the class maps of its tiles.
 
 Coordinates are in px of the slide's full resolution. A pixel of a tile belongs where its centre lies
 (pipeline/slides/polygons.py). Where outlines of several classes overlap, the class map takes the later one in the file,
-and the bit map keeps all: bit 0 is class 1, bit 1 class 2, and so on.
+but for those of the background, which give way to all; and the bit map keeps all: bit 0 is class 1, bit 1 class 2, and
+so on. Where regions of interest are outlined, nothing outside of them counts.
 """
 
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,17 @@ from shapely.geometry.base import BaseGeometry
 
 from pipeline.base.errors import Problem
 from pipeline.slides.geojson import CURE, read_features
+from pipeline.slides.markup import read_markup
 from pipeline.slides.polygons import Ring, rasterise, window
 from pipeline.slides.slide import Grid
 from pipeline.tiles.store import IGNORE
 
 FARTHEST = 2.0**31  # px; no slide reaches there, and beyond it sums of coordinates lose their fractions
 MOST_NAMED = 10  # kinds of things left out that are told one by one
+BACKGROUND, REGION = 0, -1  # codes of outlines that are of no lesion: of the first class, of where all was annotated
+IN_A_BYTE = 8  # classes that a bit map holds in a byte a pixel, as the tile store has it
 Map = npt.NDArray[np.uint8]  # (H, W)
+Bits = npt.NDArray[np.unsignedinteger[Any]]  # (H, W)
 Position = tuple[int, int]  # column and row in the grid
 
 
@@ -34,8 +40,11 @@ class Annotations:
     """The outlines of a slide that are of a wanted class, in the order of the file, and what became of the rest."""
 
     path: Path
-    shapes: list[BaseGeometry] = field(default_factory=list)  # Polygon or MultiPolygon, valid
+    shapes: list[BaseGeometry] = field(default_factory=list)  # Polygon or MultiPolygon, valid; the background's first
     codes: list[int] = field(default_factory=list)  # class codes, one a shape
+    regions: list[BaseGeometry] | None = None  # outside of which nothing counts; None: everything does
+    elsewhere: int = BACKGROUND  # class code of what no outline holds; IGNORE where nobody knows it
+    most: int = IN_A_BYTE  # largest class code that there can be
     features: int = 0  # in the file, those within others included
     left_out: Counter[str] = field(default_factory=Counter)  # what -> how many
     repaired: int = 0  # shapes that crossed or touched themselves
@@ -48,7 +57,7 @@ class Annotations:
             Problem: a shape does not touch the slide at all, so it was drawn on another one.
         """
         self.clipped = 0
-        for shape in self.shapes:
+        for shape in (*self.shapes, *(self.regions or [])):
             left, top, right, bottom = shape.bounds
             if right <= 0 or bottom <= 0 or left >= width or top >= height:
                 raise Problem(
@@ -58,37 +67,52 @@ class Annotations:
             self.clipped += left < 0 or top < 0 or right > width or bottom > height
 
     def tiles(self, grid: Grid) -> dict[Position, list[int]]:
-        """Which shapes each tile meets (their numbers, ascending), by column and row, row after row.
+        """Which shapes each tile meets (their numbers, ascending), by column and row, row after row."""
+        return _met(grid, self.shapes)
 
-        The tiles are in a spatial index that is asked for each shape, so that time follows what is annotated.
-        """
-        positions = [(column, row) for row in range(grid.rows) for column in range(grid.columns)]
-        corners = np.array([grid.corner(*position) for position in positions], np.float64)
-        size = grid.tile_size * grid.downsample
-        boxes = shapely.box(*corners.T, *(corners + size).T)
-        shape, tile = shapely.STRtree(boxes).query(np.array(self.shapes, object), predicate="intersects")
-        shapes: dict[Position, list[int]] = {}
-        for index in np.lexsort((shape, tile)):
-            shapes.setdefault(positions[tile[index]], []).append(int(shape[index]))
-        return shapes
+    def counts(self, grid: Grid) -> set[Position] | None:
+        """The tiles of which something may count, by column and row; None for all."""
+        found = None if self.regions is None else {*_met(grid, self.regions)}
+        if self.elsewhere == BACKGROUND:
+            return found
+        outlined = {*self.tiles(grid)}
+        return outlined if found is None else outlined & found
 
-    def draw(self, grid: Grid, position: Position, shapes: list[int]) -> tuple[Map, Map, int]:
+    def draw(self, grid: Grid, position: Position, shapes: list[int]) -> tuple[Map, Bits, int]:
         """Class map and bit map of a tile, each (S, S), and the number of pixels that several classes claim.
 
-        Beyond the slide's border the class map is IGNORE, and no class claims anything.
+        Beyond the slide's border and the regions the class map is IGNORE, and no class claims anything.
         """
         size, corner = grid.tile_size, np.array(grid.corner(*position), np.float64)
-        classes, bits = np.zeros((size, size), np.uint8), np.zeros((size, size), np.uint8)
+        kind = np.dtype(np.uint8 if self.most <= IN_A_BYTE else np.uint64).type
+        classes, bits = np.full((size, size), self.elsewhere, np.uint8), np.zeros((size, size), kind)
         for number in shapes:
             rings = [(ring - corner) / grid.downsample for ring in rings_of(self.shapes[number])]
             rows, columns = window(rings, size, size)
             inside = rasterise(rings, rows, columns)
             np.copyto(classes[rows, columns], self.codes[number], where=inside)
-            bits[rows, columns] |= inside.view(np.uint8) << (self.codes[number] - 1)
+            if self.codes[number] != BACKGROUND:
+                bits[rows, columns] |= inside.astype(kind) << kind(self.codes[number] - 1)
         width, height = grid.inside(*position)
-        classes[height:], classes[:, width:] = IGNORE, IGNORE
-        bits[height:], bits[:, width:] = 0, 0
-        return classes, bits, int(np.count_nonzero(bits & (bits - np.uint8(1)))) if shapes else 0
+        beyond = self._outside(grid, corner)
+        beyond[height:], beyond[:, width:] = True, True
+        classes[beyond], bits[beyond] = IGNORE, 0
+        return classes, bits, int(np.count_nonzero(bits & (bits - kind(1)))) if shapes else 0
+
+    def _outside(self, grid: Grid, corner: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """What of a tile lies outside of the regions, (S, S)."""
+        size = grid.tile_size
+        outside = np.full((size, size), self.regions is not None)
+        box = shapely.box(*corner, *(corner + size * grid.downsample))
+        for number in self._index.query(box) if self.regions else ():
+            rings = [(ring - corner) / grid.downsample for ring in rings_of((self.regions or [])[number])]
+            rows, columns = window(rings, size, size)
+            outside[rows, columns] &= ~rasterise(rings, rows, columns)
+        return outside
+
+    @cached_property
+    def _index(self) -> shapely.STRtree:
+        return shapely.STRtree(np.array(self.regions, object))
 
     def notes(self) -> list[str]:
         """What was left out, repaired or clipped, and how much; a clause each. The last says where nothing is used."""
@@ -100,30 +124,62 @@ class Annotations:
             notes.append(f"{self.repaired:,} self-crossing outlines repaired")
         if self.clipped:
             notes.append(f"{self.clipped:,} outlines clipped at the slide's border")
-        if not self.shapes:
+        if self.regions == []:
+            notes.append("WARNING: nothing of it counts, since it outlines no region")
+        elif not self.shapes and not self.regions:
             none = f"none of its {self.features:,} features is an outline of a known class"
             notes.append(f"WARNING: nothing of it is used, since {none if self.features else 'it holds no feature'}")
         return notes
 
 
-def read_annotations(path: Path, codes: Mapping[str, int]) -> Annotations:
-    """The outlines of the classes in `codes` (lower-case name -> class code); everything else is counted.
+def _met(grid: Grid, shapes: list[BaseGeometry]) -> dict[Position, list[int]]:
+    """Which shapes each tile meets (their numbers, ascending), by column and row, row after row.
+
+    The tiles are in a spatial index that is asked for each shape, so that time follows what is annotated.
+    """
+    positions = [(column, row) for row in range(grid.rows) for column in range(grid.columns)]
+    corners = np.array([grid.corner(*position) for position in positions], np.float64)
+    size = grid.tile_size * grid.downsample
+    boxes = shapely.box(*corners.T, *(corners + size).T)
+    shape, tile = shapely.STRtree(boxes).query(np.array(shapes, object), predicate="intersects")
+    found: dict[Position, list[int]] = {}
+    for index in np.lexsort((shape, tile)):
+        found.setdefault(positions[tile[index]], []).append(int(shape[index]))
+    return found
+
+
+def read_annotations(path: Path, codes: Mapping[str, int], elsewhere: int = BACKGROUND) -> Annotations:
+    """The outlines of the classes in `codes` (lower-case name -> class code, or REGION); everything else is counted.
+
+    `elsewhere` is the code of what nobody outlined: BACKGROUND or IGNORE.
 
     Raises:
-        Problem: the file is empty, cut off or no GeoJSON, or an outline's corners are no numbers.
+        Problem: the file is empty, cut off or of no known program, or an outline's corners are no numbers.
     """
-    found = Annotations(path)
-    for number, feature in enumerate(read_features(path), start=1):
+    found = Annotations(path, regions=[] if REGION in codes.values() else None, elsewhere=elsewhere)
+    found.most = max(found.most, *codes.values())
+    for number, feature in enumerate(features_of(path), start=1):
         try:
-            for one in _family(feature):
+            for one in family(feature):
                 _add(found, one, codes)
         except (ValueError, TypeError, LookupError, OverflowError, shapely.errors.ShapelyError) as error:
             said = " ".join(str(error).split())
             raise Problem(f"{path}: the outline of feature {number} cannot be read ({said}); {CURE}.") from None
+    order = sorted(range(len(found.codes)), key=lambda place: found.codes[place] != BACKGROUND)
+    found.shapes, found.codes = [found.shapes[place] for place in order], [found.codes[place] for place in order]
     return found
 
 
-def _family(feature: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def features_of(path: Path) -> Iterator[dict[str, Any]]:
+    """The features of an annotation, whichever program wrote it.
+
+    Raises:
+        Problem: the file is empty, cut off or of no known program.
+    """
+    return read_markup(path) if path.suffix.lower() == ".xml" else read_features(path)
+
+
+def family(feature: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """A feature and those within it, which QuPath may write as its `childObjects`; before them what they lie in."""
     waiting = [feature]
     while waiting:
@@ -161,6 +217,10 @@ def _add(found: Annotations, feature: Mapping[str, Any], codes: Mapping[str, int
         found.repaired += 1
     if shape.is_empty:
         found.left_out["features without an area"] += not others
+        return
+    if code == REGION:
+        assert found.regions is not None
+        found.regions.append(shape)
         return
     found.shapes.append(shape)
     found.codes.append(code)

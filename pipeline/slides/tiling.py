@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.base.params import Tiling
-from pipeline.slides.annotations import Annotations, Map, Position
+from pipeline.slides.annotations import Annotations, Bits, Map, Position
 from pipeline.slides.slide import Grid, Pixels, Slide, spread
+from pipeline.tiles.store import IGNORE
 
 T = TypeVar("T")
 TileMask = npt.NDArray[np.bool_]  # (rows, columns) of a grid
@@ -34,6 +35,7 @@ AHEAD = 4  # tiles for each of them that are read before they are asked for
 GLASS = 0.25  # of the background threshold: what an overview must show of a tile with tissue
 
 LESION, FREE, BACKGROUND, GLASSY, UNDRAWN = "lesion", "lesion-free", "background", "glass", "not drawn"
+UNKNOWN = "not annotated"
 
 
 @dataclass
@@ -52,13 +54,13 @@ class ReadTile(NamedTuple):
     pixels: Pixels  # (S, S, 3)
     spread: float
     classes: Map  # (S, S)
-    bits: Map  # (S, S)
+    bits: Bits  # (S, S)
     overlap: int  # px that several classes claim
 
 
 @dataclass
 class Selection:
-    """The tiles of a slide, row after row. All are UNDRAWN or GLASSY until `tiles` has read some."""
+    """The tiles of a slide, row after row. All are UNDRAWN, GLASSY or UNKNOWN until `tiles` has read some."""
 
     slide: Slide
     annotations: Annotations
@@ -82,6 +84,9 @@ class Selection:
                     yield tile, read
             wanted = lesion_free_wanted(lesions, self.settings)
             for tile, read in _ahead(pool, self._read_free, self._shuffled() if wanted else []):
+                if not read:
+                    tile.state = UNKNOWN
+                    continue
                 tile.state = BACKGROUND if read.spread < self.settings.background else FREE
                 tile.spread = read.spread
                 if tile.state == FREE:
@@ -101,11 +106,12 @@ class Selection:
         drawn = self.annotations.draw(self.grid, tile.position, self.outlines[tile.position])
         return self._read(tile, drawn) if drawn[1].any() else None
 
-    def _read_free(self, tile: Candidate) -> ReadTile:
-        """A tile without a lesion."""
-        return self._read(tile, self.annotations.draw(self.grid, tile.position, []))
+    def _read_free(self, tile: Candidate) -> ReadTile | None:
+        """A tile without a lesion; nothing if all of it counts nowhere."""
+        drawn = self.annotations.draw(self.grid, tile.position, self.outlines.get(tile.position, []))
+        return self._read(tile, drawn) if (drawn[0] != IGNORE).any() else None
 
-    def _read(self, tile: Candidate, drawn: tuple[Map, Map, int]) -> ReadTile:
+    def _read(self, tile: Candidate, drawn: tuple[Map, Bits, int]) -> ReadTile:
         size = self.grid.tile_size
         pixels = self.slide.read(self.grid, *tile.position)
         deviation = spread(pixels)
@@ -138,8 +144,17 @@ def select_tiles(slide: Slide, annotations: Annotations, settings: Tiling) -> Se
     downsample = max(1, min(int(grid.tile_size * grid.downsample / PATCH), finest))
     overview = slide.overview(downsample)
     tissue = shows_tissue(grid, overview, grid.downsample / downsample, GLASS * settings.background)
+    counts = annotations.counts(grid)
     index = [
-        Candidate((column, row), UNDRAWN if tissue[row, column] else GLASSY) for row, column in np.ndindex(tissue.shape)
+        Candidate(
+            (column, row),
+            UNKNOWN
+            if counts is not None and (column, row) not in counts
+            else UNDRAWN
+            if tissue[row, column]
+            else GLASSY,
+        )
+        for row, column in np.ndindex(tissue.shape)
     ]
     outlines = annotations.tiles(grid)
     free = sum(tile.state == UNDRAWN and tile.position not in outlines for tile in index)

@@ -20,8 +20,10 @@ from pipeline.base.params import Tiling, read_params
 from pipeline.base.paths import RAW, TILES
 from pipeline.base.records import Source
 from pipeline.datasets import Card, Part, SlidePart
-from pipeline.tiles.store import ShardInfo
+from pipeline.tiles.store import IGNORE, ShardInfo
 from pipeline.tiles.writer import ShardWriter
+
+OVERLAPPING = 9  # classes, the first one among them, of which a byte holds which overlap
 
 
 def main() -> None:
@@ -136,18 +138,19 @@ def write_shard(part: Part, path: Path, info: ShardInfo) -> Counter[str]:
     """
     counts: Counter[str] = Counter()
     slide = part if isinstance(part, SlidePart) else None
+    overlapping = len(info.classes) <= OVERLAPPING
     try:
         pixel, magnification = part.resolution
         own = replace(info, microns_per_pixel=pixel, magnification=magnification)
         with (
-            ShardWriter(path, part.count, part.tile_size, own, bits=slide is not None) as shard,
+            ShardWriter(path, part.count, part.tile_size, own, bits=slide is not None and overlapping) as shard,
             tqdm(part.tiles(), desc=part.name, total=part.count, unit="tile", disable=None) as progress,
         ):
             for tile in progress:
                 shard.add(tile)
                 counts["tiles"] += 1
                 counts["nuclei"] += len(tile.nuclei)
-                counts["lesions"] += tile.bits is not None and bool(tile.bits.any())
+                counts["lesions"] += slide is not None and bool((tile.class_map % IGNORE).any())
                 counts["overlap"] += tile.overlap
                 counts["conflict"] += tile.conflict
             if slide:

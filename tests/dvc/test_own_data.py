@@ -1,4 +1,4 @@
-"""The commands of docs/how-to/use-my-data.md, typed word for word: from a folder of files to a report, by real DVC."""
+"""The commands of docs/how-to/use-my-data.md, typed word for word: from files to a report, by real DVC."""
 
 import re
 import shlex
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.tiles.store import Shard
 from tests.dvc.project import ROOT, Project, ran
-from tests.own import drawn
+from tests.own import drawn, folds, instances, slides
 
 pytestmark = pytest.mark.slow
 PAGE = ROOT / "docs/how-to/use-my-data.md"
@@ -16,7 +17,7 @@ PAGE = ROOT / "docs/how-to/use-my-data.md"
 def typed() -> list[list[str]]:
     """The commands of the page, in order: indented, after a line that ends with a colon or a full stop."""
     text = re.sub(r" \\\n *", " ", PAGE.read_text(encoding="utf-8"))
-    return [shlex.split(line) for line in re.findall(r"^ {8}((?:lobule|dvc) .*)$", text, re.MULTILINE)]
+    return [shlex.split(line) for line in re.findall(r"^(?: {4}){1,2}((?:lobule|dvc) .*)$", text, re.MULTILINE)]
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     truths = drawn.draw(folder / "photos/images", patients=8, classes=3)
     drawn.save(folder / "photos/masks", truths, drawn.indexed)
+    slides.draw(folder / "slides", region=True)
+    instances.draw(folder / "cells", patients=6)
+    folds.draw(folder / "tiles")
     return folder
 
 
@@ -34,7 +38,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def test_two_commands_lead_from_files_to_a_report(project: Project, home: Path) -> None:
-    understand, run = typed()
+    understand, run, *_ = typed()
     words = [word.replace("~", str(home)) for word in understand]
     assert "found 16 files = used 16 + left out 0" in project.run(*words)
     done = ran(project.run(*run))
@@ -46,6 +50,28 @@ def test_two_commands_lead_from_files_to_a_report(project: Project, home: Path) 
     assert "tested on 3 patients, trained on 4 patients" in report and "No patient is known" not in report
     assert ran(project.run(*run)) == set()
     assert "nothing of it changes" in project.run(*words)
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "tiles", "words"),
+    [
+        ("lesions", "found 12 files = used 12 + left out 0", 6 * 16, "tested on 2 patients"),
+        ("cells", "found 12 files = used 12 + left out 0", 12, "tested on 2 patients"),
+        ("mytiles", "found 9 files = used 9 + left out 0", 24, "tested on 8 test tiles"),
+    ],
+)
+def test_other_kinds_of_data(project: Project, home: Path, name: str, found: str, tiles: int, words: str) -> None:
+    understand, run = (line for line in typed() if name in line[2])
+    assert understand[:3] == ["lobule", "new", name] and run[:2] == ["dvc", "repro"]
+    assert found in project.run(*(word.replace("~", str(home)) for word in understand))
+    small = {"predict.speed_batches": [1]}
+    project.put(name, small if name == "lesions" else small | {"model.width": 4, "model.decoder_channels": [16, 8, 8]})
+    assert ran(project.run(*run)) >= {f"download-own@{name}", f"convert-own@{name}", "report"}
+    stored = [len(Shard(path)) for path in (project.folder / f"data/tiles/{name}").glob("*.h5")]
+    assert sum(stored) == tiles
+    report = (project.folder / f"reports/{name}.md").read_text()
+    assert words in report and ("AJI" in report) == (name != "lesions")
+    assert ran(project.run(*run)) == set()
 
 
 def test_nuclei_without_patients_and_without_validation(project: Project, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base.errors import Problem
-from pipeline.slides.annotations import Annotations, class_names, read_annotations
+from pipeline.slides.annotations import REGION, Annotations, class_names, read_annotations
 from pipeline.slides.slide import Grid
 from pipeline.tiles.store import IGNORE
 from tests.slide_files import box, feature, write_features
@@ -117,6 +117,55 @@ def test_only_tiles_that_an_outline_meets_are_named(tmp_path: Path) -> None:
     met = read(tmp_path, ring, hollow).tiles(grid())
     assert (1, 1) not in met and len(met) == 8
     assert [place for place, shapes in met.items() if 0 in shapes] == [(1, 0), (2, 0)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(rings=st.lists(stars(), min_size=4, max_size=4), elsewhere=st.sampled_from([0, IGNORE]), regions=st.booleans())
+def test_background_regions_and_the_rest(
+    rings: Any, elsewhere: int, regions: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    titles = ["UDH", "ROI", "Stroma", "ROI"]  # the background is no first one in the file
+    features = [feature("Polygon", ring, title) for ring, title in zip(rings, titles, strict=True)]
+    codes = CODES | {"stroma": 0} | ({"roi": REGION} if regions else {})
+    path = write_features(tmp_path_factory.mktemp("parts") / "slide.geojson", *features)
+    annotations, over = read_annotations(path, codes, elsewhere), grid()
+    lesion, first, stroma, second = (shapely.make_valid(polygon(ring), method="structure") for ring in rings)
+    x, y = np.meshgrid(np.arange(96) + 0.5, np.arange(96) + 0.5)
+    expected = np.full((96, 96), elsewhere, np.uint8)
+    expected[shapely.contains_xy(stroma, x, y)] = 0
+    expected[shapely.contains_xy(lesion, x, y)] = 3
+    if regions:
+        expected[~(shapely.contains_xy(first, x, y) | shapely.contains_xy(second, x, y))] = IGNORE
+    counts = annotations.counts(over)
+    for row, column in np.ndindex(3, 3):
+        met = annotations.tiles(over).get((column, row), [])
+        classes, bits, _ = annotations.draw(over, (column, row), met)
+        wanted = expected[row * 32 :, column * 32 :][:32, :32]
+        np.testing.assert_array_equal(classes, wanted)
+        np.testing.assert_array_equal(bits, (wanted == 3) * np.uint8(4))
+        assert counts is None or (column, row) in counts or (wanted == IGNORE).all()
+
+
+def polygon(rings: Any) -> Any:
+    return shapely.Polygon(rings[0], rings[1:])
+
+
+def test_more_classes_than_a_byte_has_bits(tmp_path: Path) -> None:
+    codes = {f"class {number}": number for number in range(1, 31)}
+    places = [feature("Polygon", [box(3 * n, 0, 3 * n + 4, 9)], f"class {n}") for n in range(1, 31)]
+    found = read_annotations(write_features(tmp_path / "a.geojson", *places), codes)
+    classes, bits, overlap = found.draw(grid(tile_size=96), (0, 0), list(range(30)))
+    assert set(np.unique(classes)) == set(range(31)) and bits[0, 92] == 1 << 29 and overlap == 29 * 9
+
+
+def test_no_region_where_regions_are_wanted(tmp_path: Path) -> None:
+    path = write_features(tmp_path / "a.geojson", feature("Polygon", [box(0, 0, 9, 9)]))
+    found = read_annotations(path, CODES | {"roi": REGION})
+    assert (
+        found.notes() == ["WARNING: nothing of it counts, since it outlines no region"]
+        and found.counts(grid()) == set()
+    )
+    assert (found.draw(grid(), (0, 0), [0])[0] == IGNORE).all()
 
 
 # ---------------------------------------------------------------------------------------------------------- shapes

@@ -6,11 +6,7 @@ slide that cannot be used is a part whose tiles end in a Problem, so that the ot
 fails.
 """
 
-import csv
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +15,11 @@ from pipeline.base.params import Tiling
 from pipeline.datasets.bracs.card import CARD
 from pipeline.datasets.bracs.table import SUFFIXES as TABLES
 from pipeline.datasets.bracs.table import Row, read_tables, side_of, slide_name
-from pipeline.datasets.discovery import SEVERAL_FILES, Survey, bare_name, companions, look
+from pipeline.datasets.discovery import Survey, bare_name, companions, look
+from pipeline.datasets.whole_slide import WholeSlide
 
 if TYPE_CHECKING:
     from pipeline.slides.annotations import Annotations
-    from pipeline.slides.slide import Slide
-    from pipeline.slides.tiling import Selection
-    from pipeline.tiles.store import Tile
 
 ALIASES = {  # other names that a class has in QuPath, in lower case
     "N": ("normal", "normal tissue"),
@@ -44,10 +38,9 @@ CODES = {
 }
 ANNOTATIONS = {".geojson", ".json"}
 READ = CARD.slides | ANNOTATIONS
-EXPORT = "docs/how-to/export-from-qupath.md"
 
 
-def find(folder: Path, tiling: Tiling | None = None) -> list["WholeSlide"]:
+def find(folder: Path, tiling: Tiling | None = None) -> list[WholeSlide]:
     """The slides in `folder`, by name, and annotations without a slide; `tiling` says how slides are cut.
 
     Raises:
@@ -81,12 +74,14 @@ def find(folder: Path, tiling: Tiling | None = None) -> list["WholeSlide"]:
             row = replace(row, side=_side(path.relative_to(folder)))
         own = [path for slide in slides for path in inner.get(slide, [])]
         title = bare_name(path.name)
-        parts.append(WholeSlide(title, slides, annotations, qpdata, tables, row, tiling or Tiling(), own))
+        of = (row.patient, row.side)
+        cut = tiling or Tiling()
+        parts.append(WholeSlide(title, slides, annotations, read_lesions, cut, *of, tables, own, qpdata))
     _tell(lying, parts, within)
     return parts
 
 
-def _tell(lying: Survey, parts: list["WholeSlide"], within: set[Path]) -> None:
+def _tell(lying: Survey, parts: list[WholeSlide], within: set[Path]) -> None:
     """Print which files are used; `within` are those that slides have beside their own."""
     used = {path for part in parts for path in part.files}
     of_slides = [file for file in lying.files if file.name.suffix.lower() in READ or file.path in within]
@@ -101,127 +96,13 @@ def _tell(lying: Survey, parts: list["WholeSlide"], within: set[Path]) -> None:
     )
 
 
+def read_lesions(path: Path) -> "Annotations":
+    """The outlines of lesions; a Problem where there are none to be read."""
+    from pipeline.slides.annotations import read_annotations
+
+    return read_annotations(path, CODES)
+
+
 def _side(path: Path) -> str:
     """Part of the official split by the innermost folder that names one."""
     return next((side for part in reversed(path.parts[:-1]) if (side := side_of(part))), "")
-
-
-@dataclass(frozen=True)
-class WholeSlide:
-    """One slide; a pipeline.datasets.Part. `count` reads the slide, and may raise a Problem."""
-
-    name: str
-    slides: list[Path] = field(repr=False)  # one, or the part is wrong
-    annotations: list[Path] = field(repr=False)
-    qpdata: list[Path] = field(repr=False)
-    tables: list[Path] = field(repr=False)
-    row: Row
-    settings: Tiling
-    inner: list[Path] = field(default_factory=list, repr=False)  # what a slide of several files has beside its own
-    left_out: Counter[str] = field(default_factory=Counter, repr=False)  # of the annotation, once it was read
-
-    @property
-    def files(self) -> list[Path]:
-        return sorted({*self.slides, *self.inner, *self.annotations, *self.tables})
-
-    @property
-    def tile_size(self) -> int:
-        return self.settings.tile_size
-
-    @cached_property
-    def count(self) -> int:
-        return self._selection.at_most
-
-    @property
-    def resolution(self) -> tuple[float, float]:
-        """Microns per pixel and magnification of the tiles."""
-        grid = self._selection.grid
-        return grid.microns_per_pixel, self._slide.magnification / grid.downsample
-
-    @cached_property
-    def _slide(self) -> "Slide":
-        # Not on top: check and download read this module, and need no OpenSlide.
-        from pipeline.slides.slide import Slide
-
-        for kind, paths in (("slides", self.slides), ("annotations", self.annotations)):
-            if len(paths) > 1:
-                raise Problem(f"{paths[0]} and {paths[1]} are both {kind} of {self.name}; move one of them away.")
-        if not self.slides:
-            raise Problem(
-                f"{self.annotations[0]} is an annotation without a slide {self.name}.svs; add it or move it away."
-            )
-        if not self.annotations and self.qpdata:
-            raise Problem(
-                f"{self.slides[0]} has {self.qpdata[0].name} but no {self.name}.geojson; export it as {EXPORT} says."
-            )
-        if not self.annotations:
-            raise Problem(
-                f"{self.slides[0]} has no annotation {self.name}.geojson; export it from QuPath ({EXPORT}), or name the"
-                " slides to use in `tiling.slides`."
-            )
-        if self.slides[0].suffix.lower() in SEVERAL_FILES and not self.inner:
-            raise Problem(
-                f"{self.slides[0]} lies without the files that hold its pixels (of a .mrxs the folder {self.name});"
-                " put them beside it."
-            )
-        slide = Slide(self.slides[0], self.settings.slide_microns_per_pixel)
-        if slide.corner != (0, 0):
-            x, y = slide.corner
-            print(
-                f"{self.slides[0]}: outlines count from the scan's corner, at x {x}, y {y} of the glass, as in QuPath"
-            )
-        return slide
-
-    @cached_property
-    def _annotations(self) -> "Annotations":
-        from pipeline.slides.annotations import read_annotations
-
-        annotations = read_annotations(self.annotations[0], CODES)
-        annotations.check_place(self._slide.width, self._slide.height)
-        for note in annotations.notes():
-            print(f"{self.annotations[0]}: {note}")
-        self.left_out.update(annotations.left_out)
-        return annotations
-
-    @cached_property
-    def _selection(self) -> "Selection":
-        from pipeline.slides.tiling import select_tiles
-
-        return select_tiles(self._slide, self._annotations, self.settings)
-
-    def tiles(self) -> Iterator["Tile"]:
-        """The kept tiles, those with a lesion first; once."""
-        import numpy as np
-
-        from pipeline.tiles.store import Tile
-
-        empty = np.zeros((self.tile_size, self.tile_size), np.int32)
-        patient, side = self.row.patient, self.row.side
-        for number, (tile, (image, _, classes, bits, overlap)) in enumerate(self._selection.tiles()):
-            x, y = self._selection.grid.corner(*tile.position)
-            yield Tile(image, classes, empty, {}, number, patient, self.name, x, y, side, overlap, bits=bits)
-
-    def write_index(self, folder: Path) -> None:
-        """Write the index of all tiles, the contact sheet and what other pictures are drawn from; after `tiles`.
-
-        They are `<name>.csv`, `<name>.jpg`, and `<name>.thumbnail.jpg` with `<name>.outlines.json`.
-        """
-        from pipeline.slides.contact_sheet import draw_sheet, write_thumbnail
-
-        grid = self._selection.grid
-        with (folder / f"{self.name}.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["slide", "x", "y", "level", "microns_per_pixel", "state", "lesion_pixels", "spread"])
-            for tile in self._selection.index:
-                spread = "" if tile.spread != tile.spread else f"{tile.spread:.4f}"  # NaN: not read
-                place = [self.name, *grid.corner(*tile.position), grid.level, f"{grid.microns_per_pixel:.6g}"]
-                writer.writerow([*place, tile.state, tile.lesion_pixels, spread])
-        draw_sheet(folder / f"{self.name}.jpg", self._selection, self._annotations)
-        write_thumbnail(folder, self.name, self._selection, self._annotations)
-
-    def close(self) -> None:
-        """Forget what was read; a data set may have hundreds of slides."""
-        for name in ("_selection", "_annotations", "count"):
-            self.__dict__.pop(name, None)
-        if slide := self.__dict__.pop("_slide", None):
-            slide.close()

@@ -31,6 +31,7 @@ class Annotated:
     class_map: "ClassMap"
     instance_map: "InstanceMap"
     nuclei: dict[int, int]  # instance id -> class code
+    claimed: npt.NDArray[np.bool_] | None = None  # (H, W), by several nuclei; None where files cannot tell
 
 
 def values_of(text: int | str) -> list[int]:

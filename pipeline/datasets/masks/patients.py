@@ -6,16 +6,19 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from pipeline.base.errors import Problem, machine_problem
-from pipeline.base.params import Masks
-from pipeline.datasets.masks.pairs import name_of
+from pipeline.base.params import Owned
+from pipeline.datasets.discovery import bare_name
+from pipeline.datasets.masks.pairs import IMAGES, LABELS, name_of
 from pipeline.datasets.tables import Line, one_column, patient_column, read_lines
 
-IMAGE = {"image", "image_name", "image_id", "file", "filename", "file_name", "name", "tile"}  # a column's name
+IMAGE = {  # a column's name
+    *("image", "image_name", "image_id", "file", "filename", "file_name", "name", "tile"),
+    *("slide", "slide_name", "slide_id", "slide_file", "wsi", "wsi_name", "wsi_id", "wsi_file", "wsi_filename"),
+}
 PATIENT = {"case", "case_id", "subject", "subject_id"}  # columns that tell it beside those called so
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy"}
 
 
-def patients_of(names: Iterable[str], folder: Path, settings: Masks) -> dict[str, str]:
+def patients_of(names: Iterable[str], folder: Path, settings: Owned) -> dict[str, str]:
     """The patient of each image, by name; "" where nothing tells.
 
     Raises:
@@ -110,4 +113,4 @@ def _columns(path: Path, titles: Line) -> tuple[int, int] | None:
 
 def _bare(name: str) -> str:
     path = PurePosixPath(name.replace("\\", "/"))
-    return name_of(path) or name if path.suffix.lower() in SUFFIXES else name
+    return name_of(path) or name if path.suffix.lower() in IMAGES | LABELS else bare_name(name)

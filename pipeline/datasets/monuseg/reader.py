@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
 
 from pipeline.base.errors import Problem
+from pipeline.base.xml import parse_xml
 from pipeline.datasets.discovery import bare_name, look
 from pipeline.datasets.members import CURE, Member, list_members, read_rgb
 from pipeline.datasets.monuseg.card import CARD, ORGAN_OF
@@ -121,13 +122,6 @@ class Region:
     negative: bool
 
 
-class NoDoctype(ElementTree.TreeBuilder):
-    """Refuses a document type, in which entities could be declared that grow without bound or name other files."""
-
-    def doctype(self, *_: str | None) -> None:
-        raise ValueError("it declares a document type, which ImageScope never does")
-
-
 def read_regions(annotation: Member) -> list[Region]:
     """The outlines of all layers of an ImageScope XML, in order; those that are none are left out, and that is printed.
 
@@ -135,8 +129,8 @@ def read_regions(annotation: Member) -> list[Region]:
         Problem: the file is no XML or not ImageScope's, or a vertex has no place.
     """
     try:
-        root = ElementTree.fromstring(annotation.read(), ElementTree.XMLParser(target=NoDoctype()))
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        root = parse_xml(annotation.read())
+    except (ParseError, ValueError, LookupError) as error:
         raise Problem(f"{annotation} is no whole XML ({error}); {CURE}.") from None
     if root.tag != "Annotations":
         raise Problem(f"{annotation} is not of ImageScope: it holds {root.tag!r}, not 'Annotations'; {CURE}.")

@@ -6,7 +6,7 @@ channels 0 to 4 hold instance ids (0 = none, unique within their channel), chann
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -23,7 +23,7 @@ from pipeline.datasets.pannuke.npy import CURE, Npy
 if TYPE_CHECKING:
     from pipeline.tiles.store import ClassMap, InstanceMap, Tile
 
-BACKGROUND = 5  # its mask channel
+CHANNELS = (0, 1, 2, 3, 4, 5)  # of its masks, by class code; the last one is the background
 ARRAYS = ("images", "masks", "types")
 FOLD = re.compile(r"fold[ _-]*([123])", re.IGNORECASE)
 
@@ -34,18 +34,28 @@ def find(folder: Path) -> list["Fold"]:
     Raises:
         Problem: there is none, one is incomplete or there twice, or a zip is damaged or unsafe.
     """
+    found = find_arrays(folder, FOLD)
+    return [Fold(name, arrays["images"], arrays["masks"], arrays["types"]) for name, arrays in found.items()]
+
+
+def find_arrays(folder: Path, pattern: re.Pattern[str]) -> dict[str, dict[str, Npy]]:
+    """The arrays of each fold in `folder`, by its name, in order; `pattern` finds its number in a folder's name.
+
+    Raises:
+        Problem: there is no fold, one is incomplete or there twice, or a zip is damaged or unsafe.
+    """
     lying = look(folder)
-    found = _by_fold([(Npy(file.path), file.name) for file in lying.files])
+    found = _by_fold([(Npy(file.path), file.name) for file in lying.files], pattern)
     members: list[tuple[Npy, PurePosixPath]] = []
     twice = []
     for archive in lying.zips():
-        named = FOLD.fullmatch(archive.name.stem)
+        named = pattern.fullmatch(archive.name.stem)
         if named and f"fold{named[1]}" in found:
             twice.append(archive)
         elif named:
             folded = PurePosixPath(archive.name.stem)
             members += [(Npy(file.path, file.inside), folded / file.name) for file in lying.enter(archive)]
-    found = _by_fold(members) | found
+    found = _by_fold(members, pattern) | found
     read = {(npy.path, npy.member) for fold in found.values() for npy in fold.values()}
     used = [file for file in lying.files if (file.path, file.inside) in read]
     lying.tell(used, {"zips of folds that are there unpacked": twice})
@@ -59,14 +69,14 @@ def find(folder: Path) -> list["Fold"]:
         if missing:
             there = next(iter(arrays.values()))
             raise Problem(f"{name} in {folder} has {there} but no {missing[0]}.npy; {CURE}.")
-    return [Fold(name, **found[name]) for name in sorted(found)]
+    return {name: found[name] for name in sorted(found)}
 
 
-def _by_fold(files: list[tuple["Npy", PurePosixPath]]) -> dict[str, dict[str, "Npy"]]:
+def _by_fold(files: list[tuple["Npy", PurePosixPath]], pattern: re.Pattern[str]) -> dict[str, dict[str, "Npy"]]:
     """Which of the files are a fold's arrays, by the name of the innermost folder that names a fold."""
     found: dict[str, dict[str, Npy]] = {}
     for npy, path in files:
-        folds = [match[1] for part in path.parts[:-1] if (match := FOLD.fullmatch(part))]
+        folds = [match[1] for part in path.parts[:-1] if (match := pattern.fullmatch(part))]
         array = path.stem.lower()
         if path.suffix.lower() != ".npy" or array not in ARRAYS or not folds:
             continue
@@ -85,7 +95,9 @@ class Fold:
     images: Npy
     masks: Npy
     types: Npy
-    resolution = (CARD.microns_per_pixel, CARD.magnification)
+    resolution: tuple[float, float] = (CARD.microns_per_pixel, CARD.magnification)
+    channels: tuple[int, ...] = CHANNELS  # of the masks: those of the classes by code, the background's last
+    tissues: tuple[str, ...] | None = CARD.groups  # None: whatever types.npy has
 
     @property
     def files(self) -> list[Path]:
@@ -98,7 +110,8 @@ class Fold:
         count, size, width, _ = self.images.header.shape
         self.images.check("fiu", "(tiles, size, size, 3) with square tiles", count, width, width, 3)
         like = f"as {self.images} has {count} tiles of {size} px"
-        self.masks.check("fiu", f"{(count, size, size, 6)}, {like}", count, size, size, 6)
+        channels = len(self.channels)
+        self.masks.check("fiu", f"{(count, size, size, channels)}, {like}", count, size, size, channels)
         self.types.check("US", f"{(count,)}, {like}", count)
         return count, size
 
@@ -115,26 +128,27 @@ class Fold:
         from pipeline.tiles.store import Tile  # not on top: check and download read this module too, and need no HDF5
 
         rows = zip(range(self.count), self.images.rows(), self.masks.rows(), self.types.rows(), strict=True)
-        for index, pixels, channels, tissue in rows:
+        for index, pixels, values, tissue in rows:
             image = whole_numbers(pixels, np.uint8, f"{self.images}: tile {index}")
             where = f"{self.masks}: tile {index}"
-            ids = whole_numbers(channels, np.int32, where)
-            class_map, instance_map, nuclei = merge(ids[..., :BACKGROUND])
-            claims = np.count_nonzero(ids[..., :BACKGROUND], axis=-1)
-            conflict = count_conflict(ids[..., BACKGROUND], claims > 0, where)
+            channels = whole_numbers(values, np.int32, where)
+            ids = channels[..., self.channels[:-1]]
+            class_map, instance_map, nuclei = merge(ids)
+            claims = np.count_nonzero(ids, axis=-1)
+            conflict = count_conflict(channels[..., self.channels[-1]], claims > 0, where, self.channels[-1])
             overlap = int((claims > 1).sum())
-            group = tissue_name(tissue, f"{self.types}: tile {index}")
+            group = tissue_name(tissue, f"{self.types}: tile {index}", self.tissues)
             yield Tile(image, class_map, instance_map, nuclei, index, group=group, overlap=overlap, conflict=conflict)
 
 
-def tissue_name(value: npt.NDArray[Any], where: str) -> str:
-    """One entry of types.npy; a Problem if PanNuke has no such tissue, for no study would ever pick the tile."""
+def tissue_name(value: npt.NDArray[Any], where: str, tissues: Collection[str] | None) -> str:
+    """One entry of types.npy; a Problem if it is none of the tissues, for no study would ever pick the tile."""
     try:
         name = str(value.astype(str).item())
     except ValueError:  # no text at all
         name = repr(value.tobytes())
-    if name not in CARD.groups:
-        raise Problem(f"{where} is of the tissue {name!r}, not one of {', '.join(CARD.groups)}; {CURE}.")
+    if tissues is not None and name not in tissues:
+        raise Problem(f"{where} is of the tissue {name!r}, not one of {', '.join(tissues)}; {CURE}.")
     return name
 
 
@@ -177,7 +191,9 @@ def merge(ids: npt.NDArray[np.int32]) -> tuple["ClassMap", "InstanceMap", dict[i
     return class_map, instance_map, {number + 1: int(nucleus >> 32) for number, nucleus in enumerate(nuclei)}
 
 
-def count_conflict(background: npt.NDArray[np.int32], nucleus: npt.NDArray[np.bool_], where: str) -> int:
+def count_conflict(
+    background: npt.NDArray[np.int32], nucleus: npt.NDArray[np.bool_], where: str, channel: int = CHANNELS[-1]
+) -> int:
     """Pixels (H, W) that background and nuclei both claim, or neither; the nuclei are believed.
 
     A few are counted. Masks whose channels are swapped or mixed up are refused: a background with several values,
@@ -185,11 +201,11 @@ def count_conflict(background: npt.NDArray[np.int32], nucleus: npt.NDArray[np.bo
     """
     marks = background[background > 0]
     if (marks != marks[:1]).any():
-        raise Problem(f"{where} has several ids in channel 5, which marks the background by one value; {CURE}.")
+        raise Problem(f"{where} has several ids in channel {channel}, which marks the background by one value; {CURE}.")
     both = int((nucleus & (background > 0)).sum())
     if 2 * both > nucleus.sum() and 100 * nucleus.sum() > nucleus.size:
         raise Problem(
-            f"{where} disagrees with itself: channel 5 marks {both:,} of the {nucleus.sum():,} px of its nuclei as"
-            f" background; {CURE}."
+            f"{where} disagrees with itself: channel {channel} marks {both:,} of the {nucleus.sum():,} px of its nuclei"
+            f" as background; {CURE}."
         )
     return both + int((~nucleus & (background == 0)).sum())

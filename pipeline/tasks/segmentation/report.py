@@ -34,8 +34,9 @@ def write(study: PixelStudy, params: Params) -> None:
     sources = [shards(dataset)[0].info for dataset in study.datasets]
     sample = any(source.source == "sample" for source in sources)
 
-    own = any(params.datasets[dataset].masks for dataset in study.datasets)  # whose "slides" are images
-    evidence = Evidence(variants, study.classes, params.seed, "images" if own else "slides")
+    own = {kind for dataset in study.datasets for kind in params.datasets[dataset].kinds}
+    images = not own <= {"slides"}  # called slides inside
+    evidence = Evidence(variants, study.classes, params.seed, "images" if images else "slides")
     by_run, scores = evidence.by_run(), evidence.figures()
     rows = tables.rows(variants, scores, published, paper, encoder)
     plans = {run: plan_folder(name, run) for run in study.runs}

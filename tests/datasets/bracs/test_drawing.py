@@ -27,11 +27,11 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_six_patients_some_with_two_slides_and_each_on_one_side(drawn: Path) -> None:
     parts = find(drawn)
-    patients = [part.row.patient for part in parts]
+    patients = [part.patient for part in parts]
     assert (
         len(parts) == 8 and set(patients) == set("123456") and sorted(map(patients.count, set(patients)))[-2:] == [2, 2]
     )
-    sides = {(part.row.patient, part.row.side) for part in parts}
+    sides = {(part.patient, part.group) for part in parts}
     assert len(sides) == 6 and {side for _, side in sides} == {"train", "validation", "test"}
 
 

@@ -340,7 +340,7 @@ def test_what_an_open_spreadsheet_leaves_is_no_table(tmp_path: Path) -> None:
     (raw / "BRACS.csv").write_text("slide,patient\nBRACS_7,NA\n")
     (raw / "~$BRACS.xlsx").write_bytes(b"who has it open")
     (slide,) = find(raw)
-    assert slide.row.patient == "NA" and [path.name for path in slide.tables] == ["BRACS.csv"]
+    assert slide.patient == "NA" and [path.name for path in slide.tables] == ["BRACS.csv"]
 
 
 # ------------------------------------------------------------------------------------------------------------- real

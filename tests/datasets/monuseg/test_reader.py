@@ -282,5 +282,5 @@ def test_a_document_type_is_refused_before_its_entities_grow(tmp_path: Path) -> 
     path = tmp_path / "a.xml"
     laughs = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 30))
     path.write_text(f'<!DOCTYPE Annotations [<!ENTITY a0 "ha">{laughs}]><Annotations>&a29;</Annotations>')
-    with pytest.raises(Problem, match=r"it declares a document type, which ImageScope never does"):
+    with pytest.raises(Problem, match=r"it declares a document type, which no program for slides does"):
         read_regions(Member(path, PurePosixPath("a.xml")))
