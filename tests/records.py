@@ -61,6 +61,7 @@ APPLIED = AppliedParameters(
     minimum_size=10,
     microns_per_pixel=None,
     regions=None,
+    engine="torch",
 )
 RECORDS: list[Record] = [
     Source(
@@ -128,6 +129,7 @@ RECORDS: list[Record] = [
         model=MODEL,
         licence="CC BY 4.0",
         parameters=APPLIED,
+        engine_difference=0.0,
         batch=8,
         device="cpu",
         versions={"torch": "2"},

@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from pipeline.applying.blending import FULL, Predict
 from pipeline.base.errors import Problem
 from pipeline.base.fetch import sha256_of
 from pipeline.base.paths import PLANS, variant_folder
@@ -16,7 +13,6 @@ from pipeline.base.study import PixelStudy, read_study, study_names, variant
 from pipeline.base.study_blocks import Instances
 
 TASKS = ("segmentation",)
-TOGETHER = 4  # images that a network sees at once on the CPU
 
 
 @dataclass(frozen=True)
@@ -58,31 +54,11 @@ def choose(name: str, run: int | None, seed: int | None, instances: str | None, 
     return Chosen(folder, record, sha256_of(weights), own if instances is None else given, flips)
 
 
-def predictor(model: Chosen, device: torch.device) -> Predict:
-    """The network of a model, ready to predict."""
+def network_of(model: Chosen, device: torch.device) -> torch.nn.Module:
+    """The network of a model, from images (B, H, W, 3) uint8 to logits, ready to predict."""
     from pipeline.tasks.segmentation.predict import load_model
 
-    network, _ = load_model(model.folder, device, model.flips)
-    return as_predict(network, device)
-
-
-def as_predict(network: torch.nn.Module, device: torch.device) -> Predict:
-    """Probabilities of a network that gives logits, rounded to whole numbers; half precision on a GPU that has it."""
-    half = device.type == "cuda" and torch.cuda.is_bf16_supported()
-
-    @torch.inference_mode()
-    def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
-        # On the CPU always as many at once, the last one repeated: the kernel, and so the last bit, depends on it.
-        size = TOGETHER if device.type == "cpu" else len(images)
-        filled = images[np.minimum(np.arange(-(-len(images) // size) * size), len(images) - 1)]
-        with torch.autocast("cuda", torch.bfloat16, enabled=half):
-            parts = [network(torch.from_numpy(part).to(device)) for part in np.split(filled, len(filled) // size)]
-        logits = torch.cat(parts)[: len(images)].float()
-        # Image by image: how a sum is cut into vectors, and so its last bit, would else depend on the batch.
-        found = [(image.contiguous().softmax(0) * FULL).round().int().cpu().numpy() for image in logits]
-        return np.stack(found).astype(np.uint16)
-
-    return predict
+    return load_model(model.folder, device, model.flips)[0]
 
 
 def _of_variant(name: str, run: int | None, seed: int | None) -> Path:

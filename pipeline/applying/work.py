@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.applying import cells as cell_work
-from pipeline.applying.blending import Blender, Predict
+from pipeline.applying.blending import Blender, Predict, Sums, decide
 from pipeline.applying.cells import Cells
 from pipeline.applying.field import Field, Regions, look, tile_grid
 from pipeline.applying.inputs import OPTION, open_slide
-from pipeline.applying.maps import Maps
+from pipeline.applying.maps import Maps, Position
 from pipeline.applying.reading import SIDE, Pixels
 from pipeline.applying.results import (
     Describe,
@@ -162,6 +162,7 @@ def find_objects(slide: Slide, name: str, field: Field, maps: Maps, cells: Cells
     with (
         ThreadPoolExecutor(READERS) as readers,
         ThreadPoolExecutor(1) as outliner,  # one, since a cell needs those before it
+        ThreadPoolExecutor(1) as decider,
         area_bar(name, field.tiles * tile_area) as bar,
         ExitStack() as stack,
     ):
@@ -169,21 +170,28 @@ def find_objects(slide: Slide, name: str, field: Field, maps: Maps, cells: Cells
         blender = Blender(task.predict, pixels, len(task.classes), size, task.parameters.overlap, task.batch)
         waiting = list(cells.windows)
         outlined: list[Future[None]] = []
+        decided = decider.submit(lambda: None)
         predicted = len({tile for position in maps.blocks if position not in set(missing) for tile in tiles[position]})
         bar.update(predicted * tile_area)
         stack.callback(lambda: [future.cancel() for future in outlined])  # of what waits when something goes wrong
         for number, position in enumerate(missing):
             for ahead in missing[number : number + 2]:
                 pixels.prepare(Window(*tile, size, size) for tile in tiles[ahead])
-            found = blender.block(maps.blocks[position], tiles[position], lambda count: bar.update(count * tile_area))
-            maps.write(position, *found)
-            ready = maps.blocks[position].top if number + 1 < len(missing) else grid.height
-            while waiting and cells.seen(waiting[0]).bottom <= ready:
+            sums = blender.sums(maps.blocks[position], tiles[position], lambda count: bar.update(count * tile_area))
+            decided.result()  # the block before, whose sums are no more held
+            decided = decider.submit(_decide, maps, position, *sums)
+            del sums
+            while waiting and cells.seen(waiting[0]).bottom <= maps.blocks[position].top:
                 outlined.append(outliner.submit(cells.work, waiting.pop(0)))
             _raise_first(outlined)
+        decided.result()
         outlined += [outliner.submit(cells.work, position) for position in waiting]
         for future in outlined:
             future.result()
+
+
+def _decide(maps: Maps, position: Position, sums: Sums, total: Sums) -> None:
+    maps.write(position, *decide(sums, total))
 
 
 def _raise_first(futures: list[Future[None]]) -> None:

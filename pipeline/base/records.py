@@ -247,6 +247,7 @@ class AppliedParameters(BaseModel):
     minimum_size: int  # of nuclei, px
     microns_per_pixel: float | None  # of the slides' full resolution, as given; None: as they tell
     regions: str | None  # SHA-256 of the file of regions
+    engine: str  # what the network ran on: torch or onnx
 
 
 class AppliedSlide(BaseModel):
@@ -275,6 +276,7 @@ class Applied(Record):
     parameters: AppliedParameters
     batch: int
     device: str
+    engine_difference: float  # of its probabilities from torch's, at most, on two images
     versions: dict[str, str]
     slides: list[AppliedSlide]
     failed: dict[str, str]  # slide -> why

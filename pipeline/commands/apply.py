@@ -24,7 +24,7 @@ from pipeline.base.errors import Problem
 from pipeline.base.files import write_text
 from pipeline.base.records import Applied, AppliedParameters
 
-OVERLAP = 0.25  # of a tile
+OVERLAP, WIDEST = 0.25, 64  # part of a tile, and px at most where none is given
 BACKGROUND = 12.5
 
 
@@ -50,12 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tile-size", type=int, metavar="PX", help="what the model sees at once (default: as in training)"
     )
     parser.add_argument(
-        "--overlap", type=float, default=OVERLAP, metavar="PART", help="of a tile (default: %(default)s)"
+        "--overlap", type=float, metavar="PART", help=f"of a tile (default: {OVERLAP}, {WIDEST} px at most)"
     )
     parser.add_argument(
         "--background", type=float, default=BACKGROUND, metavar="SD", help="of RGB, below it is glass; 0: all"
     )
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="tiles at once (default: %(default)s)")
+    parser.add_argument(
+        "--engine", metavar="NAME", help="torch or onnx (default: onnx on a CPU where both agree, else torch)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -65,8 +68,9 @@ def run(arguments: argparse.Namespace) -> None:
     slides = find_slides(arguments.inputs, arguments.out)  # before torch is imported, which takes seconds
     import torch
 
+    from pipeline.applying.engine import choose_engine
     from pipeline.applying.field import Regions
-    from pipeline.applying.model import choose, predictor
+    from pipeline.applying.model import choose, network_of
     from pipeline.applying.results import summarise
     from pipeline.applying.work import BLOCK, MANY, Task, apply_to
 
@@ -75,25 +79,29 @@ def run(arguments: argparse.Namespace) -> None:
     record = model.record
     size = arguments.tile_size or record.tile_size
     regions = None if arguments.regions is None else Regions(arguments.regions)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    engine = choose_engine(network_of(model, device), device, size, arguments.engine)
     parameters = AppliedParameters(
         tile_size=size,
-        overlap=round(size * arguments.overlap),
+        overlap=min(round(size * OVERLAP), WIDEST) if arguments.overlap is None else round(size * arguments.overlap),
         background=arguments.background,
         flips=model.flips,
         instances=model.instances and model.instances.method,
         minimum_size=model.instances.minimum_size if model.instances else 0,
         microns_per_pixel=arguments.microns_per_pixel,
         regions=None if regions is None else hashlib.sha256(regions.path.read_bytes()).hexdigest(),
+        engine=engine.name,
     )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     print(
         f"{model.folder} ({record.study}, {record.variant}) at {record.microns_per_pixel:g} um/px, tiles of {size} px,"
     )
     what = "areas" if model.instances is None else f"nuclei by {model.instances.method}"
-    print(f"finds {what} in {len(slides)} slide(s); the model's licence: {record.licence}.", flush=True)
+    print(
+        f"finds {what} in {len(slides)} slide(s) by {engine.name}; the model's licence: {record.licence}.", flush=True
+    )
     with alone(arguments.out, model.sha256, parameters):
         task = Task(
-            predictor(model, device),
+            engine.predict,
             model.sha256,
             record.classes,
             record.microns_per_pixel,
@@ -124,6 +132,7 @@ def run(arguments: argparse.Namespace) -> None:
             parameters=parameters,
             batch=arguments.batch,
             device=torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads",
+            engine_difference=engine.difference,
             versions={
                 "lobule": importlib.metadata.version("lobule"),
                 "torch": torch.__version__,
@@ -146,7 +155,8 @@ def check(arguments: argparse.Namespace) -> None:
         Problem: naming the option.
     """
     wrong = {
-        "--overlap must be from 0 to 0.5": not 0 <= arguments.overlap <= 0.5,
+        "--overlap must be from 0 to 0.5": not 0 <= (arguments.overlap or 0) <= 0.5,
+        "--engine must be torch or onnx": arguments.engine not in (None, "torch", "onnx"),
         "--batch must be at least 1": arguments.batch < 1,
         "--background must be 0 or more": not arguments.background >= 0,
         "--microns-per-pixel must be above 0 and below 10": not 0 < (arguments.microns_per_pixel or 1) < 10,
