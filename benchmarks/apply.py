@@ -1,10 +1,10 @@
 """Speed and memory of `lobule apply`'s work on a slide, beside a plain loop over the same tiles.
 
-    python -m benchmarks.apply [FOLDER] [--side PX] [--nuclei N] [--encoder NAME] [--plain] [--engine NAME]
+    python -m benchmarks.apply [FOLDER] [--side PX] [--nuclei N] [--encoder NAME] [--plain] [--valid] [--engine NAME]
     python -m benchmarks.apply --side 40000 --nuclei 500000 --encoder colour    # an hour or so: memory alone
 
-Draws a slide (JPEG tiles, 0.25 um/px) with nuclei of two classes under FOLDER (default: a temporary folder), and applies
-a U-Net with random weights to it in a child process; `--plain` reads, predicts and sorts the same tiles one batch after
+Draws a slide (JPEG tiles, 0.25 um/px) with nuclei of two classes under FOLDER (or a temporary folder), and applies a
+U-Net with random weights to it in a child process; `--plain` reads, predicts and sorts the same tiles one batch after
 the other in another child, with torch's defaults and neither blending nor outlines. `colour` is no network, but reads
 the classes off the colours, so that what is not the network can be measured on a large slide. Prints seconds a mm2 of
 each, of the clock and of all cores' work, their ratio, and the most memory that each process had. A busy machine slows
@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--nuclei", type=int, default=1500)
     parser.add_argument("--encoder", default="timm-tf_efficientnet_lite0", help="colour: no network")
     parser.add_argument("--plain", action="store_true", help="measure the plain loop, too")
+    parser.add_argument("--valid", action="store_true", help="look at every outline")
     parser.add_argument("--engine", help="torch or onnx; as `lobule apply` chooses if not given")
     parser.add_argument("--child", choices=["apply", "plain"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -62,6 +63,8 @@ def main() -> None:
             told = f"{found[kind]['nuclei']:,} nuclei, " if kind == "apply" else ""
             work = f"{found[kind]['work'] / area:.1f} s of a core"
             print(f"{kind}: {seconds:.1f} s, {seconds / area:.1f} s/mm2 ({work}), {told}{peak:,.0f} MiB", flush=True)
+        if arguments.valid:
+            print(f"of {count_outlines(folder / 'out/slide.geojson')}", flush=True)
     if arguments.plain:
         ratio, work = (found["plain"][key] / found["apply"][key] for key in ("seconds", "work"))
         print(f"the plain loop takes {ratio:.2f} times as long, and {work:.2f} times the work")
@@ -99,6 +102,19 @@ def write_slide(path: Path, side: int, nuclei: int) -> int:
             metadata=None,
         )
     return round(across**2 * (side / TILE) ** 2)
+
+
+def count_outlines(path: Path) -> str:
+    """How many of a GeoJSON's outlines are valid polygons, by shapely."""
+    import shapely
+
+    from pipeline.applying.results import read_lines
+
+    count = wrong = 0
+    for line in read_lines(path):
+        count += 1
+        wrong += not shapely.geometry.shape(json.loads(line)["geometry"]).is_valid
+    return f"{count:,} outlines {wrong:,} are no valid polygons"
 
 
 def measure(kind: str, folder: Path, encoder: str, engine: str | None) -> None:
@@ -150,7 +166,8 @@ def by_colour(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
 
 
 def run_apply(folder: Path, predict: Any) -> int:
-    from pipeline.applying.work import Task, apply_to
+    from pipeline.applying.task import Task
+    from pipeline.applying.work import apply_to
     from pipeline.base.records import AppliedParameters
 
     parameters = AppliedParameters(
@@ -160,8 +177,11 @@ def run_apply(folder: Path, predict: Any) -> int:
         flips=False,
         instances="watershed",
         minimum_size=10,
+        score=None,
         microns_per_pixel=None,
         regions=None,
+        gzip=False,
+        points=False,
         engine="torch",
     )
     task = Task(predict, "0" * 64, CLASSES, MICRONS, False, parameters, None, BATCH)

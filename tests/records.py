@@ -59,8 +59,11 @@ APPLIED = AppliedParameters(
     flips=False,
     instances="watershed",
     minimum_size=10,
+    score=None,
     microns_per_pixel=None,
     regions=None,
+    gzip=False,
+    points=False,
     engine="torch",
 )
 RECORDS: list[Record] = [

@@ -31,7 +31,7 @@ Images = npt.NDArray[np.uint8]  # (B, S, S, 3)
 class Engine:
     """What predicts, what it is called, and by how much its probabilities differ from torch's."""
 
-    predict: Predict
+    predict: Predict | None  # None of a detector, which torch runs
     name: str
     difference: float
 

@@ -47,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minimum-size", type=int, default=10, metavar="PX", help="of nuclei, with --instances (%(default)s)"
     )
     parser.add_argument(
+        "--score", type=float, metavar="PART", help="that a detector is sure of a nucleus, at least (as its study says)"
+    )
+    parser.add_argument(
         "--tile-size", type=int, metavar="PX", help="what the model sees at once (default: as in training)"
     )
     parser.add_argument(
@@ -56,6 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--background", type=float, default=BACKGROUND, metavar="SD", help="of RGB, below it is glass; 0: all"
     )
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="tiles at once (default: %(default)s)")
+    parser.add_argument("--gzip", action="store_true", help="write <slide>.geojson.gz in place of <slide>.geojson")
+    parser.add_argument(
+        "--points", action="store_true", help="write <slide>.points.geojson, the middles of nuclei, too"
+    )
     parser.add_argument(
         "--engine", metavar="NAME", help="torch or onnx (default: onnx on a CPU where both agree, else torch)"
     )
@@ -68,37 +75,49 @@ def run(arguments: argparse.Namespace) -> None:
     slides = find_slides(arguments.inputs, arguments.out)  # before torch is imported, which takes seconds
     import torch
 
-    from pipeline.applying.engine import choose_engine
+    from pipeline.applying.engine import Engine, choose_engine
     from pipeline.applying.field import Regions
-    from pipeline.applying.model import choose, network_of
+    from pipeline.applying.model import choose, detector, network_of
     from pipeline.applying.results import summarise
-    from pipeline.applying.work import BLOCK, MANY, Task, apply_to
+    from pipeline.applying.task import BLOCK, MANY, Task
+    from pipeline.applying.work import apply_to
 
     started = time.monotonic()
     model = choose(arguments.model, arguments.of_run, arguments.seed, arguments.instances, arguments.minimum_size)
+    if arguments.points and model.instances is None and model.record.task != "detection":
+        raise Problem(f"{model.folder} finds no nuclei so; leave --points out, or give --instances watershed.")
+    if arguments.score is not None:
+        model = model.with_score(arguments.score)
     record = model.record
     size = arguments.tile_size or record.tile_size
     regions = None if arguments.regions is None else Regions(arguments.regions)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    engine = choose_engine(network_of(model, device), device, size, arguments.engine)
+    detect, engine = None, Engine(None, "torch", 0)
+    if record.task == "detection":
+        detect = detector(model, device)
+    else:
+        engine = choose_engine(network_of(model, device), device, size, arguments.engine)
+    overlap = min(round(size * OVERLAP), WIDEST) if arguments.overlap is None else round(size * arguments.overlap)
     parameters = AppliedParameters(
         tile_size=size,
-        overlap=min(round(size * OVERLAP), WIDEST) if arguments.overlap is None else round(size * arguments.overlap),
+        overlap=0 if record.task == "tiles" else overlap,
         background=arguments.background,
         flips=model.flips,
         instances=model.instances and model.instances.method,
         minimum_size=model.instances.minimum_size if model.instances else 0,
+        score=model.detections.score if detect else None,
         microns_per_pixel=arguments.microns_per_pixel,
         regions=None if regions is None else hashlib.sha256(regions.path.read_bytes()).hexdigest(),
+        gzip=arguments.gzip,
+        points=arguments.points,
         engine=engine.name,
     )
     print(
         f"{model.folder} ({record.study}, {record.variant}) at {record.microns_per_pixel:g} um/px, tiles of {size} px,"
     )
     what = "areas" if model.instances is None else f"nuclei by {model.instances.method}"
-    print(
-        f"finds {what} in {len(slides)} slide(s) by {engine.name}; the model's licence: {record.licence}.", flush=True
-    )
+    what = {"detection": f"nuclei of a score from {model.detections.score:g}", "tiles": "tiles"}.get(record.task, what)
+    print(f"finds {what} in {len(slides)} slide(s), by {engine.name}; its licence: {record.licence}.", flush=True)
     with alone(arguments.out, model.sha256, parameters):
         task = Task(
             engine.predict,
@@ -109,6 +128,8 @@ def run(arguments: argparse.Namespace) -> None:
             parameters,
             regions,
             arguments.batch,
+            kind=record.task,
+            detect=detect,
             block=BLOCK if len(record.classes) <= MANY else BLOCK // 2,
         )
         done, failed = [], {}
@@ -156,6 +177,7 @@ def check(arguments: argparse.Namespace) -> None:
     """
     wrong = {
         "--overlap must be from 0 to 0.5": not 0 <= (arguments.overlap or 0) <= 0.5,
+        "--score must be from 0 to 1": not 0 <= (arguments.score or 0) <= 1,
         "--engine must be torch or onnx": arguments.engine not in (None, "torch", "onnx"),
         "--batch must be at least 1": arguments.batch < 1,
         "--background must be 0 or more": not arguments.background >= 0,
