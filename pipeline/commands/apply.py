@@ -4,8 +4,8 @@
     lobule apply models/bracs/run1/seed42/resnet34-plain/weights slides/ --out results
 
 In:  a model that was trained here, or its weights folder; slides, pictures, folders of them.
-Out: <slide>.geojson for QuPath, <slide>.csv, <slide>.png; run.json and summary.csv over all. In DIR/.lobule lies how
-     far it came: a call that was killed goes on from there.
+Out: <slide>.geojson for QuPath, <slide>.csv, <slide>.png; run.json, summary.csv and index.html over all. In DIR/.lobule
+     lies how far it came: a call that was killed goes on from there.
 """
 
 import argparse
@@ -78,6 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     from pipeline.applying.engine import Engine, choose_engine
     from pipeline.applying.field import Regions
     from pipeline.applying.model import choose, detector, network_of
+    from pipeline.applying.page import write_page
     from pipeline.applying.results import summarise
     from pipeline.applying.task import BLOCK, MANY, Task
     from pipeline.applying.work import apply_to
@@ -94,6 +95,8 @@ def run(arguments: argparse.Namespace) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     detect, engine = None, Engine(None, "torch", 0)
     if record.task == "detection":
+        if arguments.engine == "onnx":
+            raise Problem(f"{model.folder} is a Mask R-CNN, which torch runs; leave --engine out.")
         detect = detector(model, device)
     else:
         engine = choose_engine(network_of(model, device), device, size, arguments.engine)
@@ -145,7 +148,7 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"{name}: {found.square_millimetres:.3g} mm2 in {found.seconds:.1f} s ({rate:.3g} mm2/s)", flush=True)
         summarise(arguments.out / "summary.csv", {each.name: arguments.out / f"{each.name}.csv" for each in done})
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        Applied(
+        record_of_call = Applied(
             weights=str(model.folder),
             weights_sha256=model.sha256,
             model=record,
@@ -157,13 +160,16 @@ def run(arguments: argparse.Namespace) -> None:
             versions={
                 "lobule": importlib.metadata.version("lobule"),
                 "torch": torch.__version__,
+                "onnxruntime": importlib.metadata.version("onnxruntime"),
                 "python": platform.python_version(),
             },
             slides=done,
             failed=failed,
             seconds=round(time.monotonic() - started, 1),
             peak_memory=peak,
-        ).write(arguments.out / "run.json")
+        )
+        record_of_call.write(arguments.out / "run.json")
+        write_page(arguments.out / "index.html", record_of_call, task.kinds)
     print(f"{arguments.out}: {len(done)} slide(s), at most {peak / 1e9:.2f} GB of memory.")
     if failed:
         raise Problem(f"{len(failed)} of {len(slides)} slides failed, as said above: {', '.join(failed)}.")

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -83,6 +84,10 @@ def test_a_folder_of_slides_has_results_a_summary_and_a_record(project: Path) ->
     assert record.licence == "CC BY 4.0" and record.model.trained_on[0].patients == ["7"]
     assert record.peak_memory > 10**7 and record.failed == {}
     assert record.slides[0].nuclei is not None
+    page = Path("out/index.html").read_text(encoding="utf-8")
+    links = set(re.findall(r'(?:href|src)="([^"]*)"', page))
+    assert links >= {f"{name}.{kind}" for name in ("one", "two") for kind in KINDS}
+    assert all((project / "out" / link).exists() for link in links)
 
 
 def test_the_batch_changes_nothing_and_what_is_done_is_not_done_again(project: Path) -> None:
