@@ -1,13 +1,14 @@
 """Speed and memory of `lobule apply`'s work on a slide, beside a plain loop over the same tiles.
 
-    python -m benchmarks.apply [FOLDER] [--side PX] [--nuclei N] [--encoder NAME] [--plain]
+    python -m benchmarks.apply [FOLDER] [--side PX] [--nuclei N] [--encoder NAME] [--plain] [--valid] [--engine NAME]
     python -m benchmarks.apply --side 40000 --nuclei 500000 --encoder colour    # an hour or so: memory alone
 
-Draws a slide (JPEG tiles, 0.5 um/px) with nuclei of two classes under FOLDER (default: a temporary folder), and applies
-a U-Net with random weights to it in a child process; `--plain` reads, predicts and sorts the same tiles one batch after
+Draws a slide (JPEG tiles, 0.25 um/px) with nuclei of two classes under FOLDER (or a temporary folder), and applies a
+U-Net with random weights to it in a child process; `--plain` reads, predicts and sorts the same tiles one batch after
 the other in another child, with torch's defaults and neither blending nor outlines. `colour` is no network, but reads
 the classes off the colours, so that what is not the network can be measured on a large slide. Prints seconds a mm2 of
-each, their ratio, and the most memory that each process had.
+each, of the clock and of all cores' work, their ratio, and the most memory that each process had. A busy machine slows
+the clock; the cores' work says what an idle one would do.
 """
 
 import argparse
@@ -27,10 +28,10 @@ import tifffile
 
 ROOT = Path(__file__).resolve().parents[1]
 TILE = 512  # px, of the TIFF
-MICRONS = 0.5
+MICRONS = 0.25
 CLASSES = ("background", "one", "two")
 COLOURS = np.array([(235, 220, 230), (130, 60, 150), (60, 40, 110)], np.uint8)
-SEEN, OVERLAP, BATCH = 256, 64, 8  # px of the model's tiles and of their overlap; tiles at once
+SEEN, OVERLAP, BATCH = 512, 64, 8  # px of the model's tiles and of their overlap, as of TNBC's recipe; tiles at once
 
 
 def main() -> None:
@@ -40,10 +41,12 @@ def main() -> None:
     parser.add_argument("--nuclei", type=int, default=1500)
     parser.add_argument("--encoder", default="timm-tf_efficientnet_lite0", help="colour: no network")
     parser.add_argument("--plain", action="store_true", help="measure the plain loop, too")
+    parser.add_argument("--valid", action="store_true", help="look at every outline")
+    parser.add_argument("--engine", help="torch or onnx; as `lobule apply` chooses if not given")
     parser.add_argument("--child", choices=["apply", "plain"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        measure(arguments.child, arguments.folder, arguments.encoder)
+        measure(arguments.child, arguments.folder, arguments.encoder, arguments.engine)
         return
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
@@ -53,13 +56,18 @@ def main() -> None:
         found = {}
         for kind in ["apply", *(["plain"] if arguments.plain else [])]:
             command = [sys.executable, "-m", "benchmarks.apply", name, "--encoder", arguments.encoder, "--child", kind]
+            command += [] if arguments.engine is None else ["--engine", arguments.engine]
             done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
             found[kind] = json.loads(done.stdout.splitlines()[-1])
             seconds, peak = found[kind]["seconds"], found[kind]["peak"] / 2**20
             told = f"{found[kind]['nuclei']:,} nuclei, " if kind == "apply" else ""
-            print(f"{kind}: {seconds:.1f} s, {seconds / area:.1f} s/mm2, {told}{peak:,.0f} MiB", flush=True)
+            work = f"{found[kind]['work'] / area:.1f} s of a core"
+            print(f"{kind}: {seconds:.1f} s, {seconds / area:.1f} s/mm2 ({work}), {told}{peak:,.0f} MiB", flush=True)
+        if arguments.valid:
+            print(f"of {count_outlines(folder / 'out/slide.geojson')}", flush=True)
     if arguments.plain:
-        print(f"the plain loop takes {found['plain']['seconds'] / found['apply']['seconds']:.2f} times as long")
+        ratio, work = (found["plain"][key] / found["apply"][key] for key in ("seconds", "work"))
+        print(f"the plain loop takes {ratio:.2f} times as long, and {work:.2f} times the work")
 
 
 def write_slide(path: Path, side: int, nuclei: int) -> int:
@@ -96,27 +104,42 @@ def write_slide(path: Path, side: int, nuclei: int) -> int:
     return round(across**2 * (side / TILE) ** 2)
 
 
-def measure(kind: str, folder: Path, encoder: str) -> None:
+def count_outlines(path: Path) -> str:
+    """How many of a GeoJSON's outlines are valid polygons, by shapely."""
+    import shapely
+
+    from pipeline.applying.results import read_lines
+
+    count = wrong = 0
+    for line in read_lines(path):
+        count += 1
+        wrong += not shapely.geometry.shape(json.loads(line)["geometry"]).is_valid
+    return f"{count:,} outlines {wrong:,} are no valid polygons"
+
+
+def measure(kind: str, folder: Path, encoder: str, engine: str | None) -> None:
     """Print seconds and the most memory of one way, as JSON."""
-    predict, network = make(encoder)
-    predict(np.zeros((BATCH, SEEN, SEEN, 3), np.uint8))  # so that what is done once is in neither
-    started, nuclei = time.perf_counter(), 0
+    predict, network = make(encoder, engine)
+    (network if kind == "plain" else predict)(
+        np.zeros((BATCH, SEEN, SEEN, 3), np.uint8)
+    )  # what is done once: in neither
+    started, worked, nuclei = time.perf_counter(), time.process_time(), 0
     if kind == "plain":
         run_plainly(folder, network)
     else:
         nuclei = run_apply(folder, predict)
-    seconds = time.perf_counter() - started
+    seconds, work = time.perf_counter() - started, time.process_time() - worked
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "peak": peak, "nuclei": nuclei}))
+    print(json.dumps({"seconds": seconds, "work": work, "peak": peak, "nuclei": nuclei}))
 
 
-def make(encoder: str) -> tuple[Any, Any]:
+def make(encoder: str, engine: str | None) -> tuple[Any, Any]:
     """What `lobule apply` predicts with, and the bare network with torch's defaults."""
     if encoder == "colour":
         return by_colour, by_colour
     import torch
 
-    from pipeline.applying.model import as_predict
+    from pipeline.applying.engine import choose_engine
     from pipeline.models import build
     from pipeline.tasks.segmentation.predict import Predictor
 
@@ -129,7 +152,7 @@ def make(encoder: str) -> tuple[Any, Any]:
 
     device = torch.device("cpu")
     fast = Predictor(network.network, [0.5] * 3, [0.5] * 3).eval().to(device, memory_format=torch.channels_last)
-    return as_predict(fast, device), plain
+    return choose_engine(fast, device, SEEN, engine).predict, plain
 
 
 def by_colour(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
@@ -143,7 +166,8 @@ def by_colour(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
 
 
 def run_apply(folder: Path, predict: Any) -> int:
-    from pipeline.applying.work import Task, apply_to
+    from pipeline.applying.task import Task
+    from pipeline.applying.work import apply_to
     from pipeline.base.records import AppliedParameters
 
     parameters = AppliedParameters(
@@ -153,8 +177,12 @@ def run_apply(folder: Path, predict: Any) -> int:
         flips=False,
         instances="watershed",
         minimum_size=10,
+        score=None,
         microns_per_pixel=None,
         regions=None,
+        gzip=False,
+        points=False,
+        engine="torch",
     )
     task = Task(predict, "0" * 64, CLASSES, MICRONS, False, parameters, None, BATCH)
     found = apply_to(folder / "slide.tif", "slide", folder / "out", task)

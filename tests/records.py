@@ -59,8 +59,12 @@ APPLIED = AppliedParameters(
     flips=False,
     instances="watershed",
     minimum_size=10,
+    score=None,
     microns_per_pixel=None,
     regions=None,
+    gzip=False,
+    points=False,
+    engine="torch",
 )
 RECORDS: list[Record] = [
     Source(
@@ -128,6 +132,7 @@ RECORDS: list[Record] = [
         model=MODEL,
         licence="CC BY 4.0",
         parameters=APPLIED,
+        engine_difference=0.0,
         batch=8,
         device="cpu",
         versions={"torch": "2"},

@@ -4,8 +4,9 @@ A tile's probabilities are rounded to 16 bits and weighted by whole numbers that
 has the same sum whichever block of the slide is at work, and in whatever order its tiles come.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ STEPS = 64  # of the weight between a tile's border and its middle
 KEPT = 256 << 20  # bytes of probabilities that are kept for the neighbouring blocks
 
 Map = npt.NDArray[np.uint8]  # (H, W)
+Sums = npt.NDArray[np.uint32]  # (C, H, W), or (H, W) of weights
 Probabilities = npt.NDArray[np.uint16]  # (C, S, S)
 Predict = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint16]]  # images (B, S, S, 3) -> (B, C, S, S)
 Corner = tuple[int, int]  # top and left of a tile, px
@@ -44,9 +46,11 @@ class Blender:
         self._kept: OrderedDict[Corner, Probabilities] = OrderedDict()
 
     def block(self, window: Window, tiles: Sequence[Corner], told: Callable[[int], object]) -> tuple[Map, Map]:
-        """Class map and probability of the class (0 to 255) of a block, each (H, W).
+        """Class map and probability of the class (0 to 255) of a block, as `decide` makes them of `sums`."""
+        return decide(*self.sums(window, tiles, told))
 
-        What no tile covers has the class IGNORE.
+    def sums(self, window: Window, tiles: Sequence[Corner], told: Callable[[int], object]) -> tuple[Sums, Sums]:
+        """Weighted probabilities (C, H, W) of a block and the sum of their weights (H, W).
 
         Args:
             tiles: all that meet the block.
@@ -60,35 +64,42 @@ class Blender:
             here = inner.rows_from(window.top), inner.columns_from(window.left)
             sums[:, *here] += found[:, inner.rows_from(top), inner.columns_from(left)] * weight
             total[here] += weight
-        classes = sums.argmax(axis=0).astype(np.uint8)
-        best = np.take_along_axis(sums, classes[None].astype(np.intp), axis=0)[0]
-        seen = total > 0
-        probability = np.zeros(classes.shape, np.uint8)
-        probability[seen] = np.rint(best[seen] / total[seen] * (255 / FULL))
-        classes[~seen] = IGNORE
-        return classes, probability
+        return sums, total
 
     def _predicted(
         self, tiles: Sequence[Corner], window: Window, told: Callable[[int], object]
     ) -> Iterator[tuple[Corner, Probabilities]]:
-        new = []
-        for tile in tiles:
-            if tile in self._kept:
-                yield tile, self._kept[tile]
-            else:
-                new.append(tile)
-        for batch in _batches(new, self.batch):
-            images = np.stack([self.pixels.read(Window(*tile, self.size, self.size)) for tile in batch])
-            for tile, found in zip(batch, self.predict(images), strict=True):
-                if not window.holds(Window(*tile, self.size, self.size)):
-                    self._keep(tile, found.copy())  # of its own, not a part of the batch
-                yield tile, found
-            told(len(batch))
+        new = [tile for tile in tiles if tile not in self._kept]
+        batches = list(_batches(new, self.batch))
+        with ThreadPoolExecutor(1) as ahead:  # the network is at the next batch while this one is added up
+            waiting = deque(ahead.submit(self._predict, batch) for batch in batches[:1])
+            yield from [(tile, self._kept[tile]) for tile in tiles if tile in self._kept]
+            for number, batch in enumerate(batches):
+                waiting.extend(ahead.submit(self._predict, later) for later in batches[number + 1 : number + 2])
+                for tile, found in zip(batch, waiting.popleft().result(), strict=True):
+                    if not window.holds(Window(*tile, self.size, self.size)):
+                        self._keep(tile, found.copy())  # of its own, not a part of the batch
+                    yield tile, found
+                told(len(batch))
+
+    def _predict(self, batch: Sequence[Corner]) -> npt.NDArray[np.uint16]:
+        return self.predict(np.stack([self.pixels.read(Window(*tile, self.size, self.size)) for tile in batch]))
 
     def _keep(self, tile: Corner, found: Probabilities) -> None:
         self._kept[tile] = found
         while len(self._kept) * found.nbytes > KEPT:
             self._kept.popitem(last=False)
+
+
+def decide(sums: Sums, total: Sums) -> tuple[Map, Map]:
+    """Class map and probability of the class (0 to 255), each (H, W); IGNORE where no tile was."""
+    classes = sums.argmax(axis=0).astype(np.uint8)
+    best = np.take_along_axis(sums, classes[None].astype(np.intp), axis=0)[0]
+    seen = total > 0
+    probability = np.zeros(classes.shape, np.uint8)
+    probability[seen] = np.rint(best[seen] / total[seen] * (255 / FULL))
+    classes[~seen] = IGNORE
+    return classes, probability
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

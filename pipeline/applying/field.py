@@ -34,6 +34,11 @@ class Field:
     def tiles(self) -> int:
         return int(np.count_nonzero(self.chosen))
 
+    def inside(self, row: int, column: int) -> Window:
+        """What a tile has of the slide."""
+        width, height = self.grid.inside(column, row)
+        return Window(row * self.grid.stride, column * self.grid.stride, height, width)
+
     def tiles_in(self, window: Window) -> list[tuple[int, int]]:
         """Top and left, px, of the tiles that meet a window, row after row."""
         size, stride = self.grid.tile_size, self.grid.stride

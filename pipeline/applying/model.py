@@ -1,22 +1,25 @@
 """The model that a person names: a variant of a study, or a folder with its weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from pipeline.applying.blending import FULL, Predict
+from pipeline.applying.reading import Picture
+from pipeline.applying.task import Detect
 from pipeline.base.errors import Problem
 from pipeline.base.fetch import sha256_of
 from pipeline.base.paths import PLANS, variant_folder
 from pipeline.base.records import Model
-from pipeline.base.study import PixelStudy, read_study, study_names, variant
-from pipeline.base.study_blocks import Instances
+from pipeline.base.study import DetectionStudy, PixelStudy, read_study, study_names, variant
+from pipeline.base.study_blocks import DetectorPredict, Instances
+from pipeline.models import weights
+from pipeline.tiles.objects import Objects
 
-TASKS = ("segmentation",)
-TOGETHER = 4  # images that a network sees at once on the CPU
+TASKS = ("segmentation", "detection", "tiles")
+INSIDE = 0.5  # probability from which a pixel belongs to a detected nucleus
+KEPT = DetectorPredict(batch=1, score=0.5, detections=300)  # away from the study that says it
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,17 @@ class Chosen:
     sha256: str  # of the weights
     instances: Instances | None  # how nuclei are found in a class map; None where areas are sought
     flips: bool
+    detections: DetectorPredict  # which are kept, of a detector
+
+    def with_score(self, score: float) -> Self:
+        """With the score that detections have at least.
+
+        Raises:
+            Problem: it is no detector.
+        """
+        if self.record.task != "detection":
+            raise Problem(f"{self.folder} is a model of the task {self.record.task}, no detector; leave --score out.")
+        return replace(self, detections=self.detections.model_copy(update={"score": score}))
 
 
 def choose(name: str, run: int | None, seed: int | None, instances: str | None, minimum_size: int) -> Chosen:
@@ -44,45 +58,56 @@ def choose(name: str, run: int | None, seed: int | None, instances: str | None, 
     record = Model.read(folder / "model.json")
     if record.task not in TASKS:
         raise Problem(f"{folder} is a model of the task {record.task}; `lobule apply` takes {', '.join(TASKS)} only.")
-    weights = folder / "model.safetensors"
-    if not weights.exists():
-        raise Problem(f"{weights} is missing; copy the whole folder, or train again.")
+    file = folder / "model.safetensors"
+    if not file.exists():
+        raise Problem(f"{file} is missing; copy the whole folder, or train again.")
     study = _study(record)
-    if instances is None and study is None:
+    if record.task != "segmentation" and instances is not None:
+        raise Problem(f"{folder} is a model of the task {record.task}, which has no class map; leave --instances out.")
+    if record.task == "segmentation" and instances is None and study is None:
         raise Problem(
             f"the study {record.study} of {folder} is not in this project; say --instances watershed or none."
         )
-    own = None if study is None else study.instances
+    pixels = study if isinstance(study, PixelStudy) and record.task == "segmentation" else None
+    own = None if pixels is None else pixels.instances
     given = None if instances in (None, "none") else Instances(method=instances, minimum_size=minimum_size)  # type: ignore[arg-type]
-    flips = study is not None and study.predict.flips
-    return Chosen(folder, record, sha256_of(weights), own if instances is None else given, flips)
+    kept = study.predict if isinstance(study, DetectionStudy) else KEPT
+    flips = pixels is not None and pixels.predict.flips
+    return Chosen(folder, record, sha256_of(file), own if instances is None else given, flips, kept)
 
 
-def predictor(model: Chosen, device: torch.device) -> Predict:
-    """The network of a model, ready to predict."""
-    from pipeline.tasks.segmentation.predict import load_model
+def network_of(model: Chosen, device: torch.device) -> torch.nn.Module:
+    """The network of a model, from images (B, H, W, 3) uint8 to logits, ready to predict."""
+    from pipeline.tasks.segmentation.predict import Predictor, load_model
 
-    network, _ = load_model(model.folder, device, model.flips)
-    return as_predict(network, device)
+    if model.record.task == "tiles":
+        from pipeline.models.classifier import TileClassifier
+
+        classifier = TileClassifier(model.record.encoder)
+        weights.load(classifier, model.folder / "model.safetensors")
+        found = Predictor(classifier, model.record.mean, model.record.std)
+        return found.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    return load_model(model.folder, device, model.flips)[0]
 
 
-def as_predict(network: torch.nn.Module, device: torch.device) -> Predict:
-    """Probabilities of a network that gives logits, rounded to whole numbers; half precision on a GPU that has it."""
-    half = device.type == "cuda" and torch.cuda.is_bf16_supported()
+def detector(model: Chosen, device: torch.device) -> Detect:
+    """The detector of a model: it sees one image (H, W, 3) at a time, so that nothing depends on others."""
+    from pipeline.models.mask_rcnn import to_input
+    from pipeline.tasks.detection.predict import load_model
+
+    network, _ = load_model(model.folder, model.detections, device)
 
     @torch.inference_mode()
-    def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
-        # On the CPU always as many at once, the last one repeated: the kernel, and so the last bit, depends on it.
-        size = TOGETHER if device.type == "cpu" else len(images)
-        filled = images[np.minimum(np.arange(-(-len(images) // size) * size), len(images) - 1)]
-        with torch.autocast("cuda", torch.bfloat16, enabled=half):
-            parts = [network(torch.from_numpy(part).to(device)) for part in np.split(filled, len(filled) // size)]
-        logits = torch.cat(parts)[: len(images)].float()
-        # Image by image: how a sum is cut into vectors, and so its last bit, would else depend on the batch.
-        found = [(image.contiguous().softmax(0) * FULL).round().int().cpu().numpy() for image in logits]
-        return np.stack(found).astype(np.uint16)
+    def detect(image: Picture) -> Objects:
+        found = network([to_input(image).to(device)])[0]
+        return Objects(
+            found["boxes"].float().cpu().numpy(),
+            found["labels"].cpu().numpy(),
+            found["scores"].float().cpu().numpy(),
+            (found["masks"][:, 0] >= INSIDE).cpu().numpy(),
+        )
 
-    return predict
+    return detect
 
 
 def _of_variant(name: str, run: int | None, seed: int | None) -> Path:
@@ -100,9 +125,9 @@ def _of_variant(name: str, run: int | None, seed: int | None) -> Path:
     return folder
 
 
-def _study(record: Model) -> PixelStudy | None:
+def _study(record: Model) -> PixelStudy | DetectionStudy | None:
     """The study of a model with what its variant changes, where the project has it."""
     if record.study not in study_names():
         return None
     _, settings = variant(read_study(record.study), record.variant.rpartition("-")[0])
-    return settings if isinstance(settings, PixelStudy) else None
+    return settings

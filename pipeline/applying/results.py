@@ -1,7 +1,8 @@
 """What a person gets of a slide: GeoJSON for QuPath, a table of areas and nuclei, a picture."""
 
+import gzip
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 import shapely
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.applying.cells import Cells
+from pipeline.applying.cells import SIDE, Cells
 from pipeline.applying.field import Regions, corners
 from pipeline.applying.maps import Maps
 from pipeline.applying.windows import squares
@@ -30,12 +31,10 @@ COLUMNS = ["class", "area_mm2", "share", "nuclei", "nuclei_per_mm2"]
 class Describe:
     """An object as a line of GeoJSON, as QuPath 0.4 and later read it."""
 
-    def __init__(
-        self, classes: Sequence[str], colours: dict[str, Colour], microns_per_pixel: float, nuclei: bool
-    ) -> None:
+    def __init__(self, classes: Sequence[str], colours: dict[str, Colour], microns_per_pixel: float, kind: str) -> None:
         self.classes, self.colours = classes, colours
         self.square = microns_per_pixel**2  # µm² of a pixel
-        self.kind = "detection" if nuclei else "annotation"
+        self.kind = kind  # what QuPath calls it: detection, annotation or tile
 
     def __call__(self, code: int, rings: list[Any], pixels: int, probability: float) -> str:
         name = self.classes[code]
@@ -59,11 +58,56 @@ class Describe:
 
 def write_geojson(path: Path, cells: Cells) -> None:
     """All objects of a slide, cell after cell, then the areas that were joined; memory holds those of one cell."""
+    write_lines(path, _objects(cells))
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """GeoJSON of features that come as text."""
+    with replacing(path) as temporary, temporary.open("wb") as raw:
+        # Neither time nor name go into the header: same features, same bytes.
+        file = gzip.GzipFile("", "wb", 6, raw, mtime=0) if path.suffix == ".gz" else raw
+        file.write(b'{"type":"FeatureCollection","features":[')
+        for number, line in enumerate(lines):
+            file.write(b",\n" if number else b"\n")
+            file.write(line.encode())
+        file.write(b"\n]}\n")
+        if file is not raw:
+            file.close()
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The features, as text, that `write_lines` wrote."""
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.startswith('{"type":"Feature",'):
+                yield line.rstrip(",\n")
+
+
+def write_points(path: Path, outlined: Path, classes: Sequence[str], colours: dict[str, Colour]) -> None:
+    """GeoJSON with one object a class, which is all middles of its nuclei: QuPath opens a million of them at once.
+
+    Args:
+        outlined: what `write_lines` wrote of the same nuclei.
+    """
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.write('{"type":"FeatureCollection","features":[')
-        for number, line in enumerate(_objects(cells)):
-            file.write(",\n" if number else "\n")
-            file.write(line)
+        begun = False
+        for name in classes:
+            started = False
+            for line in read_lines(outlined):
+                feature = json.loads(line)
+                if feature["properties"]["classification"]["name"] != name:
+                    continue
+                if not started:
+                    kind = {"objectType": "annotation", "classification": {"name": name, "color": list(colours[name])}}
+                    file.write(",\n" if begun else "\n")
+                    file.write('{"type":"Feature","properties":' + json.dumps(kind, ensure_ascii=False))
+                    file.write(',"geometry":{"type":"MultiPoint","coordinates":[')
+                x, y = shapely.Polygon(feature["geometry"]["coordinates"][0]).centroid.coords[0]
+                file.write(f"{',' if started else ''}[{x:.2f},{y:.2f}]")
+                begun = started = True
+            if started:
+                file.write("]}}")
         file.write("\n]}\n")
 
 
@@ -86,13 +130,14 @@ def _objects(cells: Cells) -> Iterator[str]:
             for line in file:
                 yield line.rstrip("\n")
     for code in sorted(pieces):
-        for rings, pixels, summed in _joined(pieces[code]):
+        for rings, pixels, summed in _joined(cells.describe.classes[code], pieces[code]):
             yield cells.describe(code, corners(cells.grid, rings), pixels, summed / pixels / 255)
 
 
-def _joined(pieces: list[Any]) -> Iterator[tuple[list[npt.NDArray[Any]], int, int]]:
+def _joined(name: str, pieces: list[Any]) -> Iterator[tuple[list[npt.NDArray[Any]], int, int]]:
     """The areas that the pieces of one class make; each with its rings, pixels and sum of probabilities."""
-    if sum(len(ring) for rings, _, _ in pieces for ring in rings) > JOINED:
+    if (found := sum(len(ring) for rings, _, _ in pieces for ring in rings)) > JOINED:
+        print(f"areas of {name} have {found:,} corners at the borders of cells of {SIDE} px and stay cut there")
         yield from (([np.array(ring) for ring in rings], pixels, summed) for rings, pixels, summed in pieces)
         return
     shapes = [shapely.Polygon(rings[0], rings[1:]) for rings, _, _ in pieces]

@@ -4,22 +4,17 @@ What is done lies in a folder of the slide's own: a file a block of the maps and
 is killed goes on from the last of them, and ends in the same bytes.
 """
 
-import hashlib
-import json
 import shutil
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.applying import cells as cell_work
-from pipeline.applying.blending import Blender, Predict
+from pipeline.applying.blending import Blender, Sums, decide
 from pipeline.applying.cells import Cells
-from pipeline.applying.field import Field, Regions, look, tile_grid
+from pipeline.applying.field import Field, look, tile_grid
 from pipeline.applying.inputs import OPTION, open_slide
-from pipeline.applying.maps import Maps
+from pipeline.applying.maps import Maps, Position
 from pipeline.applying.reading import SIDE, Pixels
 from pipeline.applying.results import (
     Describe,
@@ -28,73 +23,29 @@ from pipeline.applying.results import (
     picture_side,
     write_geojson,
     write_picture,
+    write_points,
     write_table,
 )
+from pipeline.applying.rows import work_rows
+from pipeline.applying.task import Task
 from pipeline.applying.windows import Window
 from pipeline.base.files import read_json, replacing, write_json
 from pipeline.base.progress import area_bar
-from pipeline.base.records import AppliedParameters, AppliedSlide
-from pipeline.base.study_blocks import Instances
-from pipeline.metrics.pixel import BACKGROUND
+from pipeline.base.records import AppliedSlide
 from pipeline.reporting.pictures import colours
 from pipeline.slides.slide import Slide
 from pipeline.slides.tiling import READERS
 
-KINDS = ("geojson", "csv", "png")
-STATE = 1  # raised when what lies in a slide's folder is read otherwise
-BLOCK = 2048  # px at the model's resolution on a side of what is predicted at once,
-MANY = 8  # and half of it where there are more classes, since each has a map of sums
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is done on every slide."""
-
-    predict: Predict
-    sha256: str  # of the weights
-    classes: Sequence[str]
-    microns_per_pixel: float  # that the model sees
-    greyscale: bool
-    parameters: AppliedParameters
-    regions: Regions | None
-    batch: int
-    block: int = BLOCK
-    cell: int = cell_work.SIDE
-    margin: int = cell_work.MARGIN
-
-    @property
-    def background(self) -> int | None:
-        return self.classes.index(BACKGROUND) if BACKGROUND in self.classes else None
-
-    @property
-    def instances(self) -> Instances | None:
-        if self.parameters.instances is None:
-            return None
-        return Instances(method=self.parameters.instances, minimum_size=self.parameters.minimum_size)  # type: ignore[arg-type]
-
-    def key(self, path: Path) -> str:
-        """What the state of a slide belongs to: the model, the parameters, the file as it is now."""
-        file = path.stat()
-        shaping = [
-            STATE,
-            self.sha256,
-            self.parameters.model_dump(),
-            str(path.resolve()),
-            file.st_size,
-            file.st_mtime_ns,
-        ]
-        return hashlib.sha256(json.dumps([*shaping, self.block, self.cell, self.margin]).encode()).hexdigest()
-
 
 def apply_to(path: Path, name: str, out: Path, task: Task) -> AppliedSlide:
-    """Write <name>.geojson, <name>.csv and <name>.png; nothing is done again that an earlier call did.
+    """Write <name>.geojson, <name>.csv, <name>.png and what else is wanted; what an earlier call did is not done again.
 
     Raises:
         Problem: the slide cannot be read, or its resolution does not fit.
     """
     started = time.monotonic()
     state, key = out / ".lobule" / name, task.key(path)
-    done, results = state / "done.json", [out / f"{name}.{kind}" for kind in KINDS]
+    done, results = state / "done.json", [out / f"{name}.{kind}" for kind in task.kinds]
     if (state / "key").exists() and (state / "key").read_text() == key:
         if done.exists() and all(result.exists() for result in results):
             _tidy(state)
@@ -107,7 +58,10 @@ def apply_to(path: Path, name: str, out: Path, task: Task) -> AppliedSlide:
         with replacing(state / "key") as temporary:
             temporary.write_text(key)
     with open_slide(path, task.parameters.microns_per_pixel) as slide:
-        found = _work(slide, name, out, state, task)
+        work = _work if task.kind == "segmentation" else work_rows
+        found = work(slide, name, out, state, task)
+    if task.parameters.points:
+        write_points(out / f"{name}.points.geojson", results[0], task.classes, colours(task.classes))
     found = found.model_copy(update={"seconds": round(time.monotonic() - started, 2)})
     write_json(done, found.model_dump(mode="json"))
     _tidy(state)
@@ -116,7 +70,7 @@ def apply_to(path: Path, name: str, out: Path, task: Task) -> AppliedSlide:
 
 def _tidy(state: Path) -> None:
     """Remove what a slide that is done needs no more."""
-    for part in ("maps", "cells"):
+    for part in ("maps", "cells", "rows"):
         shutil.rmtree(state / part, ignore_errors=True)
 
 
@@ -125,13 +79,13 @@ def _work(slide: Slide, name: str, out: Path, state: Path, task: Task) -> Applie
     grid = tile_grid(slide, size, overlap, task.microns_per_pixel, OPTION)
     field = look(slide, grid, task.parameters.background, task.regions)
     tints = colours(task.classes)
-    describe = Describe(task.classes, tints, grid.microns_per_pixel, task.instances is not None)
+    describe = Describe(task.classes, tints, grid.microns_per_pixel, "detection" if task.instances else "annotation")
     maps = Maps(state / "maps", grid.height, grid.width, task.block)
     cells = Cells(
         state / "cells", maps, grid, task.background, task.instances, task.regions, describe, task.cell, task.margin
     )
     find_objects(slide, name, field, maps, cells, task)
-    write_geojson(out / f"{name}.geojson", cells)
+    write_geojson(out / f"{name}.{task.kinds[0]}", cells)
     nuclei = count_nuclei(cells, len(task.classes)) if task.instances else None
     counts = count_pixels(maps, grid, len(task.classes), task.regions, picture_side(grid))
     pixels = [int(value) for value in counts.sum(axis=(1, 2), dtype="float64")]
@@ -154,6 +108,7 @@ def _work(slide: Slide, name: str, out: Path, state: Path, task: Task) -> Applie
 
 def find_objects(slide: Slide, name: str, field: Field, maps: Maps, cells: Cells, task: Task) -> None:
     """Predict the blocks that lack a file and, beside it, work through the cells, each once what it sees is there."""
+    assert task.predict is not None
     grid, size = field.grid, field.grid.tile_size
     tiles = {position: field.tiles_in(block) for position, block in maps.blocks.items()}
     missing = [position for position in maps.blocks if tiles[position] and not maps.path(position).exists()]
@@ -162,6 +117,7 @@ def find_objects(slide: Slide, name: str, field: Field, maps: Maps, cells: Cells
     with (
         ThreadPoolExecutor(READERS) as readers,
         ThreadPoolExecutor(1) as outliner,  # one, since a cell needs those before it
+        ThreadPoolExecutor(1) as decider,
         area_bar(name, field.tiles * tile_area) as bar,
         ExitStack() as stack,
     ):
@@ -169,21 +125,28 @@ def find_objects(slide: Slide, name: str, field: Field, maps: Maps, cells: Cells
         blender = Blender(task.predict, pixels, len(task.classes), size, task.parameters.overlap, task.batch)
         waiting = list(cells.windows)
         outlined: list[Future[None]] = []
+        decided = decider.submit(lambda: None)
         predicted = len({tile for position in maps.blocks if position not in set(missing) for tile in tiles[position]})
         bar.update(predicted * tile_area)
         stack.callback(lambda: [future.cancel() for future in outlined])  # of what waits when something goes wrong
         for number, position in enumerate(missing):
             for ahead in missing[number : number + 2]:
                 pixels.prepare(Window(*tile, size, size) for tile in tiles[ahead])
-            found = blender.block(maps.blocks[position], tiles[position], lambda count: bar.update(count * tile_area))
-            maps.write(position, *found)
-            ready = maps.blocks[position].top if number + 1 < len(missing) else grid.height
-            while waiting and cells.seen(waiting[0]).bottom <= ready:
+            sums = blender.sums(maps.blocks[position], tiles[position], lambda count: bar.update(count * tile_area))
+            decided.result()  # the block before, whose sums are no more held
+            decided = decider.submit(_decide, maps, position, *sums)
+            del sums
+            while waiting and cells.seen(waiting[0]).bottom <= maps.blocks[position].top:
                 outlined.append(outliner.submit(cells.work, waiting.pop(0)))
             _raise_first(outlined)
+        decided.result()
         outlined += [outliner.submit(cells.work, position) for position in waiting]
         for future in outlined:
             future.result()
+
+
+def _decide(maps: Maps, position: Position, sums: Sums, total: Sums) -> None:
+    maps.write(position, *decide(sums, total))
 
 
 def _raise_first(futures: list[Future[None]]) -> None:

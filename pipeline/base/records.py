@@ -248,8 +248,12 @@ class AppliedParameters(BaseModel):
     flips: bool
     instances: str | None  # how nuclei are found in the class map; None where areas are sought
     minimum_size: int  # of nuclei, px
+    score: float | None  # that detections have at least; None of what is no detector
     microns_per_pixel: float | None  # of the slides' full resolution, as given; None: as they tell
     regions: str | None  # SHA-256 of the file of regions
+    gzip: bool  # whether outlines are compressed
+    points: bool  # whether there is a file of the nuclei's middles, too
+    engine: str  # what the network ran on: torch or onnx
 
 
 class AppliedSlide(BaseModel):
@@ -278,6 +282,7 @@ class Applied(Record):
     parameters: AppliedParameters
     batch: int
     device: str
+    engine_difference: float  # of its probabilities from torch's, at most, on two images
     versions: dict[str, str]
     slides: list[AppliedSlide]
     failed: dict[str, str]  # slide -> why

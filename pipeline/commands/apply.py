@@ -4,8 +4,8 @@
     lobule apply models/bracs/run1/seed42/resnet34-plain/weights slides/ --out results
 
 In:  a model that was trained here, or its weights folder; slides, pictures, folders of them.
-Out: <slide>.geojson for QuPath, <slide>.csv, <slide>.png; run.json and summary.csv over all. In DIR/.lobule lies how
-     far it came: a call that was killed goes on from there.
+Out: <slide>.geojson for QuPath, <slide>.csv, <slide>.png; run.json, summary.csv and index.html over all. In DIR/.lobule
+     lies how far it came: a call that was killed goes on from there.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from pipeline.base.errors import Problem
 from pipeline.base.files import write_text
 from pipeline.base.records import Applied, AppliedParameters
 
-OVERLAP = 0.25  # of a tile
+OVERLAP, WIDEST = 0.25, 64  # part of a tile, and px at most where none is given
 BACKGROUND = 12.5
 
 
@@ -47,15 +47,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minimum-size", type=int, default=10, metavar="PX", help="of nuclei, with --instances (%(default)s)"
     )
     parser.add_argument(
+        "--score", type=float, metavar="PART", help="that a detector is sure of a nucleus, at least (as its study says)"
+    )
+    parser.add_argument(
         "--tile-size", type=int, metavar="PX", help="what the model sees at once (default: as in training)"
     )
     parser.add_argument(
-        "--overlap", type=float, default=OVERLAP, metavar="PART", help="of a tile (default: %(default)s)"
+        "--overlap", type=float, metavar="PART", help=f"of a tile (default: {OVERLAP}, {WIDEST} px at most)"
     )
     parser.add_argument(
         "--background", type=float, default=BACKGROUND, metavar="SD", help="of RGB, below it is glass; 0: all"
     )
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="tiles at once (default: %(default)s)")
+    parser.add_argument("--gzip", action="store_true", help="write <slide>.geojson.gz in place of <slide>.geojson")
+    parser.add_argument(
+        "--points", action="store_true", help="write <slide>.points.geojson, the middles of nuclei, too"
+    )
+    parser.add_argument(
+        "--engine", metavar="NAME", help="torch or onnx (default: onnx on a CPU where both agree, else torch)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -65,35 +75,55 @@ def run(arguments: argparse.Namespace) -> None:
     slides = find_slides(arguments.inputs, arguments.out)  # before torch is imported, which takes seconds
     import torch
 
+    from pipeline.applying.engine import Engine, choose_engine
     from pipeline.applying.field import Regions
-    from pipeline.applying.model import choose, predictor
+    from pipeline.applying.model import choose, detector, network_of
+    from pipeline.applying.page import write_page
     from pipeline.applying.results import summarise
-    from pipeline.applying.work import BLOCK, MANY, Task, apply_to
+    from pipeline.applying.task import BLOCK, MANY, Task
+    from pipeline.applying.work import apply_to
 
     started = time.monotonic()
     model = choose(arguments.model, arguments.of_run, arguments.seed, arguments.instances, arguments.minimum_size)
+    if arguments.points and model.instances is None and model.record.task != "detection":
+        raise Problem(f"{model.folder} finds no nuclei so; leave --points out, or give --instances watershed.")
+    if arguments.score is not None:
+        model = model.with_score(arguments.score)
     record = model.record
     size = arguments.tile_size or record.tile_size
     regions = None if arguments.regions is None else Regions(arguments.regions)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    detect, engine = None, Engine(None, "torch", 0)
+    if record.task == "detection":
+        if arguments.engine == "onnx":
+            raise Problem(f"{model.folder} is a Mask R-CNN, which torch runs; leave --engine out.")
+        detect = detector(model, device)
+    else:
+        engine = choose_engine(network_of(model, device), device, size, arguments.engine)
+    overlap = min(round(size * OVERLAP), WIDEST) if arguments.overlap is None else round(size * arguments.overlap)
     parameters = AppliedParameters(
         tile_size=size,
-        overlap=round(size * arguments.overlap),
+        overlap=0 if record.task == "tiles" else overlap,
         background=arguments.background,
         flips=model.flips,
         instances=model.instances and model.instances.method,
         minimum_size=model.instances.minimum_size if model.instances else 0,
+        score=model.detections.score if detect else None,
         microns_per_pixel=arguments.microns_per_pixel,
         regions=None if regions is None else hashlib.sha256(regions.path.read_bytes()).hexdigest(),
+        gzip=arguments.gzip,
+        points=arguments.points,
+        engine=engine.name,
     )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     print(
         f"{model.folder} ({record.study}, {record.variant}) at {record.microns_per_pixel:g} um/px, tiles of {size} px,"
     )
     what = "areas" if model.instances is None else f"nuclei by {model.instances.method}"
-    print(f"finds {what} in {len(slides)} slide(s); the model's licence: {record.licence}.", flush=True)
+    what = {"detection": f"nuclei of a score from {model.detections.score:g}", "tiles": "tiles"}.get(record.task, what)
+    print(f"finds {what} in {len(slides)} slide(s), by {engine.name}; its licence: {record.licence}.", flush=True)
     with alone(arguments.out, model.sha256, parameters):
         task = Task(
-            predictor(model, device),
+            engine.predict,
             model.sha256,
             record.classes,
             record.microns_per_pixel,
@@ -101,6 +131,8 @@ def run(arguments: argparse.Namespace) -> None:
             parameters,
             regions,
             arguments.batch,
+            kind=record.task,
+            detect=detect,
             block=BLOCK if len(record.classes) <= MANY else BLOCK // 2,
         )
         done, failed = [], {}
@@ -116,7 +148,7 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"{name}: {found.square_millimetres:.3g} mm2 in {found.seconds:.1f} s ({rate:.3g} mm2/s)", flush=True)
         summarise(arguments.out / "summary.csv", {each.name: arguments.out / f"{each.name}.csv" for each in done})
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        Applied(
+        record_of_call = Applied(
             weights=str(model.folder),
             weights_sha256=model.sha256,
             model=record,
@@ -124,16 +156,20 @@ def run(arguments: argparse.Namespace) -> None:
             parameters=parameters,
             batch=arguments.batch,
             device=torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads",
+            engine_difference=engine.difference,
             versions={
                 "lobule": importlib.metadata.version("lobule"),
                 "torch": torch.__version__,
+                "onnxruntime": importlib.metadata.version("onnxruntime"),
                 "python": platform.python_version(),
             },
             slides=done,
             failed=failed,
             seconds=round(time.monotonic() - started, 1),
             peak_memory=peak,
-        ).write(arguments.out / "run.json")
+        )
+        record_of_call.write(arguments.out / "run.json")
+        write_page(arguments.out / "index.html", record_of_call, task.kinds)
     print(f"{arguments.out}: {len(done)} slide(s), at most {peak / 1e9:.2f} GB of memory.")
     if failed:
         raise Problem(f"{len(failed)} of {len(slides)} slides failed, as said above: {', '.join(failed)}.")
@@ -146,7 +182,9 @@ def check(arguments: argparse.Namespace) -> None:
         Problem: naming the option.
     """
     wrong = {
-        "--overlap must be from 0 to 0.5": not 0 <= arguments.overlap <= 0.5,
+        "--overlap must be from 0 to 0.5": not 0 <= (arguments.overlap or 0) <= 0.5,
+        "--score must be from 0 to 1": not 0 <= (arguments.score or 0) <= 1,
+        "--engine must be torch or onnx": arguments.engine not in (None, "torch", "onnx"),
         "--batch must be at least 1": arguments.batch < 1,
         "--background must be 0 or more": not arguments.background >= 0,
         "--microns-per-pixel must be above 0 and below 10": not 0 < (arguments.microns_per_pixel or 1) < 10,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pipeline.applying.blending import FULL
 from pipeline.applying.field import Regions
-from pipeline.applying.work import Task
+from pipeline.applying.task import Task
 from pipeline.base.records import AppliedParameters
 from pipeline.slides.annotations import read_annotations
 from pipeline.slides.slide import Slide

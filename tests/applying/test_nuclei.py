@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, label
 
-from pipeline.applying.nuclei import find_nuclei, largest_piece
+from pipeline.applying.nuclei import find_nuclei, has_neck, largest_piece
 from pipeline.base.study_blocks import Instances
 from pipeline.nuclei import watershed
 
@@ -24,6 +24,19 @@ def test_the_nuclei_are_those_of_one_watershed_but_for_ties(seed: int, method: s
     pairs, pixels = np.unique(np.stack([wanted.ravel(), found.ravel()]), axis=1, return_counts=True)
     most = [pixels[pairs[0] == name].max() for name in range(wanted.max() + 1)]
     assert sum(most) > 0.999 * wanted.size
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_piece_without_a_neck_is_what_a_watershed_makes_of_it(seed: int) -> None:
+    labels, count = label(pieces(seed))
+    single = 0
+    for name in range(1, count + 1):
+        piece = np.pad(labels == name, 1)
+        parts = watershed.instances(piece, "watershed", 0)
+        assert has_neck(piece) or np.array_equal(parts, piece)
+        single += not has_neck(piece)
+    assert 0 < single < count
+    assert not has_neck(np.ones((9, 9), bool))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,5 +1,6 @@
 """A slide with known areas and nuclei comes back from its GeoJSON to the pixel, over every border there is."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -242,3 +243,35 @@ def test_a_full_disk_leaves_nothing_half_and_the_next_call_ends_in_the_same_byte
     apply_to(slide, "slide", tmp_path / "out", task())
     for kind in KINDS:
         assert (tmp_path / f"out/slide.{kind}").read_bytes() == (tmp_path / f"whole/slide.{kind}").read_bytes()
+
+
+def test_compressed_outlines_and_points_are_those_of_the_outlines(tmp_path: Path) -> None:
+    truth = draw_nuclei(120, 120)
+    slide = truth.write(tmp_path / "slide.tif", 2)
+    apply_to(slide, "slide", tmp_path / "plain", task())
+    found = []
+    for out in ("one", "two"):
+        apply_to(slide, "slide", tmp_path / out, task(gzip=True, points=True))
+        found.append((tmp_path / out / "slide.geojson.gz").read_bytes())
+    assert found[0] == found[1]
+    assert gzip.decompress(found[0]) == (tmp_path / "plain/slide.geojson").read_bytes()
+    assert not (tmp_path / "one/slide.geojson").exists()
+    points = {
+        each["properties"]["classification"]["name"]: each for each in features(tmp_path / "one/slide.points.geojson")
+    }
+    for name, code in (("tumour", 1), ("stroma", 2)):
+        middles = np.array(points[name]["geometry"]["coordinates"])
+        assert len(middles) == len(np.unique(truth.nuclei[truth.classes == code]))
+        x, y = (middles / 2).astype(int).T
+        assert (truth.classes[y, x] == code).mean() > 0.9
+
+
+def test_areas_of_too_many_corners_stay_cut_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pipeline.applying.results.JOINED", 10)
+    truth = draw_areas(120, 120)
+    slide = truth.write(tmp_path / "slide.tif")
+    apply_to(slide, "slide", tmp_path / "out", task(instances=None))
+    assert "areas of tumour have " in capsys.readouterr().out
+    assert np.array_equal(read_back(tmp_path / "out/slide.geojson", slide).classes, truth.classes)

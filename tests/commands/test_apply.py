@@ -3,6 +3,7 @@
 import fcntl
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -83,6 +84,10 @@ def test_a_folder_of_slides_has_results_a_summary_and_a_record(project: Path) ->
     assert record.licence == "CC BY 4.0" and record.model.trained_on[0].patients == ["7"]
     assert record.peak_memory > 10**7 and record.failed == {}
     assert record.slides[0].nuclei is not None
+    page = Path("out/index.html").read_text(encoding="utf-8")
+    links = set(re.findall(r'(?:href|src)="([^"]*)"', page))
+    assert links >= {f"{name}.{kind}" for name in ("one", "two") for kind in KINDS}
+    assert all((project / "out" / link).exists() for link in links)
 
 
 def test_the_batch_changes_nothing_and_what_is_done_is_not_done_again(project: Path) -> None:
@@ -154,8 +159,10 @@ def test_what_cannot_be_is_refused_before_any_work(project: Path, capsys: pytest
     assert "old/model.json is broken or of another version of Lobule" in capsys.readouterr().err
     make_model(project / "sorter", task="tiles")
     with pytest.raises(SystemExit):
-        fabricated.run(commands.main, "apply", "sorter", "slides", "--out", "out")
-    assert "is a model of the task tiles; `lobule apply` takes segmentation only" in capsys.readouterr().err
+        fabricated.run(commands.main, "apply", "sorter", "slides", "--out", "out", "--instances", "none")
+    assert "is a model of the task tiles, which has no class map; leave --instances out" in capsys.readouterr().err
+    assert "no detector; leave --score out" in refused(capsys, "slides", "--instances", "none", "--score", "0.5")
+    assert "leave --points out" in refused(capsys, "slides", "--instances", "none", "--points")
     with pytest.raises(SystemExit):
         fabricated.run(commands.main, "apply", "no/such", "slides", "--out", "out")
     assert "'no/such' is neither a folder with model.json nor STUDY/VARIANT-PLAN" in capsys.readouterr().err
@@ -201,6 +208,30 @@ def test_a_variant_of_a_study_tells_how_nuclei_are_found(tmp_path: Path, monkeyp
     fabricated.run(commands.main, "apply", "pannuke/unet-plain", "one.tif", "--out", "out")
     parameters = Applied.read(Path("out/run.json")).parameters
     assert (parameters.instances, parameters.minimum_size) == ("watershed", 10)
+
+
+def test_a_classifier_of_tiles_and_a_detector_are_applied(project: Path) -> None:
+    from pipeline.models.classifier import TileClassifier
+    from pipeline.models.mask_rcnn import mask_rcnn
+
+    torch.manual_seed(0)
+    told = Model.read(make_model(project / "sorter", task="tiles") / "model.json")
+    told = told.model_copy(update={"encoder": "resnet18", "classes": ["background", "tumour"], "target": "tumour"})
+    told.write(project / "sorter/model.json")
+    weights.save(TileClassifier("resnet18"), project / "sorter/model.safetensors")
+    shape = {"width": 16, "channels": 32, "anchors": [8, 16, 32, 64, 128], "anchor_iou": [0.3, 0.7]}
+    shape |= {"proposals": 50, "sampled": 16, "nuclei": 0.5, "nms": 0.5}
+    told = Model.read(make_model(project / "detector", task="detection") / "model.json")
+    told = told.model_copy(update={"encoder": "resnet50", "tile_size": 96, "shape": shape})
+    told.write(project / "detector/model.json")
+    weights.save(mask_rcnn(told), project / "detector/model.safetensors")
+    for name, words in (("sorter", ()), ("detector", ("--score", "0.1", "--points"))):
+        out = project / f"out-{name}"
+        fabricated.run(commands.main, "apply", name, "slides/one.tif", "--out", str(out), *words)
+        record = Applied.read(out / "run.json")
+        assert all((out / f"one.{kind}").stat().st_size for kind in KINDS)
+        assert (record.slides[0].nuclei is None) == (name == "sorter")
+        assert record.parameters.score == (None if name == "sorter" else 0.1)
 
 
 @pytest.mark.slow

@@ -1,0 +1,36 @@
+"""index.html over the results of one call: every slide with its picture, figures and files."""
+
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from pipeline.base.files import write_text
+from pipeline.base.records import Applied
+
+STYLE = (
+    "body{font-family:sans-serif;margin:2em}img{max-width:24em}td,th{padding:.5em;text-align:left;vertical-align:top}"
+)
+
+
+def write_page(path: Path, record: Applied, kinds: tuple[str, ...]) -> None:
+    """A page that needs nothing but the files beside it.
+
+    Args:
+        kinds: what the names of a slide's files end in.
+    """
+    model = record.model
+    told = f"{model.study}, {model.variant}: {model.task} at {model.microns_per_pixel:g} µm/px"
+    rows = []
+    for slide in record.slides:
+        files = " ".join(f'<a href="{quote(f"{slide.name}.{kind}")}">{kind}</a>' for kind in kinds)
+        nuclei = "; ".join(f"{escape(name)} {count:,}" for name, count in (slide.nuclei or {}).items() if count)
+        picture = f'<img src="{quote(f"{slide.name}.png")}" alt="{escape(slide.name)}">'
+        figures = f"<td>{slide.square_millimetres:.4g}</td><td>{nuclei}</td><td>{files}</td>"
+        rows.append(f"<tr><td>{picture}</td><td>{escape(slide.name)}</td>{figures}</tr>")
+    for name, why in record.failed.items():
+        rows.append(f"<tr><td></td><td>{escape(name)}</td><td colspan=3>{escape(why)}</td></tr>")
+    head = "<tr><th></th><th>slide</th><th>mm²</th><th>nuclei</th><th>files</th></tr>"
+    body = f"<h1>{escape(told)}</h1><p>Licence: {escape(record.licence)}</p><table>{head}{''.join(rows)}</table>"
+    links = '<p><a href="summary.csv">summary.csv</a> <a href="run.json">run.json</a></p>'
+    start = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(told)}</title><style>{STYLE}</style>'
+    write_text(path, f"{start}{body}{links}</html>\n")
