@@ -24,7 +24,7 @@ def test_data_sets_are_found_by_their_folders() -> None:
 
 
 def test_kinds_of_own_data_are_folders_without_a_drawing() -> None:
-    assert datasets.kinds() == ["masks"]
+    assert datasets.kinds() == ["coco", "folds", "masks", "slides"]
     for kind in datasets.kinds():
         assert {path.name for path in (ROOT / "pipeline/datasets" / kind).iterdir()} >= {"card.py", "reader.py"}
 
