@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -181,16 +182,26 @@ def kill_tree_of(process: psutil.Process) -> None:
         one.kill()
 
 
-def test_of_two_in_one_folder_the_second_waits(slow_stages: Path, expected: State) -> None:
-    with lobule(slow_stages, "repro", "--jobs", "2") as first:
-        while "Running stage" not in said(slow_stages):
-            assert first.poll() is None, said(slow_stages)
+def test_of_two_in_one_folder_the_second_waits(slow_stages: Path, expected: State, tmp_path: Path) -> None:
+    programs, go = tmp_path / "bin", tmp_path / "go"
+    programs.mkdir()
+    (programs / "sleep").write_text(f"#!/bin/sh\nuntil [ -e {go} ]; do /bin/sleep 0.05; done\n")  # as stages call it
+    (programs / "sleep").chmod(0o755)
+    environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    with lobule(slow_stages, "repro", "--jobs", "2", env=environment) as first:
+        while "train@" not in (begun := said(slow_stages)):
+            assert first.poll() is None, begun
             time.sleep(0.02)
-        done = project.lobule(slow_stages, "repro", "--jobs", "2")
-        assert first.wait() == 0
-    assert done.returncode == 0, done.stderr
-    assert "Waiting for another `lobule repro` (process " in done.stdout
-    assert "Everything is up to date." in done.stdout
+        start = f"import sys; sys.path.insert(0, {str(project.ROOT)!r}); from pipeline.commands import main; main()"
+        words = [sys.executable, "-u", "-c", start, "repro", "--jobs", "2"]
+        with subprocess.Popen(words, cwd=slow_stages, stdout=subprocess.PIPE, text=True) as second:
+            assert second.stdout
+            told = second.stdout.readline()
+            go.touch()
+            assert first.wait() == 0, said(slow_stages)
+            assert second.stdout.read() == "Everything is up to date.\n"
+            assert second.wait() == 0
+    assert told.startswith("Waiting for another `lobule repro` (process ")
     assert state(slow_stages) == expected
     assert len((slow_stages / "ran").read_text().splitlines()) == 4
 
