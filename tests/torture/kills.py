@@ -1,8 +1,8 @@
 """Kills DVC with all that it runs (SIGKILL), runs `lobule repro`, and compares every output with an undisturbed run's.
 
-Long: the micro project, hours. Short: a project whose stages copy files, a minute. Moments are drawn from a printed
-seed, which LOBULE_SEED sets. For each kill the finished project is put back, what one stage made is taken out of it
-everywhere, and the kill falls while DVC makes that again: in the stage, or as soon as DVC writes a file of its own.
+Long: the micro project, hours. Short: a project whose stages copy files, a minute. Moments are drawn from a seed, which
+LOBULE_SEED sets. For each kill the finished project is put back, what one stage made is taken out of it everywhere, and
+the kill falls while DVC makes that again: in the stage, or as soon as DVC writes a file of its own.
 """
 
 import hashlib
@@ -24,15 +24,18 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from tests.commands import project as copying
 from tests.torture.micro import make_micro
-from tests.torture.table import Row
+from tests.torture.table import Log, Row
 
 ROOT = Path(__file__).parents[2]
 KILLS = {"stage": 14, "write": 10}  # of each kind in the long form; there are 12 kinds of stages and 4 of writes
 SHORT = {"stage": 1, "write": 1}
+TRIES = 4  # at a kill, where DVC was too fast
+SEED = os.environ.get("LOBULE_SEED", "1")
 LIMIT = 1800  # seconds that a `lobule repro` may take
 MACHINE = {"seconds", "images_per_second"}  # keys of JSON files that differ from run to run
 RUNNING = re.compile(r"^Running stage '(.+)':", re.MULTILINE)
@@ -50,6 +53,16 @@ WRITES: dict[str, Sign] = {
     "DVC's cache": newest(".dvc/cache/files/md5/*"),
     "DVC's run cache": newest(".dvc/cache/runs/*/*"),
 }
+
+
+@dataclass
+class Kind:
+    """A kind of kill: while one of these stages is made, or as soon as `sign` changes."""
+
+    row: Row
+    count: int
+    stages: list[str] = field(default_factory=list)
+    sign: Sign | None = None
 
 
 @dataclass
@@ -134,25 +147,25 @@ class Lab:
 
     def fault(self) -> str | None:
         """Run `lobule repro`; what is not as after an undisturbed run, None where all is."""
-        for again in (False, True):
-            with self.start("lobule") as process:
-                try:
-                    code = process.wait(LIMIT)
-                except subprocess.TimeoutExpired:
-                    kill_tree(process)
-                    return f"did not end in {LIMIT} s: {self.said()[-300:]}"
-            said = self.said()
-            if code or "Traceback" in said or (again and "Everything is up to date." not in said):
-                return f"exit code {code}: {said[-500:]}"
+        with self.start("lobule") as process:
+            try:
+                code = process.wait(LIMIT)
+            except subprocess.TimeoutExpired:
+                kill_tree(process)
+                return f"did not end in {LIMIT} s: {self.said()[-300:]}"
+        said = self.said()
+        if code or "Traceback" in said:
+            return f"exit code {code}: {said[-500:]}"
+        with Repo(self.folder) as repo:
+            if left := repo.status():
+                return f"{', '.join(left)} not up to date"
         found = outputs(self.folder)
         names = sorted(name for name in found.keys() | self.expected if found.get(name) != self.expected.get(name))
         return f"{', '.join(names)} differ" if names else None
 
 
-def run(short: bool) -> Iterator[Row]:
-    seed = int(os.environ.get("LOBULE_SEED", time.time_ns() % 10**6))
-    print(f"kills: LOBULE_SEED={seed}", file=sys.stderr, flush=True)
-    rng = random.Random(seed)
+def run(short: bool, log: Log) -> Iterator[Row]:
+    """A row a kind of stage, and one for each file of DVC's own; one kill of every kind, then another of every kind."""
     with tempfile.TemporaryDirectory() as temporary:
         lab = Lab(Path(temporary) / "project", Path(temporary) / "whole")
         lab.folder.mkdir()
@@ -161,29 +174,31 @@ def run(short: bool) -> Iterator[Row]:
         else:
             make_micro(lab.folder)
         lab.finish()
-        kinds: dict[str, list[str]] = {}
-        for stage in lab.lasts:
-            kinds.setdefault(re.split("[@-]", stage.rpartition(":")[2])[0], []).append(stage)
         counts = SHORT if short else KILLS
-        for kind, stages in kinds.items():
-            yield killed(lab, kind, stages, None, counts["stage"], rng)
+        asked = {}
+        for stage in lab.lasts:
+            kind = re.split("[@-]", stage.rpartition(":")[2])[0]
+            asked.setdefault(kind, Kind(log.row("kill", kind), counts["stage"])).stages.append(stage)
         quick = sorted(lab.lasts, key=lab.lasts.__getitem__)[: len(lab.lasts) // 2]
-        for kind, sign in WRITES.items():
-            yield killed(lab, kind, quick, sign, counts["write"], rng)
+        for name, sign in WRITES.items():
+            asked[name] = Kind(log.row("kill", name), counts["write"], quick, sign)
+        for number in range(max(counts.values())):
+            for kind in asked.values():
+                if kind.row.tried <= number < kind.count:
+                    kill_one(lab, kind, number)
+    yield from (kind.row for kind in asked.values())
 
 
-def killed(lab: Lab, kind: str, stages: list[str], sign: Sign | None, count: int, rng: random.Random) -> Row:
-    """As many kills while one of these stages is made; those for which DVC was too fast are tried again."""
-    row = Row("kill", kind)
-    for number in range(4 * count):
-        if row.tried == count:
-            break
-        stage, by = rng.choice(stages), ("dvc", "lobule")[number % 2]
+def kill_one(lab: Lab, kind: Kind, number: int) -> None:
+    """A kill while one of these stages is made."""
+    rng = random.Random(f"{SEED} {kind.row.kind} {number}")
+    for _ in range(TRIES):
+        stage, by = rng.choice(kind.stages), ("dvc", "lobule")[number % 2]
         lab.put_back(stage)
-        if lab.kill(by, stage, sign, rng):
+        if lab.kill(by, stage, kind.sign, rng):
             fault = lab.fault()
-            row.add(fault and f"`{by} repro` in {stage}: {fault}")
-    return row
+            kind.row.add(fault and f"kill {number}, `{by} repro` in {stage}: {fault}")
+            return
 
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:
