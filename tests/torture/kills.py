@@ -34,7 +34,7 @@ from tests.torture.table import Log, Row
 ROOT = Path(__file__).parents[2]
 KILLS = {"stage": 14, "write": 10}  # of each kind in the long form; there are 12 kinds of stages and 4 of writes
 SHORT = {"stage": 1, "write": 1}
-TRIES = 4  # at a kill, where DVC was too fast
+TRIES = 10  # at a kill, where DVC was too fast
 SEED = os.environ.get("LOBULE_SEED", "1")
 LIMIT = 1800  # seconds that a `lobule repro` may take
 MACHINE = {"seconds", "images_per_second"}  # keys of JSON files that differ from run to run
