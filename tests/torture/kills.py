@@ -2,7 +2,8 @@
 
 Long: the micro project, hours. Short: a project whose stages copy files, a minute. Moments are drawn from a seed, which
 LOBULE_SEED sets. For each kill the finished project is put back, what one stage made is taken out of it everywhere, and
-the kill falls while DVC makes that again: in the stage, or as soon as DVC writes a file of its own.
+the kill falls while DVC makes that again: in the stage, or as soon as DVC writes a file of its own. LOBULE_LAB names a
+folder where the finished project is kept for the next call.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ SHORT = {"stage": 1, "write": 1}
 TRIES = 10  # at a kill, where DVC was too fast
 SEED = os.environ.get("LOBULE_SEED", "1")
 LIMIT = 1800  # seconds that a `lobule repro` may take
-MACHINE = {"seconds", "images_per_second"}  # keys of JSON files that differ from run to run
+MACHINE = {"seconds", "images_per_second", "crc32"}  # keys of JSON files that differ from run to run
 RUNNING = re.compile(r"^Running stage '(.+)':", re.MULTILINE)
 Sign = Callable[[Path], object]  # what changes when DVC writes a file of its own
 
@@ -65,17 +67,29 @@ class Kind:
     sign: Sign | None = None
 
 
-@dataclass
 class Lab:
     """A finished project, to be put back and killed again and again."""
 
     folder: Path
     whole: Path  # a copy of it
-    lasts: dict[str, float] = field(default_factory=dict)  # seconds of each stage
-    expected: dict[str, str] = field(default_factory=dict)  # digest of each output
+    lasts: dict[str, float]  # seconds of each stage
+    expected: dict[str, str]  # digest of each output
 
-    def finish(self) -> None:
-        """Run everything undisturbed."""
+    def __init__(self, place: Path, make: Callable[[Path], object]) -> None:
+        self.folder, self.whole, seconds = place / "project", place / "whole", place / "seconds.json"
+        if not seconds.exists():
+            drop(self.folder)
+            self.folder.mkdir(parents=True)
+            make(self.folder)
+            self.lasts = self.finish()
+            drop(self.whole)
+            shutil.copytree(self.folder, self.whole, symlinks=True)
+            seconds.write_text(json.dumps(self.lasts))
+        self.lasts = json.loads(seconds.read_text())
+        self.expected = outputs(self.whole)
+
+    def finish(self) -> dict[str, float]:
+        """Run everything undisturbed; the seconds of each stage."""
         with self.start("lobule") as process:
             begun, seen = time.monotonic(), []
             while process.poll() is None:
@@ -84,9 +98,7 @@ class Lab:
                 time.sleep(0.05)
         assert process.returncode == 0, self.said()
         ends = [*(at for _, at in seen[1:]), time.monotonic() - begun]
-        self.lasts = {name: end - at for (name, at), end in zip(seen, ends, strict=True)}
-        self.expected = outputs(self.folder)
-        shutil.copytree(self.folder, self.whole, symlinks=True)
+        return {name: end - at for (name, at), end in zip(seen, ends, strict=True)}
 
     def start(self, by: str) -> subprocess.Popen[bytes]:
         """`lobule repro` or `dvc repro` in the project."""
@@ -167,13 +179,8 @@ class Lab:
 def run(short: bool, log: Log) -> Iterator[Row]:
     """A row a kind of stage, and one for each file of DVC's own; one kill of every kind, then another of every kind."""
     with tempfile.TemporaryDirectory() as temporary:
-        lab = Lab(Path(temporary) / "project", Path(temporary) / "whole")
-        lab.folder.mkdir()
-        if short:
-            copying.make(lab.folder, ["first"])
-        else:
-            make_micro(lab.folder)
-        lab.finish()
+        place = Path(os.environ.get("LOBULE_LAB") or temporary, "short" if short else "long")
+        lab = Lab(place, partial(copying.make, studies=["first"]) if short else make_micro)
         counts = SHORT if short else KILLS
         asked = {}
         for stage in lab.lasts:
