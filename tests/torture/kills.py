@@ -68,12 +68,7 @@ class Kind:
 
 
 class Lab:
-    """A finished project, to be put back and killed again and again."""
-
-    folder: Path
-    whole: Path  # a copy of it
-    lasts: dict[str, float]  # seconds of each stage
-    expected: dict[str, str]  # digest of each output
+    """A finished project, to be put back and killed again and again; made in a place, unless it is there already."""
 
     def __init__(self, place: Path, make: Callable[[Path], object]) -> None:
         self.folder, self.whole, seconds = place / "project", place / "whole", place / "seconds.json"
@@ -81,11 +76,11 @@ class Lab:
             drop(self.folder)
             self.folder.mkdir(parents=True)
             make(self.folder)
-            self.lasts = self.finish()
+            lasts = self.finish()
             drop(self.whole)
             shutil.copytree(self.folder, self.whole, symlinks=True)
-            seconds.write_text(json.dumps(self.lasts))
-        self.lasts = json.loads(seconds.read_text())
+            seconds.write_text(json.dumps(lasts))
+        self.lasts: dict[str, float] = json.loads(seconds.read_text())  # seconds of each stage
         self.expected = outputs(self.whole)
 
     def finish(self) -> dict[str, float]:
