@@ -36,7 +36,7 @@ from tests.torture.table import Log, Row
 ROOT = Path(__file__).parents[2]
 KILLS = {"stage": 14, "write": 10}  # of each kind in the long form; there are 12 kinds of stages and 4 of writes
 SHORT = {"stage": 1, "write": 1}
-TRIES = 10  # at a kill, where DVC was too fast
+TRIES = 6  # at a kill, each twice as early as the one before for which DVC was too fast
 SEED = os.environ.get("LOBULE_SEED", "1")
 LIMIT = 1800  # seconds that a `lobule repro` may take
 MACHINE = {"seconds", "images_per_second", "crc32"}  # keys of JSON files that differ from run to run
@@ -133,8 +133,8 @@ class Lab:
             if YAML(typ="safe").load(path)["cmd"] == removed["cmd"]:
                 drop(path.parent)
 
-    def kill(self, by: str, stage: str, sign: Sign | None, rng: random.Random) -> bool:
-        """Kill it in a stage, or when `sign` changes; whether there was anything left to kill."""
+    def kill(self, by: str, stage: str, sign: Sign | None, rng: random.Random, share: float) -> bool:
+        """Kill it within this share of a stage, or when `sign` changes; whether there was anything left to kill."""
         process = self.start(by)
         before = sign(self.folder) if sign else None
         end = time.monotonic() + LIMIT
@@ -143,7 +143,7 @@ class Lab:
                 time.sleep(rng.choice([0, 0.0005, 0.005]))
                 break
             if not sign and f"Running stage '{stage}':" in self.said():
-                time.sleep(rng.uniform(0, 1.2 * self.lasts[stage] + 0.3))
+                time.sleep(rng.uniform(0, share * (1.2 * self.lasts[stage] + 0.3)))
                 break
             time.sleep(0 if sign else 0.02)
         alive = process.poll() is None
@@ -194,10 +194,10 @@ def run(short: bool, log: Log) -> Iterator[Row]:
 def kill_one(lab: Lab, kind: Kind, number: int) -> None:
     """A kill while one of these stages is made."""
     rng = random.Random(f"{SEED} {kind.row.kind} {number}")
-    for _ in range(TRIES):
+    for attempt in range(TRIES):
         stage, by = rng.choice(kind.stages), ("dvc", "lobule")[number % 2]
         lab.put_back(stage)
-        if lab.kill(by, stage, kind.sign, rng):
+        if lab.kill(by, stage, kind.sign, rng, 0.5**attempt):
             fault = lab.fault()
             kind.row.add(fault and f"kill {number}, `{by} repro` in {stage}: {fault}")
             return
