@@ -24,20 +24,23 @@ SUMS = "crc32"
 
 
 class Writable:
-    """A file as HDF5 writes to it, which crashes where a write fails: the first failure is kept for `check`."""
+    """A file as HDF5 writes to it, which crashes where that fails: the first failure is kept for `check`.
+
+    Nothing is buffered here, since what is left in a buffer would be written, and fail, when HDF5 seeks or reads.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("w+b")
+        self._file = path.open("w+b", buffering=0)
         self._failure: OSError | None = None
         self.read, self.readinto = self._file.read, self._file.readinto
         self.seek, self.tell = self._file.seek, self._file.tell
 
     def write(self, content: Any) -> int:
-        self._try(lambda: self._file.write(content))
+        self._try(lambda: self._write(memoryview(content)))
         return len(content)
 
     def flush(self) -> None:
-        self._try(self._file.flush)
+        """Nothing is left to be written."""
 
     def truncate(self, size: int) -> int:
         self._try(lambda: self._file.truncate(size))
@@ -51,6 +54,10 @@ class Writable:
         """Raise what a write failed with, if one did."""
         if self._failure is not None:
             raise self._failure
+
+    def _write(self, content: memoryview) -> None:
+        while content:
+            content = content[self._file.write(content) or 0 :]
 
     def _try(self, action: Callable[[], object]) -> None:
         try:

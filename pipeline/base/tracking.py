@@ -124,8 +124,8 @@ class VariantRun:
             from mlflow.store.db import utils
 
             utils.MAX_RETRY_COUNT = 2  # of ten, which take 100 s and ten pages to find a file broken
-            for name, level in ((utils.__name__, logging.ERROR), ("sqlalchemy.pool", logging.CRITICAL)):
-                logging.getLogger(name).setLevel(level)  # what a full disk does to a connection is told once, by us
+            for name in (utils.__name__, "sqlalchemy.pool"):  # what a full disk does to them is told once, by us
+                logging.getLogger(name).setLevel(logging.CRITICAL)
         with _one_process_at_a_time():
             if _is_default() and not Path("mlflow.db").exists():
                 MlflowClient(f"sqlite:///{Path('mlflow.db.partial').absolute()}").get_experiment("0")

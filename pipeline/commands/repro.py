@@ -41,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     jobs, threads = shares(arguments)
-    without_git()
     targets = chosen(arguments.targets)
     check_parameters()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & ignores it, and stages would do so, too
@@ -49,6 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup it stays ignored
             signal.signal(number, signal.default_int_handler)
     with heal.alone():
+        without_git()
         if not is_stale(targets):
             print("Everything is up to date.")
         elif jobs == 1 and not arguments.cluster and not arguments.scheduler:
@@ -84,12 +84,21 @@ def shares(arguments: argparse.Namespace) -> tuple[int, int]:
 
 
 def without_git() -> None:
-    """Tell DVC that there is no git, where a project was unpacked from an archive: it refuses to work otherwise."""
-    from pipeline.health.project import NO_GIT, has_git, knows_no_git
+    """Tell DVC that there is no git, where a project was unpacked from an archive: it refuses to work otherwise.
 
-    if not has_git() and not knows_no_git():
-        subprocess.run([sys.executable, "-m", *NO_GIT[0].split()], check=True)
-        print(f"There is no git here: DVC was told so (`{NO_GIT[0]}`); `dvc exp` needs git.")
+    Raises:
+        Problem: DVC's configuration cannot be read or written.
+    """
+    from pipeline.health.project import NO_GIT, has_git, settings
+
+    if has_git() or settings()["core"].get("no_scm"):
+        return
+    try:
+        with settings().edit("local") as local:
+            local["core"]["no_scm"] = True
+    except OSError as error:
+        raise Problem(f".dvc cannot be written ({error.strerror}); give this user the right to write there.") from None
+    print(f"There is no git here: DVC was told so (`{NO_GIT[0]}`); `dvc exp` needs git.")
 
 
 def chosen(names: Sequence[str]) -> list[str] | None:

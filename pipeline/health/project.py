@@ -4,7 +4,9 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from pipeline.base.errors import Problem
 from pipeline.base.tracking import git
 from pipeline.health import Finding
 
@@ -23,19 +25,28 @@ def has_git(folder: Path | None = None) -> bool:
     return any((each / ".git").exists() for each in (here, *here.parents))
 
 
-def knows_no_git() -> bool:
-    """Whether DVC has been told that there is none."""
-    from dvc.config import Config
+def settings(root: Path | None = None) -> Any:
+    """DVC's configuration of the project in a folder, a `dvc.config.Config`.
 
-    return bool(Config(dvc_dir=".dvc")["core"].get("no_scm"))
+    Raises:
+        Problem: it cannot be read, or has keys that DVC does not know.
+    """
+    from dvc.config import Config, ConfigError
+
+    folder = (root or Path()) / ".dvc"
+    try:
+        return Config(dvc_dir=str(folder))
+    except (OSError, UnicodeDecodeError, ConfigError) as error:
+        raise Problem(f"{folder}/config, or config.local there, cannot be read ({error}); mend it by hand.") from None
 
 
 def repository() -> Finding:
+    knows_no_git = settings()["core"].get("no_scm")
     if not has_git():
-        if knows_no_git():
+        if knows_no_git:
             return Finding("git", "there is no git here, and DVC knows: `dvc repro` works, `dvc exp` does not.")
         return Finding("git", "this is no git repository, and DVC refuses to work in it.", True, NO_GIT)
-    if knows_no_git():
+    if knows_no_git:
         said = "this is a git repository, but DVC was told that there is none: `dvc exp` does not work."
         return Finding("git", said, cure=("dvc config --local --unset core.no_scm",))
     commit = git("rev-parse", "--short", "HEAD")

@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.base.errors import Problem
 from pipeline.base.schema import read_yaml
 from pipeline.health import Finding
+from pipeline.health.project import settings
 
 ROOT = Path()
 BLOCK = 1 << 20  # bytes read at once
@@ -78,9 +79,7 @@ def outputs(locks: list[Any]) -> Iterator[tuple[str, str]]:
 
 def cache_folder(root: Path) -> Path:
     """Where DVC's objects lie."""
-    from dvc.config import Config
-
-    folder = Config(dvc_dir=str(root / ".dvc"))["cache"].get("dir") or root / ".dvc/cache"
+    folder = settings(root)["cache"].get("dir") or root / ".dvc/cache"
     return Path(folder) / "files/md5"
 
 

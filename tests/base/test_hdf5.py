@@ -1,5 +1,7 @@
 """What is in an HDF5 file is what was written, or it is said that it is not."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -9,7 +11,32 @@ import pytest
 from pipeline.base import hdf5
 from pipeline.base.errors import Problem
 
+ROOT = Path(__file__).parents[2]
 MAPS = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+FULL = """
+import errno, resource, sys
+from pathlib import Path
+import numpy as np
+from pipeline.base import hdf5
+
+def write(path):
+    with hdf5.create(path) as file:
+        for number in range(20):
+            file.create_dataset(f"maps/{number}", data=np.full(200, number))
+            file.create_dataset(f"zipped/{number}", data=np.arange(number, number + 99), compression="gzip")
+    return path.stat().st_size
+
+path = Path(sys.argv[1])
+for room in range(0, write(path), 4999):
+    path.unlink()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+    try:
+        write(path)
+    except OSError as error:
+        assert error.errno == errno.EFBIG
+    else:
+        raise AssertionError(room)
+"""
 
 
 @pytest.fixture
@@ -65,3 +92,7 @@ def test_a_file_that_is_missing_or_broken_is_one_sentence(tmp_path: Path) -> Non
         hdf5.reading(tmp_path / "a.h5"),
     ):
         pass
+
+
+def test_a_disk_that_is_full_at_any_moment_is_an_error_and_no_crash(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", FULL, str(tmp_path / "a.h5")], cwd=ROOT, check=True, timeout=120)

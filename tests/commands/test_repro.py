@@ -179,3 +179,26 @@ def test_a_wrong_parameter_is_refused_before_dvc_is_asked(tmp_path: Path, monkey
     path.write_text(path.read_text().replace("compare: [", 'compare: ["x; touch y; echo", '))
     with pytest.raises(Problem, match=r"tnbc/params\.yaml: compare\.0 is 'x; touch y; echo', which is no name"):
         repro.check_parameters()
+
+
+def test_a_project_from_an_archive_is_told_that_there_is_no_git(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.health.project.has_git", lambda: False)
+    local = tmp_path / ".dvc/config.local"
+    local.mkdir(parents=True)
+    (tmp_path / ".dvc/config").touch()
+    with pytest.raises(Problem, match=r"\.dvc/config, or config\.local there, cannot be read \(.*\); mend it by hand"):
+        repro.without_git()
+    local.rmdir()
+    repro.without_git()
+    repro.without_git()
+    assert capsys.readouterr().out.count("There is no git here") == 1
+    assert "no_scm = True" in local.read_text()
+
+
+def test_a_folder_that_is_no_project_is_one_line(tmp_path: Path) -> None:
+    done = project.lobule(tmp_path, "repro")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"lobule: {tmp_path} is no project: it has no folder .dvc; go to the project's folder.\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.errors import Problem
 from pipeline.health import project
 
 
@@ -25,6 +26,13 @@ def test_a_folder_without_git_is_wrong_until_dvc_knows() -> None:
     assert not project.repository().wrong
     subprocess.run(["git", "init", "--quiet"], check=True)
     assert project.repository().cure == ("dvc config --local --unset core.no_scm",)
+
+
+@pytest.mark.parametrize("content", [b"[core", b"[core]\nfoo = 1\n", b"\xff\xfe"])
+def test_a_configuration_that_dvc_cannot_read_is_one_sentence(content: bytes) -> None:
+    Path(".dvc/config").write_bytes(content)
+    with pytest.raises(Problem, match=r"^\.dvc/config, or config\.local there, cannot be read \(.*\); mend it by hand"):
+        project.repository()
 
 
 def test_a_worktree_has_git(tmp_path: Path) -> None:

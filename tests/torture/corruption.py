@@ -30,7 +30,7 @@ from pipeline.tiles.plan import COLUMNS, read_plan, write_plan
 from pipeline.tiles.store import Shard, ShardInfo, Tile
 from pipeline.tiles.writer import ShardWriter
 from tests.records import MODEL
-from tests.torture.table import Row
+from tests.torture.table import Log, Row
 
 SEED = 11
 SIZE = 16  # px a side
@@ -48,24 +48,25 @@ class Kind:
     read: Callable[[Path], Any]
 
 
-def run(short: bool) -> Iterator[Row]:
+def run(short: bool, log: Log) -> Iterator[Row]:
     """A row for each kind of file, and one for the cache's own objects."""
-    draw = random.Random(SEED)
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         for kind in KINDS:
-            row = Row("corruption", kind.name)
+            row = log.row("corruption", kind.name)
             folder = root / kind.name.replace(" ", "-")
             path = folder / "outputs" / kind.file
             path.parent.mkdir(parents=True)
             kind.make(path)
             keep(folder)
             before, whole = kind.read(path), path.read_bytes()
-            for _ in range(FLIPS[not short]):
-                place = draw.randrange(8 * len(whole))
+            for number in range(row.tried, FLIPS[not short]):
+                place = random.Random(f"{SEED} {kind.name} {number}").randrange(8 * len(whole))
                 row.add(flip(folder, path, whole, place, kind, before))
             yield row
-        yield objects(root / KINDS[0].name, draw, FLIPS[not short])
+        row = log.row("corruption", "cache object")
+        objects(root / KINDS[0].name, row, FLIPS[not short])
+        yield row
 
 
 def flip(folder: Path, path: Path, whole: bytes, place: int, kind: Kind, before: Any) -> str | None:
@@ -83,16 +84,15 @@ def flip(folder: Path, path: Path, whole: bytes, place: int, kind: Kind, before:
     return said
 
 
-def objects(folder: Path, draw: random.Random, flips: int) -> Row:
+def objects(folder: Path, row: Row, flips: int) -> None:
     """Flips in the objects of the cache."""
-    row = Row("corruption", "cache object")
-    for _ in range(flips):
+    for number in range(row.tried, flips):
+        draw = random.Random(f"{SEED} {row.kind} {number}")
         path = draw.choice(list(storage.objects_of(folder / ".dvc/cache/files/md5")))
         whole = path.read_bytes()
         rewrite(path, whole, place := draw.randrange(8 * len(whole)))
         row.add(None if seen(folder) else f"bit {place} of {path.name}: the doctor did not see it")
         path.write_bytes(whole)
-    return row
 
 
 def rewrite(path: Path, whole: bytes, place: int) -> None:

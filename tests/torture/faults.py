@@ -5,6 +5,7 @@ its own, which must end well, or with one sentence, an exit code other than 0 an
 """
 
 import errno
+import math
 import os
 import resource
 import shutil
@@ -26,7 +27,7 @@ from pipeline.stages import balance, evaluate, guard, predict, train
 from pipeline.tiles.examples import Examples
 from tests.command_line import asked
 from tests.tiny_study import make_tiny_study
-from tests.torture.table import Row
+from tests.torture.table import Log, Row
 
 JOB = asked("tiny", 1, 42, "unet", "plain")
 RUN = ["tiny", "--run", "1"]
@@ -38,6 +39,7 @@ STAGES: tuple[tuple[Any, list[str], str], ...] = (  # each with its command line
     (evaluate, JOB, "models/tiny/evaluation/run1/seed42/unet-plain"),
 )
 SHARES = ((0.5,), (0.0, 0.2, 0.4, 0.6, 0.8, 0.95))  # of the largest file for which there is room, short and long
+Try = Callable[[], str | None]  # what was lost or silent, None where nothing was
 DEADLINE = 300  # s, after which a stage hangs
 
 
@@ -57,16 +59,22 @@ class Ended:
         return None
 
 
-def run(short: bool) -> Iterator[Row]:
+def run(short: bool, log: Log) -> Iterator[Row]:
     """The rows, one kind of fault after the other."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "Größe und Raum"
         make_tiny_study(folder, train__epochs=1)
         well = {stage.__name__: ended(folder, stage, words, out) for stage, words, out in STAGES}
-        yield disk(folder, well, SHARES[not short])
-        yield closed(folder, well)
-        yield no_home(folder, well, short)
-        yield from trainings(folder, well)
+        kinds = {
+            "full disk": disk(folder, well, SHARES[not short]),
+            "closed folder": closed(folder),
+            "no home": no_home(folder, well, short),
+            **trainings(folder),
+        }
+        for kind, tries in kinds.items():
+            row = log.row("fault", kind)
+            row.add_all(tries)
+            yield row
 
 
 def ended(
@@ -109,101 +117,77 @@ def left(folder: Path, out: str) -> str | None:
     return f"{halves[0]} was left" if halves else None
 
 
-def disk(folder: Path, well: dict[str, Ended], shares: tuple[float, ...]) -> Row:
+def failed(
+    folder: Path, stage: Any, words: list[str], out: str, fault: Callable[[], None], room: float = math.inf
+) -> str | None:
+    """What is wrong with how a stage fails; its output is made again after that, for the stages that read it."""
+    found = ended(folder, stage, words, out, fault)
+    told = None if found.code > 0 else f"exit code {found.code}"
+    told = told or left(folder, out) or (None if room < 2000 else found.sentence())  # no room for the sentence
+    ended(folder, stage, words, out)
+    return told and f"{stage.__name__}: {told}"
+
+
+def disk(folder: Path, well: dict[str, Ended], shares: tuple[float, ...]) -> list[Try]:
     """A disk with room for a share of the stage's largest file: the system refuses to write beyond."""
-    row = Row("fault", "full disk")
+    found = []
     for stage, words, out in STAGES:
         largest = max(map(len, well[stage.__name__].outputs.values()))
         for share in shares:
             size = int(share * largest)
             room = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, size))
-            found = ended(folder, stage, words, out, room)
-            told = None if found.code else "exit code 0"  # the log itself may be too large for a sentence
-            row.add(told or left(folder, out) or (found.sentence() if size > 2000 else None))
-        well[stage.__name__] = ended(folder, stage, words, out)
-    return row
+            found.append(partial(failed, folder, stage, words, out, room, size))
+    return found
 
 
-def closed(folder: Path, well: dict[str, Ended]) -> Row:
+def closed(folder: Path) -> list[Try]:
     """A folder that nothing can be written into."""
-    row = Row("fault", "closed folder")
-    for stage, words, out in STAGES:
 
-        def refuse() -> None:
-            def hook(event: str, arguments: tuple[Any, ...]) -> None:
-                writes = event == "open" and isinstance(arguments[1], str) and arguments[1][:1] in "wx"
-                if writes or event == "os.mkdir":
-                    raise PermissionError(errno.EACCES, "Permission denied", str(arguments[0]))
+    def refuse() -> None:
+        def hook(event: str, arguments: tuple[Any, ...]) -> None:
+            writes = event == "open" and isinstance(arguments[1], str) and arguments[1][:1] in "wx"
+            if writes or event == "os.mkdir":
+                raise PermissionError(errno.EACCES, "Permission denied", str(arguments[0]))
 
-            sys.addaudithook(hook)
+        sys.addaudithook(hook)
 
-        row.add(ended(folder, stage, words, out, refuse).sentence() or left(folder, out))
-        well[stage.__name__] = ended(folder, stage, words, out)
-    return row
+    return [partial(failed, folder, stage, words, out, refuse) for stage, words, out in STAGES]
 
 
-def no_home(folder: Path, well: dict[str, Ended], short: bool) -> Row:
+def no_home(folder: Path, well: dict[str, Ended], short: bool) -> list[Try]:
     """No home folder: the same outputs, but for what tells of the machine."""
-    row = Row("fault", "no home")
-    for stage, words, out in STAGES[: 2 if short else None]:
-        for home in ("", "/nowhere/at/all"):
-            found = ended(folder, stage, words, out, HOME=home)
-            names = {"model.safetensors", "leaks.json", "balanced.csv", "test.h5", "metrics.json"}
-            same = all(found.outputs[name] == well[stage.__name__].outputs[name] for name in names & set(found.outputs))
-            row.add(None if found.code == 0 and same else f"{stage.__name__}: {found.said[-300:]!r}")
-    return row
+
+    def homeless(stage: Any, words: list[str], out: str, home: str) -> str | None:
+        found = ended(folder, stage, words, out, HOME=home)
+        names = {"model.safetensors", "leaks.json", "balanced.csv", "test.h5", "metrics.json"}
+        same = all(found.outputs[name] == well[stage.__name__].outputs[name] for name in names & set(found.outputs))
+        return None if found.code == 0 and same else f"{stage.__name__}: {found.said[-300:]!r}"
+
+    homes = ("", "/nowhere/at/all")
+    return [partial(homeless, *stage, home) for stage in STAGES[: 2 if short else None] for home in homes]
 
 
-def trainings(folder: Path, well: dict[str, Ended]) -> Iterator[Row]:
-    """What can happen to a training."""
+def trainings(folder: Path) -> dict[str, list[Try]]:
+    """What can happen to a training, by kind."""
     stage, words, out = STAGES[2]
     forward = unet.UNet.forward
 
-    def short_of_memory(images: int) -> Callable[[], None]:
-        def fault() -> None:
-            def run(self: Any, batch: torch.Tensor) -> torch.Tensor:
-                if len(batch) > images:
-                    raise torch.OutOfMemoryError("CUDA out of memory.")
-                return forward(self, batch)
+    def short_of_memory(images: int) -> None:
+        def run(self: Any, batch: torch.Tensor) -> torch.Tensor:
+            if len(batch) > images:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return forward(self, batch)
 
-            unet.UNet.forward = run  # type: ignore[method-assign]
-
-        return fault
-
-    row = Row("fault", "GPU's memory")
-    found = ended(folder, stage, words, out, short_of_memory(2))
-    row.add(None if found.code == 0 and "are learnt in 2 parts" in found.said else found.said[-300:])
-    row.add(ended(folder, stage, words, out, short_of_memory(0)).sentence() or left(folder, out))
-    yield row
+        unet.UNet.forward = run  # type: ignore[method-assign]
 
     def no_number() -> None:
         unet.UNet.forward = lambda self, batch: forward(self, batch) * torch.nan  # type: ignore[method-assign]
-
-    row = Row("fault", "loss that is no number")
-    row.add(ended(folder, stage, words, out, no_number).sentence() or left(folder, out))
-    yield row
 
     def no_memory() -> None:
         def run(*_: Any) -> Any:
             raise MemoryError
 
         Examples.__getitem__ = run  # type: ignore[method-assign]
-
-    row = Row("fault", "main memory")
-    row.add(ended(folder, stage, words, out, no_memory).sentence() or left(folder, out))
-    yield row
-
-    row = Row("fault", "tracking")
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen()  # and never answers
-        stores = [f"http://127.0.0.1:{server.getsockname()[1]}", "sqlite:////proc/nowhere/mlflow.db"]
-        for uri in stores:
-            found = ended(folder, stage, words, out, MLFLOW_TRACKING_URI=uri)
-            warnings = found.said.count("lobule: warning: MLflow")
-            good = found.code == 0 and warnings == 1 and found.outputs["model.safetensors"]
-            row.add(None if good else f"{uri}: {found.said[-300:]!r}")
-    yield row
 
     def dying() -> None:
         read = Examples.__getitem__
@@ -215,7 +199,30 @@ def trainings(folder: Path, well: dict[str, Ended]) -> Iterator[Row]:
 
         Examples.__getitem__ = die  # type: ignore[method-assign]
 
-    row = Row("fault", "reader's process dies")
-    make_tiny_study(folder, train__epochs=1, train__workers=1)
-    row.add(ended(folder, stage, words, out, dying).sentence() or left(folder, out))
-    yield row
+    def halved() -> str | None:
+        found = ended(folder, stage, words, out, partial(short_of_memory, 2))
+        return None if found.code == 0 and "are learnt in 2 parts" in found.said else found.said[-300:]
+
+    def tracked_at(uri: str) -> str | None:
+        found = ended(folder, stage, words, out, MLFLOW_TRACKING_URI=uri)
+        good = found.said.count("lobule: warning: MLflow") == 1 and "Traceback" not in found.said
+        return None if found.code == 0 and good and found.outputs else f"{uri}: {found.said[-300:]!r}"
+
+    def silent_server() -> str | None:
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", 0))
+            server.listen()  # and never answers
+            return tracked_at(f"http://127.0.0.1:{server.getsockname()[1]}")
+
+    def dead_reader() -> str | None:
+        make_tiny_study(folder, train__epochs=1, train__workers=1)
+        return fails(dying)
+
+    fails = partial(failed, folder, stage, words, out)
+    return {
+        "GPU's memory": [halved, partial(fails, partial(short_of_memory, 0))],
+        "loss that is no number": [partial(fails, no_number)],
+        "main memory": [partial(fails, no_memory)],
+        "tracking": [silent_server, partial(tracked_at, "sqlite:////proc/nowhere/mlflow.db")],
+        "reader's process dies": [dead_reader],
+    }

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.torture.mutations import mutate
 from tests.torture.subjects import SUBJECTS, Subject
-from tests.torture.table import Row
+from tests.torture.table import Log, Row
 
 SECONDS = 60  # for one input; those that hang take longer
 LONG, SHORT = 1000, 25  # inputs a subject
@@ -60,7 +60,7 @@ class Reader:
         self._said.close()
 
 
-def run(short: bool) -> Iterator[Row]:
+def run(short: bool, log: Log) -> Iterator[Row]:
     """A row a kind of input."""
     seed, tries = (
         int(os.environ.get(name, value))
@@ -72,23 +72,23 @@ def run(short: bool) -> Iterator[Row]:
         if mine := [subject for subject in subjects if subject.torch == torch]:
             with closing(Reader(mine)) as reader:
                 for subject in mine:
-                    yield of_subject(subject, reader, tries, seed)
+                    row = log.row("input", subject.name)
+                    of_subject(subject, reader, row, tries, seed)
+                    yield row
 
 
-def of_subject(subject: Subject, reader: Reader, tries: int, seed: int) -> Row:
-    """Spoil an input of this kind so many times, and read each."""
-    row = Row("input", subject.name)
+def of_subject(subject: Subject, reader: Reader, row: Row, tries: int, seed: int) -> None:
+    """Spoil an input of this kind until the row has so many tries, and read each."""
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         valid, case = work / "valid", work / "case" / "input"
         valid.mkdir()
         subject.make(valid)
-        for number in range(tries):
+        for number in range(row.tried, tries):
             draw = random.Random(f"{seed} {subject.name} {number}")
             how = spoil(draw, subject, valid, case)
             fault = reader.read(subject, case) or beside(work)
             row.add(fault and f"seed {seed}, input {number} ({how}): {fault}")
-    return row
 
 
 def spoil(draw: random.Random, subject: Subject, valid: Path, folder: Path) -> str:

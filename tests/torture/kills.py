@@ -1,8 +1,9 @@
 """Kills DVC with all that it runs (SIGKILL), runs `lobule repro`, and compares every output with an undisturbed run's.
 
-Long: the micro project, hours. Short: a project whose stages copy files, a minute. Moments are drawn from a printed
-seed, which LOBULE_SEED sets. For each kill the finished project is put back, what one stage made is taken out of it
-everywhere, and the kill falls while DVC makes that again: in the stage, or as soon as DVC writes a file of its own.
+Long: the micro project, hours. Short: a project whose stages copy files, a minute. Moments are drawn from a seed, which
+LOBULE_SEED sets. For each kill the finished project is put back, what one stage made is taken out of it everywhere, and
+the kill falls while DVC makes that again: in the stage, or as soon as DVC writes a file of its own. LOBULE_LAB names a
+folder where the finished project is kept for the next call.
 """
 
 import hashlib
@@ -20,21 +21,25 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
+from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 from tests.commands import project as copying
 from tests.torture.micro import make_micro
-from tests.torture.table import Row
+from tests.torture.table import Log, Row
 
 ROOT = Path(__file__).parents[2]
 KILLS = {"stage": 14, "write": 10}  # of each kind in the long form; there are 12 kinds of stages and 4 of writes
 SHORT = {"stage": 1, "write": 1}
+TRIES = 6  # at a kill, each twice as early as the one before for which DVC was too fast
+SEED = os.environ.get("LOBULE_SEED", "1")
 LIMIT = 1800  # seconds that a `lobule repro` may take
-MACHINE = {"seconds", "images_per_second"}  # keys of JSON files that differ from run to run
+MACHINE = {"seconds", "images_per_second", "crc32"}  # keys of JSON files that differ from run to run
 RUNNING = re.compile(r"^Running stage '(.+)':", re.MULTILINE)
 Sign = Callable[[Path], object]  # what changes when DVC writes a file of its own
 
@@ -53,16 +58,33 @@ WRITES: dict[str, Sign] = {
 
 
 @dataclass
+class Kind:
+    """A kind of kill: while one of these stages is made, or as soon as `sign` changes."""
+
+    row: Row
+    count: int
+    stages: list[str] = field(default_factory=list)
+    sign: Sign | None = None
+
+
 class Lab:
-    """A finished project, to be put back and killed again and again."""
+    """A finished project, to be put back and killed again and again; made in a place, unless it is there already."""
 
-    folder: Path
-    whole: Path  # a copy of it
-    lasts: dict[str, float] = field(default_factory=dict)  # seconds of each stage
-    expected: dict[str, str] = field(default_factory=dict)  # digest of each output
+    def __init__(self, place: Path, make: Callable[[Path], object]) -> None:
+        self.folder, self.whole, seconds = place / "project", place / "whole", place / "seconds.json"
+        if not seconds.exists():
+            drop(self.folder)
+            self.folder.mkdir(parents=True)
+            make(self.folder)
+            lasts = self.finish()
+            drop(self.whole)
+            shutil.copytree(self.folder, self.whole, symlinks=True)
+            seconds.write_text(json.dumps(lasts))
+        self.lasts: dict[str, float] = json.loads(seconds.read_text())  # seconds of each stage
+        self.expected = outputs(self.whole)
 
-    def finish(self) -> None:
-        """Run everything undisturbed."""
+    def finish(self) -> dict[str, float]:
+        """Run everything undisturbed; the seconds of each stage."""
         with self.start("lobule") as process:
             begun, seen = time.monotonic(), []
             while process.poll() is None:
@@ -71,9 +93,7 @@ class Lab:
                 time.sleep(0.05)
         assert process.returncode == 0, self.said()
         ends = [*(at for _, at in seen[1:]), time.monotonic() - begun]
-        self.lasts = {name: end - at for (name, at), end in zip(seen, ends, strict=True)}
-        self.expected = outputs(self.folder)
-        shutil.copytree(self.folder, self.whole, symlinks=True)
+        return {name: end - at for (name, at), end in zip(seen, ends, strict=True)}
 
     def start(self, by: str) -> subprocess.Popen[bytes]:
         """`lobule repro`, with stages side by side or not, or `dvc repro` in the project."""
@@ -113,8 +133,8 @@ class Lab:
             if YAML(typ="safe").load(path)["cmd"] == removed["cmd"]:
                 drop(path.parent)
 
-    def kill(self, by: str, stage: str, sign: Sign | None, rng: random.Random) -> bool:
-        """Kill it in a stage, or when `sign` changes; whether there was anything left to kill."""
+    def kill(self, by: str, stage: str, sign: Sign | None, rng: random.Random, share: float) -> bool:
+        """Kill it within this share of a stage, or when `sign` changes; whether there was anything left to kill."""
         process = self.start(by)
         before = sign(self.folder) if sign else None
         end = time.monotonic() + LIMIT
@@ -123,7 +143,7 @@ class Lab:
                 time.sleep(rng.choice([0, 0.0005, 0.005]))
                 break
             if not sign and f"Running stage '{stage}':" in self.said():
-                time.sleep(rng.uniform(0, 1.2 * self.lasts[stage] + 0.3))
+                time.sleep(rng.uniform(0, share * (1.2 * self.lasts[stage] + 0.3)))
                 break
             time.sleep(0 if sign else 0.02)
         alive = process.poll() is None
@@ -134,56 +154,53 @@ class Lab:
 
     def fault(self) -> str | None:
         """Run `lobule repro`; what is not as after an undisturbed run, None where all is."""
-        for again in (False, True):
-            with self.start("lobule") as process:
-                try:
-                    code = process.wait(LIMIT)
-                except subprocess.TimeoutExpired:
-                    kill_tree(process)
-                    return f"did not end in {LIMIT} s: {self.said()[-300:]}"
-            said = self.said()
-            if code or "Traceback" in said or (again and "Everything is up to date." not in said):
-                return f"exit code {code}: {said[-500:]}"
+        with self.start("lobule") as process:
+            try:
+                code = process.wait(LIMIT)
+            except subprocess.TimeoutExpired:
+                kill_tree(process)
+                return f"did not end in {LIMIT} s: {self.said()[-300:]}"
+        said = self.said()
+        if code or "Traceback" in said:
+            return f"exit code {code}: {said[-500:]}"
+        with Repo(self.folder) as repo:
+            if left := repo.status():
+                return f"{', '.join(left)} not up to date"
         found = outputs(self.folder)
         names = sorted(name for name in found.keys() | self.expected if found.get(name) != self.expected.get(name))
         return f"{', '.join(names)} differ" if names else None
 
 
-def run(short: bool) -> Iterator[Row]:
-    seed = int(os.environ.get("LOBULE_SEED", time.time_ns() % 10**6))
-    print(f"kills: LOBULE_SEED={seed}", file=sys.stderr, flush=True)
-    rng = random.Random(seed)
+def run(short: bool, log: Log) -> Iterator[Row]:
+    """A row a kind of stage, and one for each file of DVC's own; one kill of every kind, then another of every kind."""
     with tempfile.TemporaryDirectory() as temporary:
-        lab = Lab(Path(temporary) / "project", Path(temporary) / "whole")
-        lab.folder.mkdir()
-        if short:
-            copying.make(lab.folder, ["first"])
-        else:
-            make_micro(lab.folder)
-        lab.finish()
-        kinds: dict[str, list[str]] = {}
-        for stage in lab.lasts:
-            kinds.setdefault(re.split("[@-]", stage.rpartition(":")[2])[0], []).append(stage)
+        place = Path(os.environ.get("LOBULE_LAB") or temporary, "short" if short else "long")
+        lab = Lab(place, partial(copying.make, studies=["first"]) if short else make_micro)
         counts = SHORT if short else KILLS
-        for kind, stages in kinds.items():
-            yield killed(lab, kind, stages, None, counts["stage"], rng)
+        asked = {}
+        for stage in lab.lasts:
+            kind = re.split("[@-]", stage.rpartition(":")[2])[0]
+            asked.setdefault(kind, Kind(log.row("kill", kind), counts["stage"])).stages.append(stage)
         quick = sorted(lab.lasts, key=lab.lasts.__getitem__)[: len(lab.lasts) // 2]
-        for kind, sign in WRITES.items():
-            yield killed(lab, kind, quick, sign, counts["write"], rng)
+        for name, sign in WRITES.items():
+            asked[name] = Kind(log.row("kill", name), counts["write"], quick, sign)
+        for number in range(max(counts.values())):
+            for kind in asked.values():
+                if kind.row.tried <= number < kind.count:
+                    kill_one(lab, kind, number)
+    yield from (kind.row for kind in asked.values())
 
 
-def killed(lab: Lab, kind: str, stages: list[str], sign: Sign | None, count: int, rng: random.Random) -> Row:
-    """As many kills while one of these stages is made; those for which DVC was too fast are tried again."""
-    row = Row("kill", kind)
-    for number in range(4 * count):
-        if row.tried == count:
-            break
-        stage, by = rng.choice(stages), ("dvc", "jobs", "lobule")[number % 3]
+def kill_one(lab: Lab, kind: Kind, number: int) -> None:
+    """A kill while one of these stages is made."""
+    rng = random.Random(f"{SEED} {kind.row.kind} {number}")
+    for attempt in range(TRIES):
+        stage, by = rng.choice(kind.stages), ("dvc", "jobs", "lobule")[number % 3]
         lab.put_back(stage)
-        if lab.kill(by, stage, sign, rng):
+        if lab.kill(by, stage, kind.sign, rng, 0.5**attempt):
             fault = lab.fault()
-            row.add(fault and f"{by} in {stage}: {fault}")
-    return row
+            kind.row.add(fault and f"kill {number}, {by} in {stage}: {fault}")
+            return
 
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:

@@ -54,9 +54,9 @@ def test_what_is_left_beside_is_a_fault(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("subject", [each for each in SUBJECTS if each not in QUICK], ids=lambda subject: subject.name)
 def test_spoilt_files_of_data_sets_are_read_or_refused(subject: Subject) -> None:
-    reader = inputs.Reader([subject])
+    reader, row = inputs.Reader([subject]), Row("input", subject.name)
     try:
-        row: Row = inputs.of_subject(subject, reader, 10, seed=2)
+        inputs.of_subject(subject, reader, row, 10, seed=2)
     finally:
         reader.close()
     assert row.broken == []

@@ -5,11 +5,9 @@ printed seed, which LOBULE_SEED sets. It holds if the next call ends well, with 
 `dvc repro` leaves them.
 """
 
-import os
 import random
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,18 +19,15 @@ import psutil
 from tests.commands import project
 from tests.commands.beside import State, dvc, lobule, said, state
 from tests.commands.slurm import Slurm
-from tests.torture.kills import kill_tree
-from tests.torture.table import Row
+from tests.torture.kills import SEED, kill_tree
+from tests.torture.table import Log, Row
 
 KILLS, SHORT = 7, 1  # of each of the three
 LIMIT = 600  # seconds that a call may take
 STAGES = 8  # of the project
 
 
-def run(short: bool) -> Iterator[Row]:
-    seed = int(os.environ.get("LOBULE_SEED", time.time_ns() % 10**6))
-    print(f"workers: LOBULE_SEED={seed}", file=sys.stderr, flush=True)
-    rng = random.Random(seed)
+def run(short: bool, log: Log) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as temporary:
         begin, whole = Path(temporary) / "begin", Path(temporary) / "whole"
         begin.mkdir()
@@ -43,9 +38,10 @@ def run(short: bool) -> Iterator[Row]:
         dvc(whole, "repro", "--all-pipelines")
         expected = state(whole)
         for whom in ("runner", "worker", "stage"):
-            row = Row("kill on a cluster", whom)
-            for number in range(SHORT if short else KILLS):
+            row = log.row("kill on a cluster", whom)
+            for number in range(row.tried, SHORT if short else KILLS):
                 place = Path(temporary) / f"{whom}-{number}"
+                rng = random.Random(f"{SEED} {whom} {number}")
                 shutil.copytree(begin, place / "project")
                 row.add(fault(place / "project", Slurm(place / "slurm"), whom, rng, expected))
             yield row
