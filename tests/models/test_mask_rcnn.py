@@ -9,8 +9,8 @@ from torchvision.ops import FrozenBatchNorm2d
 from pipeline.base.errors import Problem
 from pipeline.base.records import Model
 from pipeline.models import weights
+from pipeline.models.encoders import DETECTORS
 from pipeline.models.mask_rcnn import COCO, initialise, mask_rcnn
-from pipeline.stages.check import DETECTORS
 
 
 def description(**changes: Any) -> Model:

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.base.errors import Problem
 from pipeline.base.study import read_study, study_names
-from pipeline.stages.check import check_study
+from pipeline.health.parameters import check_study
 
 ROOT = Path(__file__).parents[2]
 PANNUKE, BRACS = read_study("pannuke", ROOT), read_study("bracs", ROOT)
