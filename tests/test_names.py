@@ -14,6 +14,8 @@ PIPELINE = ROOT / "pipeline"
 STUDIES = {path.parent.name for path in (ROOT / "studies").glob("*/params.yaml")}
 DATASETS = {path.parent.name for path in (PIPELINE / "datasets").glob("*/drawing.py")}
 MODULES = sorted(path.relative_to(PIPELINE) for path in PIPELINE.rglob("*.py"))
+# A layout that others publish in, too, is called by the data set that it comes from: what reads it, and `lobule new`.
+LAYOUTS = {"pannuke": {"datasets/folds/reader.py", "own/asked.py", "own/folds.py", "commands/new.py"}}
 MOST_LINES, MEDIAN_LINES = 300, 110
 
 
@@ -51,6 +53,7 @@ def test_words_are_those_of_code() -> None:
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_no_study_and_no_data_set_stands_in_code_outside_of_its_own_folder(module: Path) -> None:
     own = {module.parts[1]} if module.parts[0] == "datasets" and len(module.parts) > 2 else set()
+    own |= {name for name, modules in LAYOUTS.items() if module.as_posix() in modules}
     found = words((PIPELINE / module).read_text(encoding="utf-8"))
     named = [f"{module}:{line} {word}" for line, word in found if word in (STUDIES | DATASETS) - own]
     assert named == []
