@@ -146,6 +146,8 @@ def run(arguments: argparse.Namespace) -> None:
             done.append(found)
             rate = found.square_millimetres / found.seconds if found.seconds else 0
             print(f"{name}: {found.square_millimetres:.3g} mm2 in {found.seconds:.1f} s ({rate:.3g} mm2/s)", flush=True)
+        if not done:
+            raise Problem(f"none of {len(slides)} slide(s) could be done, as said above.")
         summarise(arguments.out / "summary.csv", {each.name: arguments.out / f"{each.name}.csv" for each in done})
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         record_of_call = Applied(
@@ -187,12 +189,14 @@ def check(arguments: argparse.Namespace) -> None:
         "--engine must be torch or onnx": arguments.engine not in (None, "torch", "onnx"),
         "--batch must be at least 1": arguments.batch < 1,
         "--background must be 0 or more": not arguments.background >= 0,
-        "--microns-per-pixel must be above 0 and below 10": not 0 < (arguments.microns_per_pixel or 1) < 10,
+        "--microns-per-pixel must be above 0 and below 10": arguments.microns_per_pixel is not None
+        and not 0 < arguments.microns_per_pixel < 10,
         "--tile-size must be a multiple of 32 from 32 to 4096": (arguments.tile_size or 32) not in range(32, 4097, 32),
         "--minimum-size must be 0 or more": arguments.minimum_size < 0,
         "--instances must be watershed, components or none": arguments.instances
         not in (None, "watershed", "components", "none"),
-        "--run must be 1 or more": (arguments.of_run or 1) < 1,
+        "--run must be 1 or more": arguments.of_run is not None and arguments.of_run < 1,
+        f"--out is {arguments.out}, which is no folder": arguments.out.exists() and not arguments.out.is_dir(),
     }
     for what, is_wrong in wrong.items():
         if is_wrong:
@@ -219,4 +223,9 @@ def alone(out: Path, sha256: str, parameters: AppliedParameters) -> Iterator[Non
                 f"{out} holds results of another model or other parameters; give another --out, or remove it."
             )
         write_text(path, mine)
-        yield
+        try:
+            yield
+        finally:
+            # Where nothing was begun the folder is nobody's: what was refused may be given with other parameters.
+            if {each.name for each in state.rglob("*") if each.is_file()} <= {"lock", "model", "key"}:
+                path.unlink()

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import read_params
-from pipeline.base.paths import REPORTS
+from pipeline.base.paths import REPORTS, expand
 from pipeline.base.study import STUDIES, study_names
 from pipeline.models.encoders import check_encoder
 from pipeline.own import coco, folds, slides, understand, writing
@@ -24,6 +24,7 @@ from pipeline.own.study import compose
 from pipeline.own.tell import tell
 
 ENCODERS = "resnet18,efficientnet-b0"
+LARGEST = 100.0  # µm/px, at which a pixel holds several cells
 KINDS = {  # what is given of data: options of one kind -> how that is understood
     ("images", "masks"): understand.understand,
     ("slides",): slides.understand,
@@ -71,8 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
     name = arguments.name
     check_name(name)
     encoders = (arguments.encoders or ENCODERS).split(",")
-    for encoder in encoders:
-        check_encoder(encoder, "--encoders")
+    check_settings(arguments, encoders)
     if arguments.like:
         if given := given_of(arguments):
             raise Problem(f"--like takes the data of the other study; leave {listed(given)} out, or leave it out.")
@@ -106,6 +106,27 @@ def check_name(name: str) -> None:
     params = read_params()
     if name in params.datasets and name not in params.own:
         raise Problem(f"params.yaml has a data set {name} that is none of your own; give yours another name.")
+
+
+def check_settings(arguments: argparse.Namespace, encoders: Sequence[str]) -> None:
+    """Refuse settings of the study that make no sense, before the data are looked at.
+
+    Raises:
+        Problem: naming the option.
+    """
+    for encoder in encoders:
+        check_encoder(encoder, "--encoders")
+    if twice := next((encoder for encoder in encoders if encoders.count(encoder) > 1), None):
+        raise Problem(f"--encoders names {twice} twice; name each once.")
+    if arguments.epochs is not None and arguments.epochs < 1:
+        raise Problem(f"--epochs is {arguments.epochs} and should be at least 1.")
+    weights = arguments.weights or "random"
+    if weights not in ("random", "imagenet") and not expand(weights).is_file():
+        raise Problem(f"--weights is {weights}, which is no file; give random, imagenet or the path of a checkpoint.")
+    for option in ("microns_per_pixel", "at"):
+        value = getattr(arguments, option)
+        if value is not None and not 0 < value < LARGEST:
+            raise Problem(f"--{option.replace('_', '-')} is {value:g} and should be above 0 and below {LARGEST:g} µm.")
 
 
 def given_of(arguments: argparse.Namespace) -> list[str]:

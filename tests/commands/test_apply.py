@@ -119,10 +119,9 @@ def test_pictures_are_taken_at_the_resolution_that_is_given(
     assert "does not tell its resolution; give it in --microns-per-pixel" in refused(
         capsys, name, "--instances", "none"
     )
-    fabricated.run(
-        commands.main, "apply", "weights", name, "--out", "again", "--microns-per-pixel", "0.25", "--instances", "none"
-    )
-    record = Applied.read(Path("again/run.json"))
+    assert not Path("out/run.json").exists() and not Path("out/summary.csv").exists()
+    apply(name, "--microns-per-pixel", "0.25", "--instances", "none")  # into the same folder
+    record = Applied.read(Path("out/run.json"))
     assert (record.slides[0].width, record.slides[0].downsample) == (130, 2)
 
 
@@ -148,6 +147,10 @@ def test_what_cannot_be_is_refused_before_any_work(project: Path, capsys: pytest
     assert "say --instances watershed or none" in refused(capsys, "slides")
     assert "--overlap must be from 0 to 0.5" in refused(capsys, "slides", "--overlap", "0.7")
     assert "--instances must be" in refused(capsys, "slides", "--instances", "magic")
+    assert "--microns-per-pixel must be above 0" in refused(capsys, "slides", "--microns-per-pixel", "0")
+    with pytest.raises(SystemExit):
+        fabricated.run(commands.main, "apply", "weights", "slides", "--out", "weights/model.json")
+    assert "--out is weights/model.json, which is no folder" in capsys.readouterr().err
     assert "nothing.geojson" in refused(capsys, "slides", "--instances", "none", "--regions", "nothing.geojson")
     empty = write_features(project / "empty.geojson", feature("Point", [3, 4]))
     assert "holds no area" in refused(capsys, "slides", "--instances", "none", "--regions", str(empty))
