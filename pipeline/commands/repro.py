@@ -18,9 +18,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.base.errors import Problem
-from pipeline.base.params import PARAMS, read_params
+from pipeline.base.params import PARAMS
 from pipeline.base.study import STUDIES, read_study, study_names
 from pipeline.commands import heal
+from pipeline.health.parameters import check_project, check_study
 
 TARGET = re.compile("[/:@.]")  # no name of a study has one, but for a dot
 PATIENCE = 20.0  # seconds that an interrupted stage may take to end; then it is killed, which loses nothing but time
@@ -115,15 +116,15 @@ def chosen(names: Sequence[str]) -> list[str] | None:
 
 
 def check_parameters() -> None:
-    """Refuse a params.yaml that is wrong, before DVC makes stages of what it says.
+    """Refuse parameters that are wrong as the stage `check` does, before DVC makes stages of what they say.
 
     Raises:
-        Problem: one of the files is, or a study's folder has no name of a study.
+        Problem: a value of one of the files is, or a study's folder has no name of a study.
     """
     if PARAMS.exists():
-        read_params()
+        check_project()
     for name in study_names():
-        read_study(name)
+        check_study(read_study(name))
 
 
 def is_stale(targets: Sequence[str] | None) -> bool:

@@ -179,6 +179,13 @@ def test_a_wrong_parameter_is_refused_before_dvc_is_asked(tmp_path: Path, monkey
     path.write_text(path.read_text().replace("compare: [", 'compare: ["x; touch y; echo", '))
     with pytest.raises(Problem, match=r"tnbc/params\.yaml: compare\.0 is 'x; touch y; echo', which is no name"):
         repro.check_parameters()
+    path.write_text(path.read_text().replace("x; touch y; echo", "nosuch"))
+    with pytest.raises(Problem, match=r"tnbc/params\.yaml: nosuch is compared and not under variants"):
+        repro.check_parameters()
+    shared = tmp_path / "params.yaml"
+    shared.write_text(shared.read_text().replace("encoder: resnet50", "encoder: restnet50"))
+    with pytest.raises(Problem, match="did you mean resnet50"):
+        repro.check_parameters()
 
 
 def test_a_project_from_an_archive_is_told_that_there_is_no_git(
