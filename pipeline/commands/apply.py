@@ -16,13 +16,22 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.base.errors import Problem
 from pipeline.base.files import write_text
-from pipeline.base.records import Applied, AppliedParameters
+from pipeline.base.records import Applied, AppliedParameters, AppliedSlide
+
+if TYPE_CHECKING:  # torch takes seconds to be imported
+    import torch
+
+    from pipeline.applying.engine import Engine
+    from pipeline.applying.field import Regions
+    from pipeline.applying.model import Chosen
+    from pipeline.applying.task import Detect, Task
 
 OVERLAP, WIDEST = 0.25, 64  # part of a tile, and px at most where none is given
 BACKGROUND = 12.5
@@ -75,52 +84,19 @@ def run(arguments: argparse.Namespace) -> None:
     slides = find_slides(arguments.inputs, arguments.out)  # before torch is imported, which takes seconds
     import torch
 
-    from pipeline.applying.engine import Engine, choose_engine
     from pipeline.applying.field import Regions
-    from pipeline.applying.model import choose, detector, network_of
     from pipeline.applying.page import write_page
     from pipeline.applying.results import summarise
     from pipeline.applying.task import BLOCK, MANY, Task
-    from pipeline.applying.work import apply_to
 
     started = time.monotonic()
-    model = choose(arguments.model, arguments.of_run, arguments.seed, arguments.instances, arguments.minimum_size)
-    if arguments.points and model.instances is None and model.record.task != "detection":
-        raise Problem(f"{model.folder} finds no nuclei so; leave --points out, or give --instances watershed.")
-    if arguments.score is not None:
-        model = model.with_score(arguments.score)
+    model = chosen(arguments)
     record = model.record
-    size = arguments.tile_size or record.tile_size
-    regions = None if arguments.regions is None else Regions(arguments.regions)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    detect, engine = None, Engine(None, "torch", 0)
-    if record.task == "detection":
-        if arguments.engine == "onnx":
-            raise Problem(f"{model.folder} is a Mask R-CNN, which torch runs; leave --engine out.")
-        detect = detector(model, device)
-    else:
-        engine = choose_engine(network_of(model, device), device, size, arguments.engine)
-    overlap = min(round(size * OVERLAP), WIDEST) if arguments.overlap is None else round(size * arguments.overlap)
-    parameters = AppliedParameters(
-        tile_size=size,
-        overlap=0 if record.task == "tiles" else overlap,
-        background=arguments.background,
-        flips=model.flips,
-        instances=model.instances and model.instances.method,
-        minimum_size=model.instances.minimum_size if model.instances else 0,
-        score=model.detections.score if detect else None,
-        microns_per_pixel=arguments.microns_per_pixel,
-        regions=None if regions is None else hashlib.sha256(regions.path.read_bytes()).hexdigest(),
-        gzip=arguments.gzip,
-        points=arguments.points,
-        engine=engine.name,
-    )
-    print(
-        f"{model.folder} ({record.study}, {record.variant}) at {record.microns_per_pixel:g} um/px, tiles of {size} px,"
-    )
-    what = "areas" if model.instances is None else f"nuclei by {model.instances.method}"
-    what = {"detection": f"nuclei of a score from {model.detections.score:g}", "tiles": "tiles"}.get(record.task, what)
-    print(f"finds {what} in {len(slides)} slide(s), by {engine.name}; its licence: {record.licence}.", flush=True)
+    engine, detect = network(model, device, arguments)
+    regions = None if arguments.regions is None else Regions(arguments.regions)
+    parameters = parameters_of(arguments, model, engine.name, regions)
+    announce(model, parameters, len(slides))
     with alone(arguments.out, model.sha256, parameters):
         task = Task(
             engine.predict,
@@ -135,22 +111,12 @@ def run(arguments: argparse.Namespace) -> None:
             detect=detect,
             block=BLOCK if len(record.classes) <= MANY else BLOCK // 2,
         )
-        done, failed = [], {}
-        for name, path in slides.items():
-            try:
-                found = apply_to(path, name, arguments.out, task)
-            except (Problem, OSError) as error:
-                failed[name] = str(error)
-                print(f"lobule: {name}: {error}", file=sys.stderr, flush=True)
-                continue
-            done.append(found)
-            rate = found.square_millimetres / found.seconds if found.seconds else 0
-            print(f"{name}: {found.square_millimetres:.3g} mm2 in {found.seconds:.1f} s ({rate:.3g} mm2/s)", flush=True)
+        done, failed = apply_to_all(slides, arguments.out, task)
         if not done:
             raise Problem(f"none of {len(slides)} slide(s) could be done, as said above.")
         summarise(arguments.out / "summary.csv", {each.name: arguments.out / f"{each.name}.csv" for each in done})
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        record_of_call = Applied(
+        applied = Applied(
             weights=str(model.folder),
             weights_sha256=model.sha256,
             model=record,
@@ -159,22 +125,101 @@ def run(arguments: argparse.Namespace) -> None:
             batch=arguments.batch,
             device=torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads",
             engine_difference=engine.difference,
-            versions={
-                "lobule": importlib.metadata.version("lobule"),
-                "torch": torch.__version__,
-                "onnxruntime": importlib.metadata.version("onnxruntime"),
-                "python": platform.python_version(),
-            },
+            versions={name: importlib.metadata.version(name) for name in ("lobule", "torch", "onnxruntime")}
+            | {"python": platform.python_version()},
             slides=done,
             failed=failed,
             seconds=round(time.monotonic() - started, 1),
             peak_memory=peak,
         )
-        record_of_call.write(arguments.out / "run.json")
-        write_page(arguments.out / "index.html", record_of_call, task.kinds)
+        applied.write(arguments.out / "run.json")
+        write_page(arguments.out / "index.html", applied, task.kinds)
     print(f"{arguments.out}: {len(done)} slide(s), at most {peak / 1e9:.2f} GB of memory.")
     if failed:
         raise Problem(f"{len(failed)} of {len(slides)} slides failed, as said above: {', '.join(failed)}.")
+
+
+def chosen(arguments: argparse.Namespace) -> "Chosen":
+    """The model that is asked for, with the score that is.
+
+    Raises:
+        Problem: there is none, or an option is of models of another task.
+    """
+    from pipeline.applying.model import choose
+
+    model = choose(arguments.model, arguments.of_run, arguments.seed, arguments.instances, arguments.minimum_size)
+    if arguments.points and model.instances is None and model.record.task != "detection":
+        raise Problem(f"{model.folder} finds no nuclei so; leave --points out, or give --instances watershed.")
+    if arguments.engine == "onnx" and model.record.task == "detection":
+        raise Problem(f"{model.folder} is a Mask R-CNN, which torch runs; leave --engine out.")
+    return model if arguments.score is None else model.with_score(arguments.score)
+
+
+def network(model: "Chosen", device: "torch.device", arguments: argparse.Namespace) -> "tuple[Engine, Detect | None]":
+    """What predicts, and what finds nuclei where the model is a detector.
+
+    Raises:
+        Problem: the weights cannot be loaded, or the engine that is asked for cannot run them.
+    """
+    from pipeline.applying.engine import Engine, choose_engine
+    from pipeline.applying.model import detector, network_of
+
+    if model.record.task == "detection":
+        return Engine(None, "torch", 0), detector(model, device)
+    size = arguments.tile_size or model.record.tile_size
+    return choose_engine(network_of(model, device), device, size, arguments.engine), None
+
+
+def parameters_of(
+    arguments: argparse.Namespace, model: "Chosen", engine: str, regions: "Regions | None"
+) -> AppliedParameters:
+    """All that the results depend on beside the model and the slides."""
+    task, size = model.record.task, arguments.tile_size or model.record.tile_size
+    overlap = min(round(size * OVERLAP), WIDEST) if arguments.overlap is None else round(size * arguments.overlap)
+    return AppliedParameters(
+        tile_size=size,
+        overlap=0 if task == "tiles" else overlap,
+        background=arguments.background,
+        flips=model.flips,
+        instances=model.instances and model.instances.method,
+        minimum_size=model.instances.minimum_size if model.instances else 0,
+        score=model.detections.score if task == "detection" else None,
+        microns_per_pixel=arguments.microns_per_pixel,
+        regions=None if regions is None else hashlib.sha256(regions.path.read_bytes()).hexdigest(),
+        gzip=arguments.gzip,
+        points=arguments.points,
+        engine=engine,
+    )
+
+
+def announce(model: "Chosen", parameters: AppliedParameters, slides: int) -> None:
+    """Say what is used, and what it will find."""
+    record = model.record
+    what = {"detection": f"nuclei of a score from {model.detections.score:g}", "tiles": "tiles"}.get(record.task)
+    what = what or ("areas" if model.instances is None else f"nuclei by {model.instances.method}")
+    size = parameters.tile_size
+    print(
+        f"{model.folder} ({record.study}, {record.variant}) at {record.microns_per_pixel:g} um/px, tiles of {size} px,"
+    )
+    print(f"finds {what} in {slides} slide(s), by {parameters.engine}; its licence: {record.licence}.", flush=True)
+
+
+def apply_to_all(slides: Mapping[str, Path], out: Path, task: "Task") -> tuple[list[AppliedSlide], dict[str, str]]:
+    """What was found in each slide, and why others failed, each told when it happens."""
+    from pipeline.applying.work import apply_to
+
+    done, failed = [], {}
+    for name, path in slides.items():
+        try:
+            found = apply_to(path, name, out, task)
+        except (Problem, OSError) as error:
+            failed[name] = str(error)
+            print(f"lobule: {name}: {error}", file=sys.stderr, flush=True)
+            continue
+        done.append(found)
+        rate = found.square_millimetres / found.seconds if found.seconds else 0
+        print(f"{name}: {found.square_millimetres:.3g} mm2 in {found.seconds:.1f} s ({rate:.3g} mm2/s)", flush=True)
+    return done, failed
 
 
 def check(arguments: argparse.Namespace) -> None:
