@@ -55,7 +55,9 @@ def understand(asked: Asked) -> Found:
     counts = [part.count for part in parts]
     one = len(parts) == 1
     if one and counts[0] < 2:
-        raise Problem(f"{folder} holds one tile alone, and a model cannot be tested on what it was trained on.")
+        raise Problem(
+            f"{folder} holds one tile alone, and a model is tested on others than it was trained on; give two at least."
+        )
     return Found(
         kind="folds",
         words=f"tiles in PanNuke's layout with {', '.join(classes)}",

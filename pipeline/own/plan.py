@@ -53,7 +53,9 @@ def fractions(names: Sequence[str], tiles: Sequence[int], seed: int) -> tuple[fl
     owners = pd.Series([name for name, count in zip(names, tiles, strict=True) for _ in range(count)])
     units = owners.nunique()
     if units < 2:
-        raise Problem("there is one patient or image alone, and a model cannot be tested on what it was trained on.")
+        raise Problem(
+            "there is one patient or image alone, and a model is tested on others than it was trained on; give two."
+        )
     for least, parts in FRACTIONS:
         wanted = {side for side, part in zip(SPLITS, parts, strict=True) if part}
         if units >= least and set(deal(owners, list(parts), 1, seed, {}).values()) >= wanted:

@@ -280,7 +280,8 @@ def test_a_process_that_is_ended_resumes_to_the_same_weights(
     run_train(tmp_path, monkeypatch)
     straight = weights_of()
     slowed = (
-        "import time\n"
+        "import signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's & has what it starts ignore it
         "from pipeline.base import tracking\n"
         "from pipeline.stages import train\n"
         "from pipeline.training import resume\n"

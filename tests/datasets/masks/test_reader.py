@@ -20,7 +20,7 @@ from skimage.segmentation import relabel_sequential
 from pipeline.base.errors import Problem
 from pipeline.base.params import Masks
 from pipeline.base.schema import parse
-from pipeline.datasets.masks.meaning import NOWHERE, Meaning
+from pipeline.datasets.masks.meaning import NOWHERE
 from pipeline.datasets.masks.pairs import find_pairs
 from pipeline.datasets.masks.pictures import microns_of, read_image
 from pipeline.datasets.masks.reader import reader
@@ -358,10 +358,9 @@ def test_real_pairs_with_instance_ids(real_data: Path) -> None:
     folder = real_data / "nuclei_pairs"
     changes = {"masks": "instances", "values": "instances", "classes": {"background": 0, "nucleus": 1}}
     (part,) = reader(settings(**changes, tile_size=256, patient_pattern="^(TCGA-..-....)")).find(folder)
-    assert len(part.pairs) == 17 and part.count == 17 * 16 and len(set(part.patients.values())) == 17
-    meaning = Meaning(part.settings)
-    for pair in part.pairs[::6]:
-        found = meaning.read(pair)
+    assert len(part.items) == 17 and part.count == 17 * 16 and len(set(part.patients.values())) == 17
+    for pair in part.items[::6]:
+        found = part.read(pair)
         mask = np.asarray(Image.open(pair.mask.path)).astype(np.int64)
         assert np.array_equal(found.image, np.asarray(Image.open(pair.image.path).convert("RGB")))
         assert np.array_equal(found.class_map, mask > 0)
