@@ -17,6 +17,7 @@ from pipeline.applying.field import Regions, corners
 from pipeline.applying.maps import Maps
 from pipeline.applying.windows import squares
 from pipeline.base.files import replacing
+from pipeline.base.records import AppliedSlide
 from pipeline.reporting.pictures import GAP, LINE, Colour, legend
 from pipeline.slides.annotations import rings_of
 from pipeline.slides.outlines import without_straight
@@ -26,6 +27,37 @@ from pipeline.tiles.store import IGNORE
 LONGEST = 1600  # px of the picture
 JOINED = 3_000_000  # corners of a class's areas at the borders of cells, above which they stay as they were cut
 COLUMNS = ["class", "area_mm2", "share", "nuclei", "nuclei_per_mm2"]
+
+
+def describe_slide(
+    slide: Slide,
+    name: str,
+    grid: Grid,
+    tiles: int,
+    classes: Sequence[str],
+    pixels: Sequence[int],
+    nuclei: Sequence[int] | None,
+) -> AppliedSlide:
+    """What run.json says of a slide, but for the seconds that it took.
+
+    Args:
+        tiles: how many were looked at.
+        pixels: of each class, at the grid's resolution.
+        nuclei: of each class; None of areas.
+    """
+    return AppliedSlide(
+        name=name,
+        path=str(slide.path),
+        bytes=slide.path.stat().st_size,
+        width=slide.width,
+        height=slide.height,
+        microns_per_pixel=slide.microns_per_pixel,
+        downsample=grid.downsample,
+        tiles=tiles,
+        square_millimetres=round(sum(pixels) * grid.microns_per_pixel**2 / 1e6, 6),
+        nuclei=None if nuclei is None else dict(zip(classes, nuclei, strict=True)),
+        seconds=0,
+    )
 
 
 class Describe:

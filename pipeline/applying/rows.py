@@ -19,7 +19,7 @@ from pipeline.applying.detections import Detections
 from pipeline.applying.field import Field, look, tile_grid
 from pipeline.applying.inputs import OPTION
 from pipeline.applying.reading import SIDE, Pixels
-from pipeline.applying.results import Describe, picture_side, write_lines, write_picture, write_table
+from pipeline.applying.results import Describe, describe_slide, picture_side, write_lines, write_picture, write_table
 from pipeline.applying.scores import Scores
 from pipeline.applying.task import Task
 from pipeline.base.files import replacing
@@ -58,19 +58,7 @@ def work_rows(slide: Slide, name: str, out: Path, state: Path, task: Task) -> Ap
     write_table(out / f"{name}.csv", task.classes, areas, nuclei, grid.microns_per_pixel)
     counts = _drawn(paths, grid, task) if task.detect else _spread(heads, field, len(task.classes))
     write_picture(out / f"{name}.png", slide, grid, counts, tints, task.background)
-    return AppliedSlide(
-        name=name,
-        path=str(slide.path),
-        bytes=slide.path.stat().st_size,
-        width=slide.width,
-        height=slide.height,
-        microns_per_pixel=slide.microns_per_pixel,
-        downsample=grid.downsample,
-        tiles=field.tiles,
-        square_millimetres=round(sum(areas) * grid.microns_per_pixel**2 / 1e6, 6),
-        nuclei=None if nuclei is None else dict(zip(task.classes, nuclei, strict=True)),
-        seconds=0,
-    )
+    return describe_slide(slide, name, grid, field.tiles, task.classes, areas, nuclei)
 
 
 def _head(path: Path) -> Any:

@@ -20,6 +20,7 @@ from pipeline.applying.results import (
     Describe,
     count_nuclei,
     count_pixels,
+    describe_slide,
     picture_side,
     write_geojson,
     write_picture,
@@ -91,19 +92,7 @@ def _work(slide: Slide, name: str, out: Path, state: Path, task: Task) -> Applie
     pixels = [int(value) for value in counts.sum(axis=(1, 2), dtype="float64")]
     write_table(out / f"{name}.csv", task.classes, pixels, nuclei, grid.microns_per_pixel)
     write_picture(out / f"{name}.png", slide, grid, counts, tints, task.background)
-    return AppliedSlide(
-        name=name,
-        path=str(slide.path),
-        bytes=slide.path.stat().st_size,
-        width=slide.width,
-        height=slide.height,
-        microns_per_pixel=slide.microns_per_pixel,
-        downsample=grid.downsample,
-        tiles=field.tiles,
-        square_millimetres=round(sum(pixels) * grid.microns_per_pixel**2 / 1e6, 6),
-        nuclei=None if nuclei is None else dict(zip(task.classes, nuclei, strict=True)),
-        seconds=0,
-    )
+    return describe_slide(slide, name, grid, field.tiles, task.classes, pixels, nuclei)
 
 
 def find_objects(slide: Slide, name: str, field: Field, maps: Maps, cells: Cells, task: Task) -> None:
