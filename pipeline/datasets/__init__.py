@@ -15,17 +15,19 @@ whose modules make card and reader of what params.yaml says of the data set.
 
 import importlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import Tiling, read_params
+from pipeline.base.schema import Block
 
 if TYPE_CHECKING:
-    from pipeline.base.schema import Block
     from pipeline.tiles.store import Tile
+
+AT_MAGNIFICATION = 10.0  # µm/px times magnification
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,38 @@ class Card:
     microns_per_pixel: float
     magnification: float
     files: tuple[RemoteFile, ...]  # what `source: official` downloads; none where a program cannot
-    sample: "type[Block]"  # the settings of its drawing
+    sample: type[Block]  # the settings of its drawing
     nuclei: bool = True  # where there is a background: whether what is not in it are nuclei, else areas
     slides: frozenset[str] = frozenset()  # suffixes of whole slides, where it is made of them
+
+
+def own_card(
+    name: str,
+    classes: Iterable[str],
+    microns_per_pixel: float,
+    *,
+    official_splits: Mapping[int, Mapping[str, str]] | None = None,
+    nuclei: bool = True,
+    slides: frozenset[str] = frozenset(),
+) -> Card:
+    """The card of a data set of one's own, of which nobody published anything."""
+    return Card(
+        name=name,
+        title=name,
+        licence="yours",
+        licence_url="",
+        citation="",
+        homepage="",
+        classes=tuple(classes),
+        groups=(),
+        official_splits=official_splits or {},
+        microns_per_pixel=microns_per_pixel,
+        magnification=AT_MAGNIFICATION / microns_per_pixel,
+        files=(),
+        sample=Block,  # nothing is drawn
+        nuclei=nuclei,
+        slides=slides,
+    )
 
 
 class Part(Protocol):
