@@ -13,8 +13,10 @@ from PIL import Image, ImageDraw, ImageFont
 from pipeline.reporting.pictures import CLASS_COLOURS, GAP, LINE, legend
 from pipeline.tiles.objects import Objects
 
-PANELS = ("image", "pseudo-instances", "detections")
+SURE = 0.5  # the lowest score that is drawn; the many doubtful ones would hide the others
+PANELS = ("image", "pseudo-instances", f"detections with a score of {100 * SURE:.0f} or more")
 SIDE = 320  # px at least, of a panel's shorter side
+LABEL = (14, 11)  # px, width and height of a written score
 TINT = 0.45  # of a nucleus's colour over the image
 
 
@@ -29,7 +31,10 @@ class Shown:
 
 
 def sheet(rows: Sequence[Shown], classes: Sequence[str]) -> Image.Image:
-    """Draw the rows below each other; boxes carry their score in percent. `classes` are those of labels 1, 2, ..."""
+    """Draw the rows below each other; boxes of scores from SURE on carry theirs in percent.
+
+    `classes` are those of labels 1, 2, ...
+    """
     height, width = rows[0].image.shape[:2]
     scale = max(1, round(SIDE / min(height, width)))
     size = (width * scale, height * scale)
@@ -55,9 +60,14 @@ def sheet(rows: Sequence[Shown], classes: Sequence[str]) -> Image.Image:
 
 
 def overlay(image: npt.NDArray[np.uint8], objects: Objects, scale: int, boxes: bool) -> Image.Image:
-    """Tint each nucleus in the colour of its class, the one of the highest score on top; draw boxes and scores."""
+    """Tint each nucleus in the colour of its class, the one of the highest score on top; draw boxes and scores.
+
+    Of detections (`boxes`) those below SURE are left out, and a score that would lie on a higher one is not written.
+    """
     tinted = image.astype(np.float64)
-    order = np.argsort(objects.scores, kind="stable")
+    order = [
+        number for number in np.argsort(objects.scores, kind="stable") if not boxes or objects.scores[number] >= SURE
+    ]
     for number in order:
         mask = objects.masks[number]
         tinted[mask] = (1 - TINT) * image[mask] + TINT * np.array(CLASS_COLOURS[objects.labels[number] - 1])
@@ -65,9 +75,14 @@ def overlay(image: npt.NDArray[np.uint8], objects: Objects, scale: int, boxes: b
     picture = Image.fromarray(tinted.astype(np.uint8)).resize((width * scale, height * scale), Image.Resampling.NEAREST)
     if boxes:
         draw, font = ImageDraw.Draw(picture), ImageFont.load_default(size=10)
-        for number in order:
+        corners = {number: objects.boxes[number].astype(float) * scale for number in order}
+        for number, (x0, y0, x1, y1) in corners.items():
             colour = CLASS_COLOURS[objects.labels[number] - 1]
-            x0, y0, x1, y1 = (float(value) * scale for value in objects.boxes[number])
             draw.rectangle((x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)), outline=colour)
-            draw.text((x0 + 2, y0), f"{100 * objects.scores[number]:.0f}", "black", font)
+        written: list[tuple[float, float]] = []
+        for number in reversed(order):
+            x, y = corners[number][0] + 2, corners[number][1]
+            if all(abs(x - left) > LABEL[0] or abs(y - top) > LABEL[1] for left, top in written):
+                draw.text((x, y), f"{100 * objects.scores[number]:.0f}", "black", font)
+                written.append((x, y))
     return picture
