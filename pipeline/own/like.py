@@ -44,5 +44,5 @@ def like(
         document["train"]["epochs"] = epochs
     text = StringIO()
     yaml.dump(document, text)
-    front = {Path("dvc.yaml"): writing.front_page(name)}
-    return writing.folder_texts(name, text.getvalue()) | front
+    renamed = text.getvalue().replace(f"# {other}:", f"# {name}:").replace(f" reports/{other},", f" reports/{name},")
+    return writing.folder_texts(name, renamed) | {Path("dvc.yaml"): writing.front_page(name)}

@@ -316,6 +316,8 @@ def test_a_study_like_another_one(project: Path, data: Path, capsys: pytest.Capt
     mine, other = read_study("mine"), read_study("other")
     assert other.compare == ["unet"] and other.variants == {"unet": {"encoder": "unet"}}
     assert other.datasets == ["mine"] and other.train == mine.train and other.split == mine.split
+    said = Path("studies/other/params.yaml").read_text()
+    assert said.startswith("# other: masks with") and "go to reports/other, where" in said
     with pytest.raises(Problem, match="there is no study"):
         like("third", "fourth", None, None, None)
 
