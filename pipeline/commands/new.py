@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import read_params
-from pipeline.base.paths import REPORTS, expand
+from pipeline.base.paths import REPORTS
 from pipeline.base.study import STUDIES, study_names
 from pipeline.models.encoders import check_encoder
 from pipeline.own import coco, folds, slides, understand, writing
@@ -22,6 +22,7 @@ from pipeline.own.like import like
 from pipeline.own.sheet import draw_sheet
 from pipeline.own.study import compose
 from pipeline.own.tell import tell
+from pipeline.own.variants import read_weights
 
 ENCODERS = "resnet18,efficientnet-b0"
 LARGEST = 100.0  # µm/px, at which a pixel holds several cells
@@ -63,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("study").add_argument
     add("--like", metavar="STUDY", help="with the data and settings of this one")
     add("--encoders", metavar="A,B,...", help=f"that are compared (default: {ENCODERS})")
-    add("--weights", help="random, imagenet, or the path of a checkpoint (default: random)")
+    what = "first ones: random, imagenet, or the path of a checkpoint; given again, all are compared"
+    add("--weights", metavar="[NAME=]WEIGHTS", action="append", help=f"{what} (default: random)")
     add("--epochs", type=int, help="of each training, at most (default: 30)")
     add("--yes", action="store_true", help="write over what is there without asking")
 
@@ -73,14 +75,17 @@ def run(arguments: argparse.Namespace) -> None:
     check_name(name)
     encoders = (arguments.encoders or ENCODERS).split(",")
     check_settings(arguments, encoders)
+    weights = read_weights(arguments.weights or ["random"])
     if arguments.like:
         if given := given_of(arguments):
             raise Problem(f"--like takes the data of the other study; leave {listed(given)} out, or leave it out.")
-        texts = like(name, arguments.like, arguments.encoders and encoders, arguments.weights, arguments.epochs)
+        texts = like(
+            name, arguments.like, arguments.encoders and encoders, arguments.weights and weights, arguments.epochs
+        )
     else:
         found = KINDS[kind_of(arguments)](asked(arguments))
-        plan = compose(name, found, encoders, arguments.weights or "random", arguments.epochs or 30)
-        tell(found, plan, arguments.weights or "random")
+        plan = compose(name, found, encoders, weights, arguments.epochs or 30)
+        tell(found, plan)
         sheet = REPORTS / "private" / f"{name}.look.png"
         draw_sheet(sheet, found.pictures(), found.classes)
         print(f"look at it: {sheet}")
@@ -120,9 +125,6 @@ def check_settings(arguments: argparse.Namespace, encoders: Sequence[str]) -> No
         raise Problem(f"--encoders names {twice} twice; name each once.")
     if arguments.epochs is not None and arguments.epochs < 1:
         raise Problem(f"--epochs is {arguments.epochs} and should be at least 1.")
-    weights = arguments.weights or "random"
-    if weights not in ("random", "imagenet") and not expand(weights).is_file():
-        raise Problem(f"--weights is {weights}, which is no file; give random, imagenet or the path of a checkpoint.")
     for option in ("microns_per_pixel", "at"):
         value = getattr(arguments, option)
         if value is not None and not 0 < value < LARGEST:

@@ -19,7 +19,7 @@ COPIES = 4  # augment.factor of study.yaml.j2
 SIDE, TIMES = 768, 3  # of the matrix product
 
 
-def needs(kind: str, tiles: int, tile_size: int, largest: int, train: float, epochs: int, encoders: int) -> list[str]:
+def needs(kind: str, tiles: int, tile_size: int, largest: int, train: float, epochs: int, variants: int) -> list[str]:
     """Disk, memory and time, a line each.
 
     Args:
@@ -28,11 +28,11 @@ def needs(kind: str, tiles: int, tile_size: int, largest: int, train: float, epo
         train: part of the tiles that is trained on.
     """
     pixels = tiles * tile_size**2
-    seconds = pixels * train * COPIES * epochs * encoders * COST / speed()
+    seconds = pixels * train * COPIES * epochs * variants * COST / speed()
     disk, memory = pixels * STORED[kind] / 1e6, (largest * HELD + BESIDE) / 1e9
     return [
         f"needs: {disk:,.0f} MB of disk for tiles, {memory:.1f} GB of memory",
-        f"time: about {duration(seconds)} for {encoders} x {epochs} epochs on this machine's processor, as busy as it"
+        f"time: about {duration(seconds)} for {variants} x {epochs} epochs on this machine's processor, as busy as it"
         " is now; less with a GPU, or where training stops early",
     ]
 

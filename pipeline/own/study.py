@@ -8,6 +8,7 @@ from pipeline.base.params import read_params
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.own import plan, writing
 from pipeline.own.found import Found
+from pipeline.own.variants import variants_of
 
 NO_PATIENCE = "none"  # nothing is validated: all epochs, the last weights
 
@@ -21,12 +22,13 @@ class Plan:
     tested: int  # of them
     tiles: int
     epochs: int  # of each training, at most
-    encoders: int
+    variants: int
+    pretrained: bool  # whether any of them has weights that are not random
     texts: writing.Texts
 
 
-def compose(name: str, found: Found, encoders: list[str], weights: str, epochs: int) -> Plan:
-    """The study of a data set of one's own.
+def compose(name: str, found: Found, encoders: list[str], weights: dict[str, str], epochs: int) -> Plan:
+    """The study of a data set of one's own, which compares encoders and first weights (name -> what they are).
 
     Raises:
         Problem: there are too few images to test on others than those trained on, or a file is not valid.
@@ -34,6 +36,7 @@ def compose(name: str, found: Found, encoders: list[str], weights: str, epochs: 
     seed, owners = read_params().seed, found.owners
     fractions = found.fractions or plan.fractions(owners, found.tiles, seed)
     floor = "background" if BACKGROUND in found.classes else "commonest"
+    variants = variants_of(encoders, weights)
     text = writing.study_text(
         name=name,
         kind=found.words,
@@ -44,17 +47,18 @@ def compose(name: str, found: Found, encoders: list[str], weights: str, epochs: 
         tile_size=max(32, round(found.tile_size / 32) * 32),
         native=found.tile_size,
         microns=found.microns_per_pixel,
-        encoders=encoders,
+        variants=variants,
         baselines=[floor, "otsu"] if found.nuclei else [floor],
         fractions=fractions,
         nuclei=found.nuclei,
-        weights=weights,
+        weights=next(iter(weights.values())),
         epochs=epochs,
         patience=max(5, epochs // 3) if fractions[1] else NO_PATIENCE,
     )
     texts = writing.folder_texts(name, text) | writing.project_texts(name, found.kind, dataset(found))
     tested = plan.count_tested(owners, found.tiles, fractions, seed)
-    return Plan(fractions, len(set(owners)), tested, sum(found.tiles), epochs, len(encoders), texts)
+    pretrained = {*weights.values()} != {"random"}
+    return Plan(fractions, len(set(owners)), tested, sum(found.tiles), epochs, len(variants), pretrained, texts)
 
 
 def dataset(found: Found) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from pipeline.tiles.plan import TCGA
 NAMES = 5  # patients in a line
 
 
-def tell(found: Found, made: Plan, weights: str) -> None:
+def tell(found: Found, made: Plan) -> None:
     """Print files, pairs, classes, sizes, resolution, patients, tiles and what they need."""
     for line in lines(found, made):
         print(line)
-    if weights == "random":
+    if not made.pretrained:
         print("first weights: random; `--weights imagenet` is usually better, and fetches them once from the network")
 
 
@@ -31,7 +31,7 @@ def lines(found: Found, made: Plan) -> list[str]:
         f"tiles: {found.at_most}{made.tiles:,} of {found.tile_size} x {found.tile_size} px",
         f"split: {made.units:,} {owner}: {sides} ({counted(made.tested, owner)})",
         *_few(made, owner),
-        *needs(found.kind, made.tiles, found.tile_size, found.largest, made.fractions[0], made.epochs, made.encoders),
+        *needs(found.kind, made.tiles, found.tile_size, found.largest, made.fractions[0], made.epochs, made.variants),
     ]
 
 

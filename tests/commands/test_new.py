@@ -13,8 +13,9 @@ from ruamel.yaml import YAML
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import read_params
-from pipeline.base.study import read_study
+from pipeline.base.study import parse_study, read_study, variant
 from pipeline.commands import main
+from pipeline.own.like import like
 from pipeline.stages import check
 from tests import fabricated
 from tests.own import drawn
@@ -202,6 +203,8 @@ def test_every_kind_is_named(
         (drawn.grey, (*CLASSES, "--encoders", "resnet18,resnet18"), "--encoders names resnet18 twice"),
         (drawn.grey, (*CLASSES, "--epochs", "0"), "--epochs is 0 and should be at least 1"),
         (drawn.grey, (*CLASSES, "--weights", "nowhere.pth"), "--weights is nowhere.pth, which is no file"),
+        (drawn.grey, (*CLASSES, "--weights", "mine=nowhere.pth"), "--weights is nowhere.pth, which is no file"),
+        (drawn.grey, (*CLASSES, "--weights", "random", "--weights", "random"), "--weights calls two random; give each"),
         (drawn.grey, (*CLASSES, "--microns-per-pixel", "-1"), "--microns-per-pixel is -1 and should be above 0"),
         (drawn.grey, (*CLASSES, "--ignore", "x"), "--ignore is 'x'"),
         (drawn.grey, ("--classes", "a,b,a"), "--classes names a twice"),
@@ -313,7 +316,41 @@ def test_a_study_like_another_one(project: Path, data: Path, capsys: pytest.Capt
     mine, other = read_study("mine"), read_study("other")
     assert other.compare == ["unet"] and other.variants == {"unet": {"encoder": "unet"}}
     assert other.datasets == ["mine"] and other.train == mine.train and other.split == mine.split
+    said = Path("studies/other/params.yaml").read_text()
+    assert said.startswith("# other: masks with") and "go to reports/other, where" in said
     with pytest.raises(Problem, match="there is no study"):
-        from pipeline.own.like import like
-
         like("third", "fourth", None, None, None)
+
+
+def test_first_weights_are_compared_where_there_are_several(
+    project: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("my weights.pth").touch()
+    weights = ("--weights", "random", "--weights", "imagenet=my weights.pth", "--weights", "my weights.pth")
+    new(data, *MICRONS, *CLASSES, "--encoders", "resnet18,unet", *weights)
+    said = capsys.readouterr().out
+    assert "for 4 x 30 epochs" in said and "first weights: random" not in said
+    study = read_study("mine")
+    assert study.compare == ["resnet18-random", "resnet18-imagenet", "resnet18-my-weights", "unet"]
+    assert [variant(study, name)[1].model.weights for name in study.compare] == [
+        "random",
+        "my weights.pth",
+        "my weights.pth",
+        "random",
+    ]
+    check.check_study(study)
+    one = {"random": "random"}
+    with pytest.raises(Problem, match="the variants have their own; give --encoders, too"):
+        like("other", "mine", None, one, None)
+    texts = like("other", "mine", ["resnet18"], one, None)
+    other = parse_study(
+        YAML(typ="safe").load(texts[Path("studies/other/params.yaml")]), Path("studies/other/params.yaml")
+    )
+    assert other.compare == ["resnet18"] and other.variants == {"resnet18": {"encoder": "resnet18"}}
+
+
+def test_one_checkpoint_is_the_first_weights_of_all(project: Path, data: Path) -> None:
+    Path("my: weights #1.pth").touch()
+    new(data, *MICRONS, *CLASSES, "--encoders", "resnet18", "--weights", "my: weights #1.pth")
+    study = read_study("mine")
+    assert study.compare == ["resnet18"] and study.model.weights == "my: weights #1.pth"
