@@ -32,6 +32,11 @@ TMP = Path(".dvc/tmp")
 LOOPBACK = "127.0.0.1:0"  # for web pages, which Dask cannot be kept from serving; these have none
 LOOK = 1.0  # seconds between two looks at which workers there are
 PATIENCE = 15.0  # seconds that an interrupted stage may take to end; then it is killed, which loses nothing but time
+QUIET = {  # Dask looks at itself many times a second, which costs a core 5 % for as long as a training takes
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+}
 TRIES = 3  # of a stage whose worker is lost
 
 Needs = Mapping[str, float]  # cores, GPU, bytes of memory
@@ -174,6 +179,7 @@ def opened(where: Where) -> Iterator[Workers]:
     import dask
     from distributed import Client
 
+    dask.config.set(QUIET)
     dask.config.set({"distributed.scheduler.allowed-failures": 0})  # a lost stage is begun anew here, outputs cleared
     for left in TMP.glob(".dask-jobqueue.worker.*"):  # by one that was killed
         left.unlink()

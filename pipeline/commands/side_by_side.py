@@ -21,7 +21,7 @@ from pipeline.cluster.needs import needs, uses_gpu
 from pipeline.cluster.work import Ended, Job
 from pipeline.commands.dvc_steps import LOGS, Stage, commands_of, environment, in_use, keep, log_of, plan, ranks
 
-POLL = 0.2  # seconds between two looks at what has ended
+POLL = 0.5  # seconds between two looks at what has ended
 ANSWER = 2.0  # seconds in which workers answer that an interrupted stage has ended
 
 
