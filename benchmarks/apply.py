@@ -182,6 +182,7 @@ def run_apply(folder: Path, predict: Any) -> int:
         regions=None,
         gzip=False,
         points=False,
+        parquet=False,
         engine="torch",
     )
     task = Task(predict, "0" * 64, CLASSES, MICRONS, False, parameters, None, BATCH)

@@ -64,6 +64,7 @@ APPLIED = AppliedParameters(
     regions=None,
     gzip=False,
     points=False,
+    parquet=False,
     engine="torch",
 )
 RECORDS: list[Record] = [

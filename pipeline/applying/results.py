@@ -135,12 +135,18 @@ def write_points(path: Path, outlined: Path, classes: Sequence[str], colours: di
                     file.write(",\n" if begun else "\n")
                     file.write('{"type":"Feature","properties":' + json.dumps(kind, ensure_ascii=False))
                     file.write(',"geometry":{"type":"MultiPoint","coordinates":[')
-                x, y = shapely.Polygon(feature["geometry"]["coordinates"][0]).centroid.coords[0]
+                x, y = middle(feature)
                 file.write(f"{',' if started else ''}[{x:.2f},{y:.2f}]")
                 begun = started = True
             if started:
                 file.write("]}}")
         file.write("\n]}\n")
+
+
+def middle(feature: Any) -> tuple[float, float]:
+    """The centroid of an outline, x and y in px of the slide's full resolution."""
+    x, y = shapely.Polygon(feature["geometry"]["coordinates"][0]).centroid.coords[0]
+    return x, y
 
 
 def count_nuclei(cells: Cells, classes: int) -> list[int]:

@@ -44,7 +44,8 @@ class Task:
     def kinds(self) -> tuple[str, ...]:
         """What the names of a slide's results end in: outlines first."""
         outlined = "geojson.gz" if self.parameters.gzip else "geojson"
-        return (outlined, "csv", "png", *(["points.geojson"] if self.parameters.points else []))
+        more = {"points.geojson": self.parameters.points, "nuclei.parquet": self.parameters.parquet}
+        return (outlined, "csv", "png", *(kind for kind, is_wanted in more.items() if is_wanted))
 
     @property
     def background(self) -> int | None:

@@ -15,6 +15,7 @@ from pipeline.applying.cells import Cells
 from pipeline.applying.field import Field, look, tile_grid
 from pipeline.applying.inputs import OPTION, open_slide
 from pipeline.applying.maps import Maps, Position
+from pipeline.applying.nuclei_table import write_nuclei
 from pipeline.applying.reading import SIDE, Pixels
 from pipeline.applying.results import (
     Describe,
@@ -60,9 +61,11 @@ def apply_to(path: Path, name: str, out: Path, task: Task) -> AppliedSlide:
             temporary.write_text(key)
     with open_slide(path, task.parameters.microns_per_pixel) as slide:
         work = _work if task.kind == "segmentation" else work_rows
-        found = work(slide, name, out, state, task)
+        found, corner = work(slide, name, out, state, task), slide.corner
     if task.parameters.points:
         write_points(out / f"{name}.points.geojson", results[0], task.classes, colours(task.classes))
+    if task.parameters.parquet:
+        write_nuclei(out / f"{name}.nuclei.parquet", name, results[0], corner, found.microns_per_pixel)
     found = found.model_copy(update={"seconds": round(time.monotonic() - started, 2)})
     write_json(done, found.model_dump(mode="json"))
     _tidy(state)

@@ -253,6 +253,7 @@ class AppliedParameters(BaseModel):
     regions: str | None  # SHA-256 of the file of regions
     gzip: bool  # whether outlines are compressed
     points: bool  # whether there is a file of the nuclei's middles, too
+    parquet: bool  # whether there is one with a row a nucleus, too
     engine: str  # what the network ran on: torch or onnx
 
 

@@ -72,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--points", action="store_true", help="write <slide>.points.geojson, the middles of nuclei, too"
     )
+    parser.add_argument("--parquet", action="store_true", help="write <slide>.nuclei.parquet, a row a nucleus, too")
     parser.add_argument(
         "--engine", metavar="NAME", help="torch or onnx (default: onnx on a CPU where both agree, else torch)"
     )
@@ -148,8 +149,9 @@ def chosen(arguments: argparse.Namespace) -> "Chosen":
     from pipeline.applying.model import choose
 
     model = choose(arguments.model, arguments.of_run, arguments.seed, arguments.instances, arguments.minimum_size)
-    if arguments.points and model.instances is None and model.record.task != "detection":
-        raise Problem(f"{model.folder} finds no nuclei so; leave --points out, or give --instances watershed.")
+    asked = [name for name in ("points", "parquet") if getattr(arguments, name)]
+    if asked and model.instances is None and model.record.task != "detection":
+        raise Problem(f"{model.folder} finds no nuclei so; leave --{asked[0]} out, or give --instances watershed.")
     if arguments.engine == "onnx" and model.record.task == "detection":
         raise Problem(f"{model.folder} is a Mask R-CNN, which torch runs; leave --engine out.")
     return model if arguments.score is None else model.with_score(arguments.score)
@@ -188,6 +190,7 @@ def parameters_of(
         regions=None if regions is None else hashlib.sha256(regions.path.read_bytes()).hexdigest(),
         gzip=arguments.gzip,
         points=arguments.points,
+        parquet=arguments.parquet,
         engine=engine,
     )
 

@@ -108,7 +108,8 @@ class Killed(Exception):
 def test_it_goes_on_from_the_last_block(tmp_path: Path, instances: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     truth = draw_nuclei(150, 170) if instances else draw_areas(150, 170)
     slide = truth.write(tmp_path / "slide.tif")
-    apply_to(slide, "slide", tmp_path / "whole", task(instances=instances))
+    whole = task(instances=instances, parquet=bool(instances))
+    apply_to(slide, "slide", tmp_path / "whole", whole)
     seen, limit = [0], [0]
     replace = Path.replace
 
@@ -123,17 +124,17 @@ def test_it_goes_on_from_the_last_block(tmp_path: Path, instances: str | None, m
     for tries in range(200):
         seen[0], limit[0] = 0, 1 + tries // 4
         try:
-            apply_to(slide, "slide", tmp_path / "broken", task(instances=instances))
+            apply_to(slide, "slide", tmp_path / "broken", whole)
         except Killed:
             continue
         break
     assert tries > 4
-    for kind in KINDS:
+    for kind in whole.kinds:
         assert (tmp_path / f"broken/slide.{kind}").read_bytes() == (tmp_path / f"whole/slide.{kind}").read_bytes()
     assert sorted(path.name for path in (tmp_path / "broken/.lobule/slide").iterdir()) == ["done.json", "key"]
     with monkeypatch.context() as patch:
         patch.setattr("pipeline.applying.work.open_slide", None)  # nothing is done again
-        apply_to(slide, "slide", tmp_path / "broken", task(instances=instances))
+        apply_to(slide, "slide", tmp_path / "broken", whole)
 
 
 def test_a_nucleus_wider_than_the_margin_is_cut_and_nothing_is_written_twice(tmp_path: Path) -> None:

@@ -166,6 +166,7 @@ def test_what_cannot_be_is_refused_before_any_work(project: Path, capsys: pytest
     assert "is a model of the task tiles, which has no class map; leave --instances out" in capsys.readouterr().err
     assert "no detector; leave --score out" in refused(capsys, "slides", "--instances", "none", "--score", "0.5")
     assert "leave --points out" in refused(capsys, "slides", "--instances", "none", "--points")
+    assert "leave --parquet out" in refused(capsys, "slides", "--instances", "none", "--parquet")
     with pytest.raises(SystemExit):
         fabricated.run(commands.main, "apply", "no/such", "slides", "--out", "out")
     assert "'no/such' is neither a folder with model.json nor STUDY/VARIANT-PLAN" in capsys.readouterr().err
@@ -228,7 +229,7 @@ def test_a_classifier_of_tiles_and_a_detector_are_applied(project: Path) -> None
     told = told.model_copy(update={"encoder": "resnet50", "tile_size": 96, "shape": shape})
     told.write(project / "detector/model.json")
     weights.save(mask_rcnn(told), project / "detector/model.safetensors")
-    for name, words in (("sorter", ()), ("detector", ("--score", "0.1", "--points"))):
+    for name, words in (("sorter", ()), ("detector", ("--score", "0.1", "--points", "--parquet"))):
         out = project / f"out-{name}"
         fabricated.run(commands.main, "apply", name, "slides/one.tif", "--out", str(out), *words)
         record = Applied.read(out / "run.json")
