@@ -9,20 +9,17 @@ Out: <slide>.geojson for QuPath, <slide>.csv, <slide>.png; run.json, summary.csv
 """
 
 import argparse
-import fcntl
 import hashlib
 import importlib.metadata
 import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.base.errors import Problem
-from pipeline.base.files import write_text
 from pipeline.base.records import Applied, AppliedParameters, AppliedSlide
 
 if TYPE_CHECKING:  # torch takes seconds to be imported
@@ -86,6 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
     import torch
 
     from pipeline.applying.field import Regions
+    from pipeline.applying.folder import alone
     from pipeline.applying.page import write_page
     from pipeline.applying.results import summarise
     from pipeline.applying.task import BLOCK, MANY, Task
@@ -249,31 +247,3 @@ def check(arguments: argparse.Namespace) -> None:
     for what, is_wrong in wrong.items():
         if is_wrong:
             raise Problem(f"{what}; give another value.")
-
-
-@contextmanager
-def alone(out: Path, sha256: str, parameters: AppliedParameters) -> Iterator[None]:
-    """Hold a folder of results for one call, of one model with the same parameters.
-
-    Raises:
-        Problem: another call is at work there, or it holds what another model or other parameters gave.
-    """
-    state = out / ".lobule"
-    state.mkdir(parents=True, exist_ok=True)
-    with (state / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Problem(f"another `lobule apply` is at work in {out}; wait for it, or give another --out.") from None
-        path, mine = state / "model", f"{sha256} {parameters.model_dump_json()}\n"
-        if path.exists() and path.read_text(encoding="utf-8") != mine:
-            raise Problem(
-                f"{out} holds results of another model or other parameters; give another --out, or remove it."
-            )
-        write_text(path, mine)
-        try:
-            yield
-        finally:
-            # Where nothing was begun the folder is nobody's: what was refused may be given with other parameters.
-            if {each.name for each in state.rglob("*") if each.is_file()} <= {"lock", "model", "key"}:
-                path.unlink()

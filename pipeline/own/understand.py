@@ -135,10 +135,19 @@ def mask_rule(images: Path, masks: Path) -> str:
     named_masks = [name_of(file.name) for file in look(masks).files if file.name.suffix.lower() in LABELS]
     if images != masks and named_images & set(named_masks):
         return "{}"
-    rules: Counter[str] = Counter()
     bases = {Path(name).name for name in named_images if name}
-    for mask in filter(None, named_masks):
-        bare = Path(mask).name
+    return rule_of(bases, [Path(mask).name for mask in named_masks if mask])
+
+
+def rule_of(bases: set[str], masks: Sequence[str]) -> str:
+    """The rule that most names of masks follow, `{}` being the longest name of an image in them; `{}` where none does.
+
+    Args:
+        bases: names of images.
+        masks: names of masks, likewise without folder and ending.
+    """
+    rules: Counter[str] = Counter()
+    for bare in masks:
         spans = {(i, j) for i in range(len(bare)) for j in range(i + 1, len(bare) + 1) if bare[i:j] in bases}
         if longest := max((span for span in spans if span != (0, len(bare))), key=lambda s: s[1] - s[0], default=None):
             rules[f"{bare[: longest[0]]}{{}}{bare[longest[1] :]}"] += 1
