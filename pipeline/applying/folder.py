@@ -1,10 +1,11 @@
-"""A folder of results, which is of one call at a time, and of one model with one set of parameters."""
+"""Folders of results, each of one call at a time, and of one model with one set of parameters."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.applying.model import Chosen
 from pipeline.base.errors import Problem
 from pipeline.base.files import write_text
 from pipeline.base.records import AppliedParameters
@@ -36,3 +37,22 @@ def alone(out: Path, sha256: str, parameters: AppliedParameters) -> Iterator[Non
             # Where nothing was begun the folder is nobody's: what was refused may be given with other parameters.
             if {each.name for each in state.rglob("*") if each.is_file()} <= {"lock", "model", "key"}:
                 path.unlink()
+
+
+def folders_of(out: Path, models: Sequence[Chosen]) -> dict[str, Path]:
+    """What each model is called, and where its results go: those of the first into `out`, of others into folders in it.
+
+    Raises:
+        Problem: a model is given twice.
+    """
+    found: dict[str, Path] = {}
+    for model in models:
+        studies, variants = {each.record.study for each in models}, [each.record.variant for each in models]
+        title = model.record.variant if len(studies) == 1 else f"{model.record.study}/{model.record.variant}"
+        if variants.count(model.record.variant) > 1:
+            title += f" {model.sha256[:8]}"
+        if title in found:
+            raise Problem(f"{model.folder} holds the weights of another model that is given; name each once.")
+        own = f"{model.record.study}-{model.record.variant}-{model.sha256[:8]}"
+        found[title] = out / own if found else out
+    return found

@@ -32,6 +32,7 @@ class Chosen:
     instances: Instances | None  # how nuclei are found in a class map; None where areas are sought
     flips: bool
     detections: DetectorPredict  # which are kept, of a detector
+    ignored: tuple[str, ...] = ()  # classes that its study counts nowhere
 
     def with_score(self, score: float) -> Self:
         """With the score that detections have at least.
@@ -73,7 +74,8 @@ def choose(name: str, run: int | None, seed: int | None, instances: str | None, 
     given = None if instances in (None, "none") else Instances(method=instances, minimum_size=minimum_size)  # type: ignore[arg-type]
     kept = study.predict if isinstance(study, DetectionStudy) else KEPT
     flips = pixels is not None and pixels.predict.flips
-    return Chosen(folder, record, sha256_of(file), own if instances is None else given, flips, kept)
+    ignored = () if pixels is None else tuple(pixels.ignore)
+    return Chosen(folder, record, sha256_of(file), own if instances is None else given, flips, kept, ignored)
 
 
 def network_of(model: Chosen, device: torch.device) -> torch.nn.Module:

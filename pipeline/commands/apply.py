@@ -4,8 +4,8 @@
     lobule apply models/bracs/run1/seed42/resnet34-plain/weights slides/ --out results
 
 In:  a model that was trained here, or its weights folder; slides, pictures, folders of them.
-Out: <slide>.geojson for QuPath, <slide>.csv, <slide>.png; run.json, summary.csv and index.html over all. In DIR/.lobule
-     lies how far it came: a call that was killed goes on from there.
+Out: <slide>.geojson for QuPath, <slide>.csv, <slide>.png; run.json, summary.csv and index.html over all; with --truth
+     truth.md, how well it holds. In DIR/.lobule lies how far it came: a call that was killed goes on from there.
 """
 
 import argparse
@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.applying.truth.asked import add_arguments as add_truth_arguments
+from pipeline.applying.truth.asked import asked
 from pipeline.base.errors import Problem
 from pipeline.base.records import Applied, AppliedParameters, AppliedSlide
 
@@ -73,30 +75,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine", metavar="NAME", help="torch or onnx (default: onnx on a CPU where both agree, else torch)"
     )
+    parser.add_argument(
+        "--also",
+        metavar="MODEL",
+        action="append",
+        default=[],
+        help="another one, into a folder in --out; may be given often",
+    )
+    add_truth_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     check(arguments)
     from pipeline.applying.inputs import find_slides
 
+    truth = asked(arguments)
     slides = find_slides(arguments.inputs, arguments.out)  # before torch is imported, which takes seconds
+    from pipeline.applying.field import Regions
+    from pipeline.applying.folder import folders_of
+    from pipeline.applying.truth.work import Done, compare, plan
+
+    models = [chosen(arguments, name) for name in (arguments.model, *arguments.also)]
+    folders = folders_of(arguments.out, models)
+    planned = None if truth is None else plan(models, slides, truth, arguments.out)
+    regions = None if arguments.regions is None else Regions(arguments.regions)
+    results, failed = [], dict[str, str]()
+    for (title, out), model in zip(folders.items(), models, strict=True):
+        applied = apply_model(arguments, model, slides, out, regions)
+        results.append(Done(model, title, out, applied.parameters, [slide.name for slide in applied.slides]))
+        failed |= applied.failed
+    if planned is not None:
+        compare(planned, results, slides, regions, arguments.out)
+    if failed:
+        raise Problem(f"{len(failed)} of {len(slides)} slides failed, as said above: {', '.join(failed)}.")
+    if planned is not None and planned.failed:
+        names = ", ".join(planned.failed)
+        raise Problem(f"{len(planned.failed)} of {len(slides)} slides could not be compared, as said above: {names}.")
+
+
+def apply_model(
+    arguments: argparse.Namespace, model: "Chosen", slides: Mapping[str, Path], out: Path, regions: "Regions | None"
+) -> Applied:
+    """Apply a model to all slides, and write run.json, summary.csv and index.html beside their results.
+
+    Raises:
+        Problem: no slide could be done.
+    """
     import torch
 
-    from pipeline.applying.field import Regions
     from pipeline.applying.folder import alone
     from pipeline.applying.page import write_page
     from pipeline.applying.results import summarise
     from pipeline.applying.task import BLOCK, MANY, Task
 
     started = time.monotonic()
-    model = chosen(arguments)
     record = model.record
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     engine, detect = network(model, device, arguments)
-    regions = None if arguments.regions is None else Regions(arguments.regions)
     parameters = parameters_of(arguments, model, engine.name, regions)
     announce(model, parameters, len(slides))
-    with alone(arguments.out, model.sha256, parameters):
+    with alone(out, model.sha256, parameters):
         task = Task(
             engine.predict,
             model.sha256,
@@ -110,10 +148,10 @@ def run(arguments: argparse.Namespace) -> None:
             detect=detect,
             block=BLOCK if len(record.classes) <= MANY else BLOCK // 2,
         )
-        done, failed = apply_to_all(slides, arguments.out, task)
+        done, failed = apply_to_all(slides, out, task)
         if not done:
             raise Problem(f"none of {len(slides)} slide(s) could be done, as said above.")
-        summarise(arguments.out / "summary.csv", {each.name: arguments.out / f"{each.name}.csv" for each in done})
+        summarise(out / "summary.csv", {each.name: out / f"{each.name}.csv" for each in done})
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         applied = Applied(
             weights=str(model.folder),
@@ -131,22 +169,21 @@ def run(arguments: argparse.Namespace) -> None:
             seconds=round(time.monotonic() - started, 1),
             peak_memory=peak,
         )
-        applied.write(arguments.out / "run.json")
-        write_page(arguments.out / "index.html", applied, task.kinds)
-    print(f"{arguments.out}: {len(done)} slide(s), at most {peak / 1e9:.2f} GB of memory.")
-    if failed:
-        raise Problem(f"{len(failed)} of {len(slides)} slides failed, as said above: {', '.join(failed)}.")
+        applied.write(out / "run.json")
+        write_page(out / "index.html", applied, task.kinds)
+    print(f"{out}: {len(done)} slide(s), at most {peak / 1e9:.2f} GB of memory.")
+    return applied
 
 
-def chosen(arguments: argparse.Namespace) -> "Chosen":
-    """The model that is asked for, with the score that is.
+def chosen(arguments: argparse.Namespace, name: str) -> "Chosen":
+    """A model that is asked for, with the score that is.
 
     Raises:
         Problem: there is none, or an option is of models of another task.
     """
     from pipeline.applying.model import choose
 
-    model = choose(arguments.model, arguments.of_run, arguments.seed, arguments.instances, arguments.minimum_size)
+    model = choose(name, arguments.of_run, arguments.seed, arguments.instances, arguments.minimum_size)
     asked = [name for name in ("points", "parquet") if getattr(arguments, name)]
     if asked and model.instances is None and model.record.task != "detection":
         raise Problem(f"{model.folder} finds no nuclei so; leave --{asked[0]} out, or give --instances watershed.")
