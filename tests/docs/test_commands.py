@@ -1,6 +1,8 @@
 """The commands, stages and parameters that the documentation has a reader type are there."""
 
+import argparse
 import re
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.commands import COMMANDS
+from pipeline.commands import COMMANDS, apply
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -47,6 +49,14 @@ def test_commands_of_lobule_targets_of_make_and_modules_are_there(page: Path) ->
     assert set(found(page, r"^make ([\w./-]+)")) <= targets
     for module in found(page, r"python -m ((?:pipeline|benchmarks)[\w.]*\w)(?![\w.]*<)"):
         assert find_spec(module), f"{page.name} runs {module}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_what_is_typed_of_apply_can_be_parsed(page: Path) -> None:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    apply.add_arguments(parser)
+    for words in found(page, r"^(?:\.venv/bin/)?lobule apply (\S+ \S+.* --out .*)"):
+        parser.parse_args(shlex.split(words, comments=True))  # else it exits
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)

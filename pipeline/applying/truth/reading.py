@@ -38,9 +38,12 @@ class Truths:
     elsewhere: int  # what lies in no outline
     masks: Meaning | None
     mask_codes: Sequence[int]  # the model's, by the masks' codes
-    nuclei: bool  # whether nuclei are told apart in all of them
     failed: Mapping[str, str]  # slide -> why its annotation cannot be read
     words: list[str] = field(default_factory=list)  # what was understood, a sentence each
+
+    def parts_nuclei(self, each: Annotation) -> bool:
+        """Whether an annotation tells nuclei apart."""
+        return each.outlined or (self.masks is not None and self.masks.settings.nuclei)
 
     def load(self, each: Annotation, slide: Slide) -> tuple[Maps, list[str]]:
         """An annotation as maps of its slide, and a clause on each thing that is not used of it.
@@ -57,14 +60,13 @@ class Truths:
 
 
 def understand(
-    annotations: Mapping[str, Annotation], classes: Sequence[str], ignored: Sequence[str], asked: Asked, nuclei: bool
+    annotations: Mapping[str, Annotation], classes: Sequence[str], ignored: Sequence[str], asked: Asked
 ) -> Truths:
     """Look at the names of all outlines, and at the values of up to some hundreds of masks.
 
     Args:
         classes: of the model, in the order of their codes.
         ignored: those that count nowhere.
-        nuclei: whether the model finds nuclei, and not areas.
 
     Raises:
         Problem: their classes are not the model's, or nobody knows what they mean.
@@ -93,10 +95,7 @@ def understand(
     meaning, mask_codes = _of_masks(masks, classes, ignored, asked) if masks else (None, [])
     if meaning is not None:
         words.append(f"Masks hold {meaning.settings.values} of {', '.join(meaning.settings.classes)}.")
-    parted = meaning is None or meaning.settings.nuclei
-    if nuclei and not parted:
-        words.append("Nuclei were not compared: masks tell none apart (--nuclei takes each connected piece for one).")
-    return Truths(codes, elsewhere, meaning, mask_codes, nuclei and parted, failed, words)
+    return Truths(codes, elsewhere, meaning, mask_codes, failed, words)
 
 
 def _names(path: Path) -> Counter[str]:

@@ -149,7 +149,7 @@ def _variant(model: Scored, patients: Mapping[str, str]) -> Variant:
         folders=[model.folder],
         curves=pd.DataFrame(),
         images=rows.join(pd.DataFrame(counts, columns=pixel.columns(size))),
-        instances=rows.join(pd.DataFrame(instances)) if instances else pd.DataFrame(),
+        instances=rows.join(pd.DataFrame(instances)) if len(instances) == len(rows) else pd.DataFrame(),
     )
 
 

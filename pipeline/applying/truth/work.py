@@ -65,8 +65,7 @@ def plan(models: Sequence[Chosen], slides: Mapping[str, Path], asked: Asked, out
                 f" {', '.join(model.record.classes)}; compare models of the same ones."
             )
     pairs = pair(slides, asked.folder, asked.class_maps, out)
-    nuclei = all(finds_nuclei(model) for model in models)
-    truths = understand(pairs.used, first.record.classes, first.ignored, asked, nuclei)
+    truths = understand(pairs.used, first.record.classes, first.ignored, asked)
     patients, told = _patients(pairs, asked)
     given = {name: each.slide for name, each in pairs.used.items()}
     found = Plan(pairs, truths, patients, told, [trained_on(each.record, given, patients) for each in models])
@@ -125,13 +124,20 @@ def compare(found: Plan, done: Sequence[Done], slides: Mapping[str, Path], regio
         for place, each in enumerate(done)
     ]
     used = {name: slides[name] for name in counts[0]}
+    words = [*found.truths.words]
+    bare = [name for name in used if not found.truths.parts_nuclei(found.pairs.used[name])]
+    if bare and all(finds_nuclei(each.model) for each in done):
+        words.append(
+            f"Nuclei were not compared: the mask of {bare[0]} tells none apart (--nuclei takes each connected piece for"
+            " one)."
+        )
     account = report.Account(
         len(slides),
         found.pairs.files,
         found.left_out,
         found.pairs.alone,
         notes,
-        found.truths.words,
+        words,
         found.patients_from,
     )
     report.write(out, models, used, found.patients, account)
@@ -145,6 +151,7 @@ def _of_slide(
     annotation, counts = found.pairs.used[name], []
     with open_slide(annotation.slide, done[0].parameters.microns_per_pixel) as slide:
         truth, notes = truths.load(annotation, slide)
+        nuclei = truths.parts_nuclei(annotation) and all(finds_nuclei(each.model) for each in done)
         for each in done:
             classes, parameters = each.model.record.classes, each.parameters
             grid = tile_grid(
@@ -154,7 +161,7 @@ def _of_slide(
             elsewhere = classes.index(BACKGROUND) if BACKGROUND in classes else IGNORE
             path = each.out / f"{name}.geojson{'.gz' if parameters.gzip else ''}"
             results = Outlines.of_results(path, classes, elsewhere)
-            counts.append(count(field, truth, results, classes, regions, truths.nuclei))
+            counts.append(count(field, truth, results, classes, regions, nuclei))
     return counts, notes
 
 

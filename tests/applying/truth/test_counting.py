@@ -20,6 +20,7 @@ from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import IGNORE, ShardInfo, Tile
 from pipeline.tiles.writer import ShardWriter
 from tests.applying.drawn import CLASSES, MICRONS, Drawn, draw_areas, draw_nuclei, task
+from tests.applying.test_rows import DETECTOR
 from tests.tiles.test_plan import make_plan
 
 SIZE = 128
@@ -46,7 +47,9 @@ def compared(folder: Path, seen: Drawn, truth: Maps, zoom: int = 1, the_task: Ta
         grid = tile_grid(opened, the_task.parameters.tile_size, the_task.parameters.overlap, MICRONS, "")
         field = look(opened, grid, the_task.parameters.background, the_task.regions)
     results = Outlines.of_results(folder / f"out/slide.{the_task.kinds[0]}", CLASSES, 0)
-    return count(field, truth, results, CLASSES, the_task.regions, the_task.instances is not None)
+    return count(
+        field, truth, results, CLASSES, the_task.regions, the_task.instances is not None or the_task.kind == "detection"
+    )
 
 
 @pytest.mark.parametrize(("zoom", "side"), [(1, 2048), (2, 50)])
@@ -127,6 +130,13 @@ def test_glass_that_is_annotated_as_something_is_missed_and_other_glass_counts_n
 def test_areas_of_a_resolution_between_two_levels_are_compared_in_place(tmp_path: Path) -> None:
     truth = draw_areas(200, 210)
     found = compared(tmp_path, truth, annotated(truth), the_task=task(instances=None))
+    assert np.array_equal(found.pixels, np.diag(np.bincount(truth.classes.ravel())))
+
+
+def test_the_nuclei_of_a_detector_are_compared_as_those_of_a_class_map(tmp_path: Path) -> None:
+    truth = draw_nuclei(301, 277)
+    found = compared(tmp_path, truth, annotated(truth), the_task=task(**DETECTOR, gzip=True))
+    assert found.nuclei is not None and found.nuclei["binary_fp"] == found.nuclei["binary_fn"] == 0
     assert np.array_equal(found.pixels, np.diag(np.bincount(truth.classes.ravel())))
 
 

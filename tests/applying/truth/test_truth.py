@@ -135,6 +135,21 @@ def test_areas_and_masks_have_the_models_codes(project: Path) -> None:
     assert "Masks hold codes of background, tumour, stroma." in (project / "out/truth.md").read_text()
 
 
+def test_a_legend_says_what_the_values_of_masks_are(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth = draw_areas(100, 120)
+    truth.write(project / "areas/one.tif")
+    (project / "masks").mkdir()
+    Image.fromarray(np.array([7, 3, 200], np.uint8)[truth.classes]).save(project / "masks/one.png")
+    assert "Here the classes are the model's, background, tumour, stroma; --legend FILE gives masks others" in refused(
+        capsys, "areas", "--instances", "none", truth="masks"
+    )
+    Path("legend.csv").write_text("value,name\n3,Krebs\n200,stroma\n7,background\n")
+    apply("areas", "--instances", "none", "--legend", "legend.csv", "--class", "tumour=krebs", truth="masks")
+    assert intervals()["unet-plain", "mean_iou"] == 1
+    counts = pd.read_csv("out/truth/counts.csv")
+    assert counts["c1_1"].tolist() == [(truth.classes == 1).sum()]
+
+
 def test_numbered_nuclei_have_their_classes_beside_and_pieces_are_nuclei_if_that_is_said(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,7 +199,7 @@ def test_what_is_wrong_with_one_is_told_and_the_others_are_compared(
     assert "lobule: four: truth/four.geojson has an outline around x 925, y 925" in said
     assert "lobule: five: truth/five.png has 91 x 90 px, its slide slides/five.tif 90 x 90" in said
     assert said.endswith("3 of 6 slides could not be compared, as said above: two, five, four.\n")
-    assert intervals()["unet-plain", "mean_iou"] == 1
+    assert intervals()["unet-plain", "mean_iou"] == intervals()["unet-plain", "aji"] == 1
     page = (project / "out/truth.md").read_text()
     assert "Slides: 6 given = 2 compared + 4 left out." in page
     assert "six: no outlines and no mask of its name lie in truth" in page
