@@ -133,10 +133,10 @@ def mask_rule(images: Path, masks: Path) -> str:
     """
     named_images = {name_of(file.name) for file in look(images).files if file.name.suffix.lower() in IMAGES}
     named_masks = [name_of(file.name) for file in look(masks).files if file.name.suffix.lower() in LABELS]
-    if images != masks and named_images & set(named_masks):
+    bases = {Path(name).name for name in named_images if name}
+    if images != masks and bases & {Path(name).name for name in named_masks if name}:
         return "{}"
     rules: Counter[str] = Counter()
-    bases = {Path(name).name for name in named_images if name}
     for mask in filter(None, named_masks):
         bare = Path(mask).name
         spans = {(i, j) for i in range(len(bare)) for j in range(i + 1, len(bare) + 1) if bare[i:j] in bases}

@@ -307,6 +307,20 @@ def test_one_folder_in_which_names_tell_images_from_masks(
     assert "pairs: 8; the mask of image {} is {}_label" in said and "found 16 files = used 16 + left out 0" in said
 
 
+def test_masks_lie_flat_beside_images_in_a_folder_for_each_patient(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truths = drawn.draw(tmp_path / "data/images", patients=8, images=11, classes=3)  # p1_1 begins p1_10
+    drawn.save(tmp_path / "data/masks", truths, drawn.indexed)
+    for path in list((tmp_path / "data/images").iterdir()):
+        (tmp_path / "data/images" / path.name[:2]).mkdir(exist_ok=True)
+        path.rename(tmp_path / "data/images" / path.name[:2] / path.name)
+    new(tmp_path / "data", *MICRONS, *CLASSES, "--patient-pattern", "^(.*)/")
+    said = capsys.readouterr().out
+    assert "masks: 88 lie in other folders than their images and are paired by the bare name, such as p1_0.png" in said
+    assert "pairs: 88; the mask of image {} is {}" in said and "patients: 8 (p1, p2, p3, p4, p5, ...)" in said
+
+
 def test_a_study_like_another_one(project: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new(data, *MICRONS, *CLASSES, "--epochs", "7")
     monkey = pytest.MonkeyPatch()

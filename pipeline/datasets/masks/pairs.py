@@ -1,5 +1,6 @@
 """Which image goes with which mask: by their names, every file accounted for."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -31,6 +32,9 @@ class Pair:
 def find_pairs(folder: Path, settings: Masks) -> list[Pair]:
     """The pairs that lie in a folder, by name; what was found, used and left out is printed.
 
+    Where images lie in sub-folders that masks do not lie in, or the other way about, the bare name pairs them if no
+    other file has it.
+
     Raises:
         Problem: there is none, a file lacks its other half (unless these are skipped), or two have one name.
     """
@@ -41,6 +45,9 @@ def find_pairs(folder: Path, settings: Masks) -> list[Pair]:
     masks = named(surveys[roots["masks"]], LABELS, settings.mask_name, roots["masks"])
     images = named(surveys[roots["images"]], IMAGES, "{}", roots["images"], set(paths_of(masks)), roots.values())
     classes = named(surveys[roots["class maps"]], LABELS, "{}", roots["class maps"]) if "class maps" in roots else None
+    masks = like_images(images, masks, "masks")
+    if classes is not None:
+        classes = like_images(images, classes, "class maps")
     names = sorted(images.keys() & masks.keys())
     used = [
         Pair(name, images[name], masks[name], None if classes is None else _class_map(name, classes, roots))
@@ -91,6 +98,35 @@ def named(
         if (other := found.setdefault(name, member)) is not member:
             raise Problem(f"{other} and {member} have one name, {name}; move one of them away.")
     return found
+
+
+def like_images(images: Mapping[str, Member], others: Mapping[str, Member], what: str) -> dict[str, Member]:
+    """Files under the names of their images: where one of both lies in more folders than the other one, by bare name.
+
+    Only where one path is the end of the other (`a/1` and `1`, not `a/1` and `b/1`), and one image and one file alone
+    have the bare name. How many these are is printed.
+    """
+    called: defaultdict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    for place, names in enumerate((images, others)):
+        for name in names:
+            called[PurePosixPath(name).name][place].append(name)
+    renamed = {
+        theirs[0]: mine[0]
+        for mine, theirs in called.values()
+        if len(mine) == len(theirs) == 1 and mine != theirs and is_end(*sorted((mine[0], theirs[0]), key=len))
+    }
+    if renamed:
+        other, image = next(iter(renamed.items()))
+        print(
+            f"{what}: {len(renamed):,} lie in other folders than their images and are paired by the bare name, such as"
+            f" {others[other].name} with {images[image].name}"
+        )
+    return {renamed.get(name, name): member for name, member in others.items()}
+
+
+def is_end(short: str, long: str) -> bool:
+    """Whether a path ends as another one does, folder by folder."""
+    return f"/{long}".endswith(f"/{short}")
 
 
 def name_of(path: PurePosixPath, rule: str = "{}") -> str | None:
