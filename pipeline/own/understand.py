@@ -57,11 +57,10 @@ def understand(asked: Asked) -> Found:
     legend = read_legend(expand(asked.legend)) if asked.legend else None
     coloured = legend is not None and any(str(value).startswith("#") for value in legend.values())
     seen = look_at(pairs, colours=asked.values == "colours" or (coloured and asked.values is None))
-    refuse(seen.problems, len(pairs), "pairs")
+    sizes = measure(pairs, seen.problems)
     ignored = set(_ignored(asked.ignore))
     kind = kind_of(seen, asked.values, legend, asked.classes, asked.class_maps is not None, ignored)
     microns, microns_from = resolution(asked.microns_per_pixel, pairs)
-    sizes = measure(pairs)
     settings = settings.model_copy(
         update={
             "values": kind.values,
@@ -171,31 +170,35 @@ def resolution(given: float | None, pairs: Sequence[Cut]) -> tuple[float, str]:
     return round(found[low], 6), "the tags of the images"
 
 
-def measure(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
+def measure(pairs: Sequence[Pair], problems: dict[str, str]) -> list[tuple[int, int]]:
     """Height and width of each image; what cannot be read, and masks of another size, are refused all at once.
+
+    Args:
+        problems: that were found before, by name of the pair.
 
     Raises:
         Problem: naming each.
     """
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(_size, pairs))
-    refuse([str(size) for size in found if isinstance(size, Problem)], len(pairs), "pairs")
-    return [size for size in found if not isinstance(size, Problem)]
+        found = dict(zip([pair.name for pair in pairs], pool.map(_size, pairs), strict=True))
+    wrong = {name: str(size) for name, size in found.items() if isinstance(size, Problem)} | problems
+    refuse([wrong[name] for name in found if name in wrong], len(pairs), "pairs")
+    return [size for size in found.values() if not isinstance(size, Problem)]
 
 
 def _size(pair: Pair) -> tuple[int, int] | Problem:
     """Height and width of a pair, or what is wrong with it."""
     try:
         size = size_of(pair.image)
-        mask = size if pair.mask.name.suffix.lower() == ".npy" else size_of(pair.mask)
+        for mask in filter(None, (pair.mask, pair.classes)):
+            if mask.name.suffix.lower() != ".npy" and (other := size_of(mask)) != size:
+                return Problem(
+                    f"{mask} has {other[1]} x {other[0]} px, its image {pair.image} {size[1]} x {size[0]}; export one"
+                    " of them again."
+                )
     except Problem as problem:
         return problem
-    if mask == size:
-        return size
-    return Problem(
-        f"{pair.mask} has {mask[1]} x {mask[0]} px, its image {pair.image} {size[1]} x {size[0]}; export one of them"
-        " again."
-    )
+    return size
 
 
 def _ignored(text: str | None) -> list[int]:

@@ -33,7 +33,7 @@ class Seen:
     forms: Counter[str] = field(default_factory=Counter)  # such as "PNG, indexed" -> masks
     pixels: Counter[int] = field(default_factory=Counter)  # value -> pixels
     coloured: int = 0  # masks with a colour that is not grey
-    problems: list[str] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)  # name of a pair -> what is wrong with its mask
 
     @property
     def values(self) -> list[int]:
@@ -54,9 +54,9 @@ def look_at(pairs: Sequence[Pair], colours: bool = False) -> Seen:
     chosen = [pairs[place] for place in np.unique(np.linspace(0, len(pairs) - 1, LOOKED_AT).astype(int))]
     seen = Seen()
     with ThreadPoolExecutor() as pool:
-        for look in pool.map(partial(_look, colours=colours), chosen):
+        for pair, look in zip(chosen, pool.map(partial(_look, colours=colours), chosen), strict=True):
             if isinstance(look, Problem):
-                seen.problems.append(str(look))
+                seen.problems[pair.name] = str(look)
                 continue
             form, coloured, pixels = look
             seen.masks += 1

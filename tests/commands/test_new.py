@@ -235,8 +235,14 @@ def test_every_unreadable_file_is_told_and_nothing_is_written(
     (data / "masks/p3_1.png").write_bytes((data / "masks/p3_0.png").read_bytes())
     Image.new("L", (8, 8)).save(data / "masks/p4_0.png")
     (data / "images/p5_0.png").write_bytes(b"")
+    (data / "masks/p6_0.png").write_bytes((data / "masks/p6_1.png").read_bytes()[:-60])
     said = refused(data, capsys, *MICRONS, *CLASSES)
-    assert "2 of 16 pairs fail" in said and "p5_0.png" in said and "p4_0.png has 8 x 8 px, its image" in said
+    assert (
+        "3 of 16 pairs fail" in said
+        and "p6_0.png" in said
+        and "p5_0.png" in said
+        and "p4_0.png has 8 x 8 px, its image" in said
+    )
 
 
 @pytest.mark.parametrize("name", ["bcss", "masks", "a b", "a.b", "-a", "ä"])

@@ -1,8 +1,8 @@
 """Which image goes with which mask: by their names, every file accounted for."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pipeline.base.errors import Problem
@@ -46,13 +46,11 @@ def find_pairs(folder: Path, settings: Masks) -> list[Pair]:
     images = named(surveys[roots["images"]], IMAGES, "{}", roots["images"], set(paths_of(masks)), roots.values())
     classes = named(surveys[roots["class maps"]], LABELS, "{}", roots["class maps"]) if "class maps" in roots else None
     masks = like_images(images, masks, "masks")
+    names = sorted(images.keys() & masks.keys())
     if classes is not None:
         classes = like_images(images, classes, "class maps")
-    names = sorted(images.keys() & masks.keys())
-    used = [
-        Pair(name, images[name], masks[name], None if classes is None else _class_map(name, classes, roots))
-        for name in names
-    ]
+        check_class_maps(names, classes, roots["class maps"])
+    used = [Pair(name, images[name], masks[name], None if classes is None else classes[name]) for name in names]
     unpaired = sorted(images.keys() ^ masks.keys())
     taken = {path for pair in used for path in pair.files}
     for survey in surveys.values():
@@ -143,10 +141,11 @@ def paths_of(files: Mapping[str, File]) -> list[Path]:
     return [file.path for file in files.values()]
 
 
-def _class_map(name: str, classes: Mapping[str, Member], roots: Mapping[str, Path]) -> Member:
-    if name not in classes:
-        raise Problem(f"{roots['class maps']} has no class map named {name}; add it, or leave class_maps out.")
-    return classes[name]
+def check_class_maps(names: Sequence[str], classes: Mapping[str, Member], root: Path) -> None:
+    """Refuse images that have no class map."""
+    if missing := [name for name in names if name not in classes]:
+        more = f", nor of {len(missing) - 1:,} more" if len(missing) > 1 else ""
+        raise Problem(f"{root} has no class map named {missing[0]}{more}; add it, or leave class_maps out.")
 
 
 def _without_its_half(

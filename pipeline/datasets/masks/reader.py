@@ -1,6 +1,7 @@
 """Images and masks of one's own, cut into tiles: the parts that lie in a folder, as params.yaml describes it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -105,9 +106,14 @@ class Part(Generic[Item]):
 
     @cached_property
     def count(self) -> int:
+        """The tiles; none of an image that cannot be read, which `tiles` tells with the others."""
         from pipeline.datasets.masks.pictures import size_of
 
-        return sum(len(corners(*size_of(item.image), self.tile_size)) for item in self.items)
+        found = 0
+        for item in self.items:
+            with suppress(Problem):
+                found += len(corners(*size_of(item.image), self.tile_size))
+        return found
 
     def tiles(self) -> Iterator["Tile"]:
         """The tiles of one image after the other; every one is tried before what is wrong is told.
