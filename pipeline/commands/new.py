@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--classes", metavar="A,B,...", help="names of the classes in the order of their codes, the background first")
     add("--legend", metavar="FILE", help="lines `value,name`, a value being a code or a colour (#ff0000); or JSON")
     add("--class-maps", metavar="DIR", help="class codes beside nuclei that are numbered")
+    add("--class-table", metavar="FILE", help="a .csv or .xlsx instead: columns image, id (of a nucleus) and class")
     add("--ignore", metavar="VALUES", help="values that count nowhere, such as 255")
     add("--nuclei", action="store_true", help="every connected piece of a class is a nucleus")
     add = parser.add_argument_group("images").add_argument
@@ -170,6 +171,8 @@ def asked(arguments: argparse.Namespace) -> Asked:
         raise Problem(f"{given} both tell the patients; give one table, or one pattern.")
     if arguments.classes and arguments.legend:
         raise Problem("--classes and --legend both name the classes; give one of them.")
+    if arguments.class_maps and arguments.class_table:
+        raise Problem("--class-maps and --class-table both tell the classes of nuclei; give one of them.")
     return Asked(
         images=arguments.images,
         masks=arguments.masks,
@@ -178,6 +181,7 @@ def asked(arguments: argparse.Namespace) -> Asked:
         coco=arguments.coco,
         pannuke=arguments.pannuke,
         class_maps=arguments.class_maps,
+        class_table=arguments.class_table,
         mask_name=arguments.mask_name,
         values=arguments.values,
         classes=tuple(name.strip() for name in (arguments.classes or "").split(",") if name.strip()),

@@ -327,6 +327,28 @@ def test_masks_lie_flat_beside_images_in_a_folder_for_each_patient(
     assert "pairs: 88; the mask of image {} is {}" in said and "patients: 8 (p1, p2, p3, p4, p5, ...)" in said
 
 
+def test_classes_of_nuclei_from_a_table(project: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truths = drawn.draw(data / "images", patients=8, classes=3)
+    drawn.save(data / "masks", truths, drawn.numbered)
+    rows = [
+        f"{name},{number + 300},{['', 'Tumour', 'Immune cell'][truth.codes[truth.numbers == number].max()]}"
+        for name, truth in truths.items()
+        for number in range(1, truth.numbers.max() + 1)
+    ]
+    (data / "nuclei.csv").write_text("\n".join(["image,id,class", *rows]))
+    new(data, *MICRONS, "--class-table", str(data / "nuclei.csv"))
+    said = capsys.readouterr().out
+    assert f"nuclei.csv: found {len(rows)} rows = used {len(rows)} + left out 0" in said
+    assert "masks: a number for each nucleus, its class in a table beside" in said
+    assert "classes: background, Immune_cell, Tumour, classes from nuclei.csv" in said
+    assert f"class 1: Immune_cell, {sum('Immune' in row for row in rows)} rows" in said
+    found = read_params().datasets["mine"].masks
+    assert found is not None and found.class_table == "nuclei.csv" and found.values == "instances"
+    assert read_study("mine").classes == ["background", "Immune_cell", "Tumour"]
+    both = ("--class-table", str(data / "nuclei.csv"), "--class-maps", str(data / "masks"))
+    assert "--class-maps and --class-table both tell" in refused(data, capsys, *MICRONS, *both)
+
+
 def test_a_study_like_another_one(project: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new(data, *MICRONS, *CLASSES, "--epochs", "7")
     monkey = pytest.MonkeyPatch()

@@ -23,10 +23,13 @@ class Pair:
     image: Member
     mask: Member
     classes: Member | None  # codes of classes beside instance ids, where there are any
+    table: Path | None = None  # of classes of instance ids, where there is one
+    rows: dict[int, str] = field(default_factory=dict, repr=False)  # number of a nucleus -> its class in the table
 
     @property
     def files(self) -> list[Path]:
-        return [member.path for member in (self.image, self.mask, self.classes) if member]
+        members = [member.path for member in (self.image, self.mask, self.classes) if member]
+        return [*members, *([self.table] if self.table else [])]
 
 
 def find_pairs(folder: Path, settings: Masks) -> list[Pair]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import Coco, Masks
+from pipeline.datasets.masks.class_table import with_rows
 from pipeline.datasets.masks.pairs import Pair, find_pairs
 from pipeline.datasets.masks.patients import patients_of
 from pipeline.datasets.members import Member
@@ -33,7 +34,8 @@ class Images:
         from pipeline.datasets.masks.meaning import check_values
 
         check_values(self.settings, "params.yaml: masks.classes")
-        return in_parts(find_pairs(folder, self.settings), folder, self.settings, partial(read_pair, self.settings))
+        pairs = with_rows(find_pairs(folder, self.settings), folder, self.settings)
+        return in_parts(pairs, folder, self.settings, partial(read_pair, self.settings))
 
 
 def reader(settings: Masks) -> Images:
