@@ -261,7 +261,7 @@ def test_without_patients_it_says_so(project: Path, data: Path, capsys: pytest.C
 def test_three_images_are_too_few_and_it_goes_on(project: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in [*data.glob("*/p[2-8]_*"), *data.glob("*/p1_1*")]:
         path.unlink()
-    assert "there is one patient or image alone" in refused(data, capsys, *MICRONS, *CLASSES)
+    assert "there is one image of one tile alone" in refused(data, capsys, *MICRONS, *CLASSES)
     truths = drawn.draw(data / "images", patients=3, images=1, classes=3)
     drawn.save(data / "masks", truths, drawn.indexed)
     new(data, *MICRONS, *CLASSES)
@@ -269,6 +269,26 @@ def test_three_images_are_too_few_and_it_goes_on(project: Path, data: Path, caps
     assert "split: 3 images: 60% train, 40% test (1 image)" in said and "too few" in said
     study = read_study("mine")
     assert study.split.fractions == [0.6, 0.0, 0.4] and study.train.patience is None
+
+
+def test_one_image_alone_is_split_in_blocks(project: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in [*data.glob("*/p[2-8]_*"), *data.glob("*/p1_1*")]:
+        path.unlink()
+    new(data, *MICRONS, *CLASSES, "--tile", "32", "--patient-pattern", r"^(p\d)_")
+    said = capsys.readouterr().out
+    assert "split: 4 blocks: 60% train, 40% test (2 blocks)" in said
+    assert "There is one image alone, which is too few. It goes on in blocks of it" in said
+    study = read_study("mine")
+    assert study.split.by == "block" and study.split.leaky and study.train.patience is None
+    assert "# one image or slide alone, in blocks, which leaks" in Path("studies/mine/params.yaml").read_text()
+
+
+def test_several_images_of_one_patient_are_refused(
+    project: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(data, capsys, *MICRONS, *CLASSES, "--patient-pattern", "^(p)")
+    assert "there is one patient alone, and a model is tested on others" in said
+    assert "or leave the patients out: then images are split, and the report warns" in said
 
 
 def test_thirty_classes(project: Path, data: Path) -> None:
@@ -361,7 +381,7 @@ def test_a_study_like_another_one(project: Path, data: Path, capsys: pytest.Capt
     said = Path("studies/other/params.yaml").read_text()
     assert said.startswith("# other: masks with") and "go to reports/other, where" in said
     with pytest.raises(Problem, match="there is no study"):
-        like("third", "fourth", None, None, None)
+        like("third", ["fourth"])
 
 
 def test_first_weights_are_compared_where_there_are_several(
@@ -383,8 +403,8 @@ def test_first_weights_are_compared_where_there_are_several(
     check.check_study(study)
     one = {"random": "random"}
     with pytest.raises(Problem, match="the variants have their own; give --encoders, too"):
-        like("other", "mine", None, one, None)
-    texts = like("other", "mine", ["resnet18"], one, None)
+        like("other", ["mine"], weights=one)
+    texts = like("other", ["mine"], ["resnet18"], one)
     other = parse_study(
         YAML(typ="safe").load(texts[Path("studies/other/params.yaml")]), Path("studies/other/params.yaml")
     )
