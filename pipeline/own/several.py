@@ -1,11 +1,13 @@
 """Several data sets in one study: all dealt out together, or one to train on and another one to test on."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from pipeline import datasets
 from pipeline.base.errors import Problem
 from pipeline.base.params import own_folder, read_params
 from pipeline.base.study import Study
+from pipeline.datasets.whole_slide import WholeSlide
 from pipeline.own import slides
 from pipeline.own.effort import needs
 from pipeline.own.found import tried
@@ -105,5 +107,5 @@ def count(name: str) -> int | None:
         return None
     parts = datasets.load_reader(name).find(folder)
     if params.own[name] == "slides":
-        return sum(looked.tiles for looked in tried(parts, slides.look, "slides"))  # type: ignore[arg-type]
+        return sum(looked.tiles for looked in tried(cast(Sequence[WholeSlide], parts), slides.look, "slides"))
     return sum(part.count for part in parts)

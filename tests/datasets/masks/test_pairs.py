@@ -79,3 +79,14 @@ def test_no_file_is_in_two_pairs_and_no_exact_pair_is_lost(images: set[str], mas
         image, mask = (member.name.with_suffix("").as_posix() for member in (pair.image, pair.mask))
         alike = [sum(Path(name).name == Path(image).name for name in names) for names in (images, masks)]
         assert image == mask or (alike == [1, 1] and (f"/{image}".endswith(f"/{mask}") or mask.endswith(f"/{image}")))
+
+
+@pytest.mark.real
+def test_the_real_images_of_tnbc_beside_their_flat_instance_ids(tmp_path: Path, real_data: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for folder in (real_data / "tnbc").glob("Slide_*"):
+        (tmp_path / "images" / folder.name).symlink_to(folder)
+    (tmp_path / "masks").symlink_to(real_data / "tnbc_instances")
+    found = find_pairs(tmp_path, settings())
+    assert len(found) == 50 and len({pair.name.partition("/")[0] for pair in found}) == 11
+    assert all(pair.image.path.name == pair.mask.path.name for pair in found)
