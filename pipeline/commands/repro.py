@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> None:
         elif jobs == 1 and not arguments.cluster and not arguments.scheduler:
             run_dvc(targets, threads)
         else:
-            from pipeline.cluster.crew import Where
+            from pipeline.cluster.workers import Where
             from pipeline.commands import side_by_side
 
             where = Where(jobs, arguments.cluster, arguments.scheduler, threads, arguments.stages_a_gpu)

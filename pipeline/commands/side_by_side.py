@@ -1,4 +1,4 @@
-"""`dvc repro` with stages side by side: this process reads and writes DVC's files, a crew's workers run the commands.
+"""`dvc repro` with stages side by side: this process reads and writes DVC's files, a cluster's workers run commands.
 
 In:  the project in the working directory, as `dvc repro` reads it.
 Out: what `dvc repro` leaves. DVC itself says in which order, what has changed, what its run cache has; it clears away
@@ -15,17 +15,17 @@ from types import FrameType
 from typing import Any
 
 from pipeline.base.errors import Problem
-from pipeline.cluster import crew
+from pipeline.cluster import workers
 from pipeline.cluster.board import Board, Estimate, clock
 from pipeline.cluster.needs import needs, uses_gpu
 from pipeline.cluster.work import Ended, Job
 from pipeline.commands.dvc_steps import LOGS, Stage, commands_of, environment, in_use, keep, log_of, plan, ranks
 
-POLL = 0.2  # seconds between two looks at what has ended
+POLL = 0.5  # seconds between two looks at what has ended
 ANSWER = 2.0  # seconds in which workers answer that an interrupted stage has ended
 
 
-def bring_up_to_date(targets: Sequence[str] | None, where: crew.Where) -> None:
+def bring_up_to_date(targets: Sequence[str] | None, where: workers.Where) -> None:
     """Run what DVC would run of these targets, of all of the project where None.
 
     Raises:
@@ -39,7 +39,7 @@ def bring_up_to_date(targets: Sequence[str] | None, where: crew.Where) -> None:
     with Repo(_wait_for_lock=True) as repo, repo.scm_context(), interruptions() as interrupted:
         with repo.lock:
             after = plan(repo, targets)
-        with crew.opened(where) as hands, Board() as board:
+        with workers.opened(where) as hands, Board() as board:
             work = Work(repo, after, hands, where, board)
             try:
                 while work.step() and not interrupted():
@@ -79,7 +79,7 @@ class Work:
     """The stages of a plan: who waits for whom, what runs, what has failed."""
 
     def __init__(
-        self, repo: Any, after: dict[Stage, set[Stage]], hands: crew.Crew, where: crew.Where, board: Board
+        self, repo: Any, after: dict[Stage, set[Stage]], hands: workers.Workers, where: workers.Where, board: Board
     ) -> None:
         self.done = 0
         self._repo, self._hands, self._where, self._board = repo, hands, where, board
@@ -132,14 +132,14 @@ class Work:
         raise Problem(f"{len(self._failed)} {stages} failed: {told}{skipped}; mend it and run the same command again.")
 
     def _next(self) -> Stage | None:
-        """Of the stages for which nothing must be waited and that the crew has room for, the one most follows."""
+        """Of the stages for which nothing must be waited and that the workers have room for, the one most follows."""
         ready = [stage for stage, before in self._after.items() if not before]
         for stage in sorted(ready, key=self._rank.__getitem__, reverse=True):
             if self._hands.fits(self._needs(stage)):
                 return stage
         return None
 
-    def _needs(self, stage: Stage) -> crew.Needs:
+    def _needs(self, stage: Stage) -> workers.Needs:
         return needs(stage.addressing, self._where.threads)
 
     def _attempt(self, stage: Stage, do: Callable[[], bool]) -> None:
@@ -147,7 +147,7 @@ class Work:
         try:
             if do():
                 return
-        except crew.Gone:
+        except workers.Gone:
             raise
         except Exception as error:  # as DVC does where it keeps going
             self._fail(stage, " ".join(str(error).split()) or type(error).__name__)
@@ -206,7 +206,7 @@ class Work:
             folder=stage.wdir,
             log=str(log_of(name).resolve()),
             environment=environment(self._repo.root_dir, name, self._where.threads),
-            path=crew.python_folder(),
+            path=workers.python_folder(),
             on_gpu=uses_gpu(name),
             stages_a_gpu=self._where.stages_a_gpu,
         )
@@ -223,7 +223,7 @@ class Work:
         if self._stopping and (how is None or how.code):
             self._users.pop(name).close()
             self._board.say(f"Stage '{name}' was interrupted.")
-        elif how is None and self._lost.get(name, 0) + 1 < crew.TRIES:
+        elif how is None and self._lost.get(name, 0) + 1 < workers.TRIES:
             self._lost[name] = self._lost.get(name, 0) + 1
             self._board.say(f"The worker that ran stage '{name}' is lost; it is begun anew.")
             self._attempt(stage, lambda: self._begin_anew(stage))
@@ -244,7 +244,7 @@ class Work:
     def _end(self, stage: Stage, how: Ended | None, said: str) -> bool:
         with self._repo.lock:
             if how is None:
-                raise Problem(f"{crew.TRIES} workers that ran it were lost")
+                raise Problem(f"{workers.TRIES} workers that ran it were lost")
             if how.code:
                 signal_or_code = f"exit code {how.code}" if how.code > 0 else f"signal {-how.code}"
                 raise Problem(": ".join([signal_or_code, *said.splitlines()[-1:]]))

@@ -91,7 +91,7 @@ def test_it_ends_where_dvc_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (folder / "frozen").write_text("mine")
     by_dvc, by_lobule = folders
     start = "import sys; sys.path.insert(0, sys.argv[1]); from pipeline.commands.side_by_side import *; " + (
-        "from pipeline.cluster.crew import Where; bring_up_to_date(None, Where(jobs=3))"
+        "from pipeline.cluster.workers import Where; bring_up_to_date(None, Where(jobs=3))"
     )
     for number, runs in ((1, True), (2, True), (1, False)):
         for folder in folders:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import Problem
-from pipeline.cluster import crew
+from pipeline.cluster import workers
 from pipeline.cluster.work import Ended, Job
 
 SMALL = {"cores": 1.0, "GPU": 0.0, "memory": 1.0}
@@ -22,24 +22,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    crew.TMP.mkdir(parents=True)
+    workers.TMP.mkdir(parents=True)
     return tmp_path
 
 
 @pytest.fixture
-def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[crew.Crew]:
-    """A crew for three stages at once, with two GPUs."""
+def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[workers.Workers]:
+    """Workers for three stages at once, with two GPUs."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-6")
-    with crew.opened(crew.Where(jobs=3)) as hands:
+    with workers.opened(workers.Where(jobs=3)) as hands:
         yield hands
 
 
-def job(hands: crew.Crew, name: str, *lines: str, on_gpu: bool = False) -> Job:
+def job(hands: workers.Workers, name: str, *lines: str, on_gpu: bool = False) -> Job:
     commands = tuple(("sh", "-c", line) for line in lines)
     return Job(hands.run, commands, str(Path.cwd()), str(Path(name).resolve()), {"WHO": name}, "/none", on_gpu, 1)
 
 
-def ended(hands: crew.Crew, count: int) -> dict[str, Ended | None]:
+def ended(hands: workers.Workers, count: int) -> dict[str, Ended | None]:
     found = {}
     for _ in range(count):
         one = hands.next_ended(LIMIT)
@@ -53,7 +53,7 @@ def code(how: Ended | None) -> int | None:
 
 
 @pytest.mark.slow
-def test_commands_run_one_after_another_until_one_fails(two: crew.Crew, folder: Path) -> None:
+def test_commands_run_one_after_another_until_one_fails(two: workers.Workers, folder: Path) -> None:
     assert two.fits(SMALL)
     two.start("good", job(two, "good", "echo $WHO", "echo again >&2"), SMALL, 0)
     two.start("bad", job(two, "bad", "exit 3", "echo never"), SMALL, 0)
@@ -66,7 +66,7 @@ def test_commands_run_one_after_another_until_one_fails(two: crew.Crew, folder: 
 
 
 @pytest.mark.slow
-def test_a_gpu_is_given_to_one_stage_at_a_time(two: crew.Crew, folder: Path) -> None:
+def test_a_gpu_is_given_to_one_stage_at_a_time(two: workers.Workers, folder: Path) -> None:
     training = {"cores": 1.0, "GPU": 1.0, "memory": 1.0}
     wait = "echo $CUDA_VISIBLE_DEVICES; until [ -e go ]; do sleep 0.05; done"
     for name in ("a", "b"):
@@ -81,7 +81,7 @@ def test_a_gpu_is_given_to_one_stage_at_a_time(two: crew.Crew, folder: Path) -> 
 
 
 @pytest.mark.slow
-def test_who_wants_more_than_there_is_gets_all_there_is(two: crew.Crew) -> None:
+def test_who_wants_more_than_there_is_gets_all_there_is(two: workers.Workers) -> None:
     much = {"cores": 8.0, "GPU": 0.0, "memory": 1e18}
     assert two.fits(much)
     assert two.at_once(much) == 1
@@ -92,8 +92,10 @@ def test_who_wants_more_than_there_is_gets_all_there_is(two: crew.Crew) -> None:
 
 
 @pytest.mark.slow
-def test_an_interruption_reaches_all_and_starts_nothing_more(two: crew.Crew, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "PATIENCE", 1.0)
+def test_an_interruption_reaches_all_and_starts_nothing_more(
+    two: workers.Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "PATIENCE", 1.0)
     assert two.fits(SMALL)
     stubborn = "trap '' INT; touch begun; sleep 60 & wait; sleep 60"
     two.start("stubborn", job(two, "stubborn", stubborn), SMALL, 0)
@@ -121,27 +123,33 @@ class Client:
 
 
 def test_workers_that_cannot_run_stages_are_refused() -> None:
-    assert crew.Crew(Client(True), crew.Where()).workers() == {"tcp://one": {"cores": 2.0}}
+    assert workers.Workers(Client(True), workers.Where()).workers() == {"tcp://one": {"cores": 2.0}}
     with pytest.raises(Problem, match=r"tcp://one does not see .* as this machine does; start workers where"):
-        crew.Crew(Client(False), crew.Where()).workers()
+        workers.Workers(Client(False), workers.Where()).workers()
     with pytest.raises(Problem, match=r"tcp://one cannot run stages \(no pipeline\); start it by"):
-        crew.Crew(Client(ModuleNotFoundError("no pipeline")), crew.Where()).workers()
-    assert crew.Crew(Client(OSError("gone")), crew.Where()).workers() == {}
+        workers.Workers(Client(ModuleNotFoundError("no pipeline")), workers.Where()).workers()
+    assert workers.Workers(Client(OSError("gone")), workers.Where()).workers() == {}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        (crew.Where(1, cluster="cray"), r"Dask's configuration has no jobqueue\.cray; a name is one of htcondor, lsf"),
-        (crew.Where(1, cluster="slurm-none"), r"Dask's configuration has no jobqueue\.slurm-none; "),
-        (crew.Where(1, cluster="slurm"), r"jobqueue\.slurm of Dask's configuration cannot be used \(You must specify"),
-        (crew.Where(scheduler="tcp://127.0.0.1:9"), r"--scheduler tcp://127\.0\.0\.1:9 does not answer "),
+        (
+            workers.Where(1, cluster="cray"),
+            r"Dask's configuration has no jobqueue\.cray; a name is one of htcondor",
+        ),
+        (workers.Where(1, cluster="slurm-none"), r"Dask's configuration has no jobqueue\.slurm-none; "),
+        (
+            workers.Where(1, cluster="slurm"),
+            r"jobqueue\.slurm of Dask's configuration cannot be used \(You must",
+        ),
+        (workers.Where(scheduler="tcp://127.0.0.1:9"), r"--scheduler tcp://127\.0\.0\.1:9 does not answer "),
     ],
 )
 def test_a_cluster_that_is_not_there_is_one_sentence(
-    where: crew.Where, said: str, monkeypatch: pytest.MonkeyPatch
+    where: workers.Where, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DASK_CONFIG", os.devnull)
-    with pytest.raises(Problem, match=said), crew.opened(where):
+    with pytest.raises(Problem, match=said), workers.opened(where):
         pass

@@ -1,4 +1,4 @@
-"""A Dask cluster as a crew: it takes stages as long as it has what they need, and tells which have ended.
+"""The workers of a Dask cluster: they take stages as long as they have what these need, and tell which have ended.
 
 The cluster is a local one in this process, which no other machine can reach; or one of dask-jobqueue's, whose jobs
 prove by certificates of their own who they are; or one that runs already.
@@ -32,6 +32,11 @@ TMP = Path(".dvc/tmp")
 LOOPBACK = "127.0.0.1:0"  # for web pages, which Dask cannot be kept from serving; these have none
 LOOK = 1.0  # seconds between two looks at which workers there are
 PATIENCE = 15.0  # seconds that an interrupted stage may take to end; then it is killed, which loses nothing but time
+QUIET = {  # Dask looks at itself many times a second, which costs a core 5 % for as long as a training takes
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+}
 TRIES = 3  # of a stage whose worker is lost
 
 Needs = Mapping[str, float]  # cores, GPU, bytes of memory
@@ -52,7 +57,7 @@ class Gone(Problem):
     """There is no cluster any more, or none that can run stages."""
 
 
-class Crew:
+class Workers:
     """The workers of a cluster, each of which has been seen to share the project's folder."""
 
     def __init__(self, client: Any, where: Where) -> None:
@@ -105,7 +110,7 @@ class Crew:
         return self._workers
 
     def fits(self, needs: Needs) -> bool:
-        """Whether the crew has what a stage needs beside what runs."""
+        """Whether the workers have what a stage needs beside what runs."""
         workers = self.workers()
         if not workers:
             return False
@@ -153,7 +158,7 @@ class Crew:
             self._client.run(work.end, self.run, PATIENCE, on_error="ignore")
 
     def at_once(self, needs: Needs) -> int:
-        """How many stages with such needs the crew can run at once, at least 1."""
+        """How many stages with such needs the workers can run at once, at least 1."""
         possible, workers = self._possible(needs), self._workers.values()
         counts = [sum(has.get(name, 0.0) for has in workers) // amount for name, amount in possible.items() if amount]
         return max(1, int(min(counts, default=1)))
@@ -165,8 +170,8 @@ class Crew:
 
 
 @contextmanager
-def opened(where: Where) -> Iterator[Crew]:
-    """The crew; a cluster that was started for it ends with it.
+def opened(where: Where) -> Iterator[Workers]:
+    """The workers; a cluster that was started for it ends with it.
 
     Raises:
         Problem: Dask's configuration has no such cluster, or the scheduler does not answer.
@@ -174,6 +179,7 @@ def opened(where: Where) -> Iterator[Crew]:
     import dask
     from distributed import Client
 
+    dask.config.set(QUIET)
     dask.config.set({"distributed.scheduler.allowed-failures": 0})  # a lost stage is begun anew here, outputs cleared
     for left in TMP.glob(".dask-jobqueue.worker.*"):  # by one that was killed
         left.unlink()
@@ -183,10 +189,10 @@ def opened(where: Where) -> Iterator[Crew]:
         except (OSError, ValueError) as error:
             raise Problem(f"--scheduler {where.scheduler} does not answer ({error}); start one there.") from None
         with client:
-            yield Crew(client, where)
+            yield Workers(client, where)
     else:
         with _cluster(where) as cluster, Client(cluster) as client:
-            yield Crew(client, where)
+            yield Workers(client, where)
 
 
 def _cluster(where: Where) -> Any:
