@@ -56,6 +56,7 @@ class Masks(Owned):
     mask_name: str = Field(pattern=r"^[^{}]*\{\}[^{}]*$")  # of the mask of the image {}, both without their endings
     values: Literal["codes", "colours", "instances", "dictionaries"]  # of a class, a number of a nucleus, or both
     class_maps: Annotated[str | None, NONE]  # of instances, where codes of their classes lie; none: there is one class
+    class_table: Annotated[str | None, NONE] = None  # of instances, a table of their classes instead: image, id, class
     classes: dict[Name, int | str] = Field(min_length=2)  # name -> code or #rrggbb, several with commas between them
     ignore: Annotated[int | str | None, NONE]  # codes or colours of pixels that count nowhere
     pieces: bool  # of codes and colours: every connected piece of a class but the first is a nucleus

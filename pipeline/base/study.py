@@ -68,6 +68,12 @@ class Study(Block):
         return self
 
     @model_validator(mode="after")
+    def another_data_set_tests(self) -> "Study":
+        if self.split.by == "dataset" and len(self.datasets) < 2:
+            raise ValueError("splits by dataset and has one; name the one to test on last under datasets")
+        return self
+
+    @model_validator(mode="after")
     def named_classes_are_classes(self) -> "Study":
         factors = self.augment.factor if isinstance(self.augment.factor, dict) else {}
         for verb, names in (("ignores", self.ignore), ("has an augment.factor for", factors)):

@@ -19,7 +19,7 @@ Transform = Literal[
 class Split(Block):
     """How tiles are dealt out to training, validation and test."""
 
-    by: Literal["official", "random", "group", "tile", "image", "stratified"]
+    by: Literal["official", "random", "group", "tile", "image", "stratified", "block", "dataset"]
     fractions: list[Fraction] = Field(min_length=3, max_length=3)
 
     @model_validator(mode="after")
@@ -30,8 +30,8 @@ class Split(Block):
 
     @property
     def leaky(self) -> bool:
-        """Whether patients and slides may be on two sides of the split, because the paper has it so."""
-        return self.by in ("tile", "image")
+        """Whether patients and slides may be on two sides, because the paper has it so or there is one slide alone."""
+        return self.by in ("tile", "image", "block")
 
 
 class Balance(Block):

@@ -4,19 +4,22 @@ Or `--slides DIR`, whole slides with outlines on them; `--coco FILE --images DIR
 
 It says what it understood, draws a contact sheet, and writes studies/<name>/ and what params.yaml and dvc.yaml say of
 it; then `dvc repro studies/<name>/dvc.yaml` does the rest. It changes nothing of the data. Run again it shows what
-would change and asks. `lobule new other --like mine` makes a study with the settings and the data of another one.
+would change and asks. `lobule new other --like mine` makes a study with the settings and the data of another one;
+`--like mine --like yours` takes the data of both, `--like mine --test-on yours` trains on one and tests on the other.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 
+from ruamel.yaml import YAML
+
 from pipeline.base.errors import Problem
 from pipeline.base.params import read_params
 from pipeline.base.paths import REPORTS
-from pipeline.base.study import STUDIES, study_names
+from pipeline.base.study import STUDIES, parse_study, study_names
 from pipeline.models.encoders import check_encoder
-from pipeline.own import coco, folds, slides, understand, writing
+from pipeline.own import coco, folds, several, slides, understand, writing
 from pipeline.own.asked import Asked
 from pipeline.own.like import like
 from pipeline.own.sheet import draw_sheet
@@ -53,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--classes", metavar="A,B,...", help="names of the classes in the order of their codes, the background first")
     add("--legend", metavar="FILE", help="lines `value,name`, a value being a code or a colour (#ff0000); or JSON")
     add("--class-maps", metavar="DIR", help="class codes beside nuclei that are numbered")
+    add("--class-table", metavar="FILE", help="a .csv or .xlsx instead: columns image, id (of a nucleus) and class")
     add("--ignore", metavar="VALUES", help="values that count nowhere, such as 255")
     add("--nuclei", action="store_true", help="every connected piece of a class is a nucleus")
     add = parser.add_argument_group("images").add_argument
@@ -62,7 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--patients", metavar="TABLE", action="append", help="a .csv or .xlsx with the columns image and patient")
     add("--patient-pattern", metavar="REGEX", help="its first group is the patient in an image's name")
     add = parser.add_argument_group("study").add_argument
-    add("--like", metavar="STUDY", help="with the data and settings of this one")
+    add("--like", metavar="STUDY", action="append", help="with its data and settings; given twice: the data of both")
+    add("--test-on", metavar="DATASET", help="with --like: train on the data of that study, test on this data set")
     add("--encoders", metavar="A,B,...", help=f"that are compared (default: {ENCODERS})")
     what = "first ones: random, imagenet, or the path of a checkpoint; given again, all are compared"
     add("--weights", metavar="[NAME=]WEIGHTS", action="append", help=f"{what} (default: random)")
@@ -80,8 +85,18 @@ def run(arguments: argparse.Namespace) -> None:
         if given := given_of(arguments):
             raise Problem(f"--like takes the data of the other study; leave {listed(given)} out, or leave it out.")
         texts = like(
-            name, arguments.like, arguments.encoders and encoders, arguments.weights and weights, arguments.epochs
+            name,
+            arguments.like,
+            arguments.encoders and encoders,
+            arguments.weights and weights,
+            arguments.epochs,
+            arguments.test_on,
         )
+        if len(arguments.like) > 1 or arguments.test_on:
+            path = STUDIES / name / "params.yaml"
+            print("\n".join(several.lines(parse_study(YAML(typ="safe").load(texts[path]), path))))
+    elif arguments.test_on:
+        raise Problem("--test-on goes with --like, which says what trains; give that, too.")
     else:
         found = KINDS[kind_of(arguments)](asked(arguments))
         plan = compose(name, found, encoders, weights, arguments.epochs or 30)
@@ -170,6 +185,8 @@ def asked(arguments: argparse.Namespace) -> Asked:
         raise Problem(f"{given} both tell the patients; give one table, or one pattern.")
     if arguments.classes and arguments.legend:
         raise Problem("--classes and --legend both name the classes; give one of them.")
+    if arguments.class_maps and arguments.class_table:
+        raise Problem("--class-maps and --class-table both tell the classes of nuclei; give one of them.")
     return Asked(
         images=arguments.images,
         masks=arguments.masks,
@@ -178,6 +195,7 @@ def asked(arguments: argparse.Namespace) -> Asked:
         coco=arguments.coco,
         pannuke=arguments.pannuke,
         class_maps=arguments.class_maps,
+        class_table=arguments.class_table,
         mask_name=arguments.mask_name,
         values=arguments.values,
         classes=tuple(name.strip() for name in (arguments.classes or "").split(",") if name.strip()),

@@ -9,6 +9,7 @@ from pipeline.base.paths import expand
 
 FILES = {  # options that are no folders, and what they are
     "patients": "a .csv or .xlsx with the columns image and patient",
+    "class_table": "a .csv or .xlsx with the columns image, id and class",
     "coco": "the JSON file of the instances",
 }
 
@@ -24,6 +25,7 @@ class Asked:
     coco: str | None = None
     pannuke: str | None = None
     class_maps: str | None = None
+    class_table: str | None = None
     mask_name: str | None = None
     values: str | None = None
     classes: tuple[str, ...] = ()
@@ -56,7 +58,7 @@ def common_folder(**given: str | None) -> tuple[Path, dict[str, str]]:
     paths = {key: expand(value).resolve() for key, value in given.items() if value}
     for key, path in paths.items():
         if key in FILES and not path.is_file():
-            raise Problem(f"--{key} is {path}, which is no file; give {FILES[key]}.")
+            raise Problem(f"--{key.replace('_', '-')} is {path}, which is no file; give {FILES[key]}.")
         if key not in FILES and not path.is_dir():
             raise Problem(f"--{key.replace('_', '-')} is {path}, which is no folder; give the one with the files.")
     folders = [path if path.is_dir() else path.parent for path in paths.values()]

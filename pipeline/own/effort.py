@@ -12,11 +12,13 @@ STORED = {
 }  # bytes of a pixel in the tile store; slides have no instances
 HELD = 40  # bytes of a pixel of an image that is read as a whole
 BESIDE = 5e8  # bytes that a process holds anyhow
-# Operations of a matrix product that take as long as to train on a pixel once, without a GPU; measured of resnet18
-# (424,000), mobilenet_v2 (433,000) and efficientnet-b0 (485,000), larger encoders take more.
-COST = 450_000
+# Operations of a matrix product that take as long as to train on a pixel once, without a GPU, by a processor's seconds;
+# measured of resnet18 (424,000 with nothing beside, 562,000 with both cores busy), EfficientNet-Lite0 (544,000 busy),
+# mobilenet_v2 (433,000 with nothing beside) and efficientnet-b0 (485,000); larger encoders take more.
+COST = 550_000
 COPIES = 4  # augment.factor of study.yaml.j2
-SIDE, TIMES = 768, 3  # of the matrix product
+SIDE = 768  # of the matrix product
+LONG = 1.0  # s: what begins on a busy machine is served first for a moment, which no training is
 
 
 def needs(kind: str, tiles: int, tile_size: int, largest: int, train: float, epochs: int, variants: int) -> list[str]:
@@ -41,10 +43,11 @@ def speed() -> float:
     """Operations a second of a matrix product, as this machine is now."""
     matrix = np.full((SIDE, SIDE), 0.5, np.float32)
     matrix @ matrix  # the first one starts threads
-    start = perf_counter()
-    for _ in range(TIMES):
+    start, times = perf_counter(), 0
+    while (passed := perf_counter() - start) < LONG:
         matrix @ matrix
-    return TIMES * 2 * SIDE**3 / max(perf_counter() - start, 1e-9)
+        times += 1
+    return times * 2 * SIDE**3 / passed
 
 
 def duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from pipeline.datasets.masks.meaning import Annotated
 from pipeline.datasets.pannuke.card import CARD
 from pipeline.datasets.pannuke.reader import Fold, find_arrays, tissue_name
 from pipeline.own.asked import Asked, common_folder
-from pipeline.own.found import Found
+from pipeline.own.found import Found, tried
 from pipeline.own.legend import by_order
 from pipeline.own.sheet import SHOWN, Shown, outlined
 
@@ -37,6 +37,7 @@ def understand(asked: Asked) -> Found:
         raise Problem(f"{other[0]} says nothing of PanNuke's layout; leave it out.")
     folder, _ = common_folder(pannuke=asked.pannuke)
     found = find_arrays(folder, FOLD)
+    tried([array for arrays in found.values() for array in arrays.values()], lambda array: array.header, "arrays")
     channels = next(iter(found.values()))["masks"].header.shape[-1]
     names = asked.classes or CARD.classes
     if len(names) != channels:
@@ -52,7 +53,7 @@ def understand(asked: Asked) -> Found:
     }
     settings = parse(Folds, values, "the command line")
     parts = [reader(settings).fold(name, arrays) for name, arrays in found.items()]
-    counts = [part.count for part in parts]
+    counts = tried(parts, lambda part: part.count, "folds")
     one = len(parts) == 1
     if one and counts[0] < 2:
         raise Problem(

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import Kind
 from pipeline.base.schema import Block
 
+Item = TypeVar("Item")
+Seen = TypeVar("Seen")
 TOLD = 20  # problems
 
 
@@ -46,6 +48,22 @@ class Found:
     def owners(self) -> list[str]:
         """The patient of each image or slide, or itself where nobody is known."""
         return [self.patients.get(name) or f"{self.thing} {name}" for name in self.names]
+
+
+def tried(items: Sequence[Item], look: Callable[[Item], Seen], things: str) -> list[Seen]:
+    """What is seen in each of some things.
+
+    Raises:
+        Problem: one of them cannot be used; all are tried.
+    """
+    found, problems = [], []
+    for item in items:
+        try:
+            found.append(look(item))
+        except Problem as problem:
+            problems.append(str(problem))
+    refuse(problems, len(items), things)
+    return found
 
 
 def refuse(problems: Sequence[str], whole: int, things: str) -> None:

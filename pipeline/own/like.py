@@ -1,27 +1,43 @@
-"""A study with the data and the settings of another one."""
+"""A study with the data and the settings of another one, or with the data of two."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline.base.errors import Problem
-from pipeline.base.study import ENCODER, STUDIES, read_study
+from pipeline.base.study import ENCODER, STUDIES, Study, read_study
 from pipeline.own import writing
+from pipeline.own.several import readers_of, sets_of, split_of
+from pipeline.own.study import BY, NO_PATIENCE
 from pipeline.own.variants import variants_of
 
 
 def like(
-    name: str, other: str, encoders: list[str] | None, weights: dict[str, str] | None, epochs: int | None
+    name: str,
+    others: Sequence[str],
+    encoders: list[str] | None = None,
+    weights: dict[str, str] | None = None,
+    epochs: int | None = None,
+    test_on: str | None = None,
 ) -> writing.Texts:
-    """The files of a study that has another one's parameters but for its name and what is given.
+    """The files of a study that has the first one's parameters but for its name, the data, and what is given.
+
+    Args:
+        others: studies; the data are those of all of them.
+        test_on: a data set, which then is tested on and nothing else.
 
     Raises:
-        Problem: there is no such study, its stages are its own, or its variants have weights of their own.
+        Problem: there is no such study, its stages are its own, its variants have weights of their own, or the data do
+            not fit together.
     """
     import copy
     from io import StringIO
 
     from ruamel.yaml import YAML
 
-    study = read_study(other)
+    studies = [read_study(other) for other in others]
+    study, other = studies[0], others[0]
     if ENCODER in study.compare:
         raise Problem(f"the study {other} compares the project's encoder and has stages of its own; name another one.")
     yaml = YAML()
@@ -42,7 +58,26 @@ def like(
         document["model"]["weights"] = next(iter(weights.values()))
     if epochs:
         document["train"]["epochs"] = epochs
+    datasets = sets_of(studies, test_on)
+    if datasets != study.datasets:
+        _take(document, datasets, studies, test_on)
     text = StringIO()
     yaml.dump(document, text)
     renamed = text.getvalue().replace(f"# {other}:", f"# {name}:").replace(f" reports/{other},", f" reports/{name},")
+    if datasets != study.datasets:
+        words = f"trained on {', '.join(datasets[:-1])}, tested on {test_on}" if test_on else " and ".join(datasets)
+        renamed = re.sub(rf"\A# {name}: .*", f"# {name}: {words}; its settings are those of {other}.", renamed)
     return writing.folder_texts(name, renamed) | {Path("dvc.yaml"): writing.front_page(name)}
+
+
+def _take(document: Any, datasets: Sequence[str], studies: Sequence[Study], test_on: str | None) -> None:
+    """Put data sets into a study's parameters, and how they are split."""
+    by, fractions = split_of(studies, test_on)
+    document["datasets"][:] = datasets
+    document["readers"][:] = readers_of(datasets)
+    document["split"]["by"] = by
+    document["split"]["fractions"][:] = fractions
+    if by in BY:
+        document["split"].yaml_add_eol_comment(f"# {BY[by]}", "by", column=25)
+    if not fractions[1]:
+        document["train"]["patience"] = NO_PATIENCE

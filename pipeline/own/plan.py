@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.base.errors import Problem
 from pipeline.datasets.masks.reader import corners
-from pipeline.plans.split import deal
+from pipeline.plans.split import BLOCKS, deal
 from pipeline.tiles.plan import SPLITS
 
 T = TypeVar("T")
@@ -54,13 +54,24 @@ def fractions(names: Sequence[str], tiles: Sequence[int], seed: int) -> tuple[fl
     units = owners.nunique()
     if units < 2:
         raise Problem(
-            "there is one patient or image alone, and a model is tested on others than it was trained on; give two."
+            f"there is {_alone(names)}, and a model is tested on others than it was trained on; give two"
+            f"{', or leave the patients out: then images are split, and the report warns' * (len(names) > 1)}."
         )
     for least, parts in FRACTIONS:
         wanted = {side for side, part in zip(SPLITS, parts, strict=True) if part}
         if units >= least and set(deal(owners, list(parts), 1, seed, {}).values()) >= wanted:
             return parts
     return FRACTIONS[-1][1]
+
+
+def _alone(names: Sequence[str]) -> str:
+    """What there is one of."""
+    return "one patient alone" if len(names) > 1 else "one image of one tile alone"
+
+
+def blocks(tiles: int) -> list[str]:
+    """The blocks that one image or slide of so many tiles is split in, at most."""
+    return [f"block {number}" for number in range(min(tiles, BLOCKS**2))]
 
 
 def count_tested(names: Sequence[str], tiles: Sequence[int], parts: tuple[float, float, float], seed: int) -> int:

@@ -1,10 +1,10 @@
 """What a folder of whole slides holds, by their headers and outlines alone."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import Slides, names_in
@@ -12,14 +12,13 @@ from pipeline.base.schema import parse
 from pipeline.datasets.slides.reader import read_outlines, reader
 from pipeline.datasets.whole_slide import WholeSlide
 from pipeline.own.asked import Asked, common_folder, patients_from
-from pipeline.own.found import Found, refuse
+from pipeline.own.found import Found, tried
 from pipeline.own.outline_classes import BACKGROUND, classes_of, listed, not_outlined, region_of
 from pipeline.own.plan import evenly
 from pipeline.own.sheet import GREY, SHOWN, SIDE, Shown, colour_of
 from pipeline.slides.annotations import class_names, family, features_of, rings_of
 from pipeline.slides.tiling import lesion_free_wanted
 
-T = TypeVar("T")
 AT, TILE = 0.5, 256  # µm/px and px a side of tiles, where nothing else is asked for
 COARSER = 1.1  # times the wanted µm/px that a slide may have (pipeline/slides/slide.py)
 ALL = 1_000_000  # tiles, more than a slide has: all that is annotated is kept
@@ -68,7 +67,7 @@ def understand(asked: Asked) -> Found:
         "tiling": {"slide_microns_per_pixel": asked.microns_per_pixel or "tags"},
     }
     parts = reader(parse(Slides, given, "the command line")).find(folder)
-    headers = each_of(parts, header)
+    headers = tried(parts, header, "slides")
     names = sum((each.names for each in headers), Counter[str]())
     region = region_of(asked.region_class, names)
     classes = classes_of(asked.classes, names, region)
@@ -78,7 +77,7 @@ def understand(asked: Asked) -> Found:
     settings = parse(Slides, given, "the command line")
     read = partial(read_outlines, settings=settings)
     parts = [replace(part, read=read, settings=settings.tiling) for part in parts]
-    looked = each_of(parts, look)
+    looked = tried(parts, look, "slides")
     return Found(
         kind="slides",
         words=f"whole slides with outlines of {', '.join(list(classes)[1:])}",
@@ -97,22 +96,6 @@ def understand(asked: Asked) -> Found:
         things="slides",
         at_most="up to ",
     )
-
-
-def each_of(parts: Sequence[WholeSlide], look: Callable[[WholeSlide], T]) -> list[T]:
-    """What is seen in each slide.
-
-    Raises:
-        Problem: one of them cannot be read; all are tried.
-    """
-    found, problems = [], []
-    for part in parts:
-        try:
-            found.append(look(part))
-        except Problem as problem:
-            problems.append(str(problem))
-    refuse(problems, len(parts), "slides")
-    return found
 
 
 def header(part: WholeSlide) -> Header:
@@ -208,7 +191,7 @@ def pictures(parts: Sequence[WholeSlide]) -> list[Shown]:
         Problem: one of them cannot be read; all are tried.
     """
     chosen = evenly(parts, SHOWN)
-    return list(zip([part.name for part in chosen], each_of(chosen, thumbnail), strict=True))
+    return list(zip([part.name for part in chosen], tried(chosen, thumbnail, "slides"), strict=True))
 
 
 def thumbnail(part: WholeSlide) -> Any:

@@ -10,6 +10,13 @@ from pipeline.own import plan, writing
 from pipeline.own.found import Found
 from pipeline.own.variants import variants_of
 
+BY = {
+    "group": "by patient where known, else by image or slide",
+    "official": "by folds, as params.yaml has them",
+    "dataset": "the last data set tests; patients of the others train and validate",
+    "random": "each tile by itself: nothing tells whose it is",
+    "block": "one image or slide alone, in blocks, which leaks: no figure says anything of another one",
+}
 NO_PATIENCE = "none"  # nothing is validated: all epochs, the last weights
 
 
@@ -17,8 +24,9 @@ NO_PATIENCE = "none"  # nothing is validated: all epochs, the last weights
 class Plan:
     """A study that is about to be written."""
 
+    by: str  # what tiles are split
     fractions: tuple[float, float, float]
-    units: int  # patients, or images
+    units: int  # patients, or images, or blocks of one
     tested: int  # of them
     tiles: int
     epochs: int  # of each training, at most
@@ -33,15 +41,20 @@ def compose(name: str, found: Found, encoders: list[str], weights: dict[str, str
     Raises:
         Problem: there are too few images to test on others than those trained on, or a file is not valid.
     """
-    seed, owners = read_params().seed, found.owners
-    fractions = found.fractions or plan.fractions(owners, found.tiles, seed)
+    seed, owners, by = read_params().seed, found.owners, found.by
+    if by == "group" and len(found.names) == 1 and found.tiles[0] > 1:
+        by, owners = "block", plan.blocks(found.tiles[0])
+        tiles, fractions = [1] * len(owners), plan.FRACTIONS[-1][1]
+    else:
+        tiles, fractions = found.tiles, found.fractions or plan.fractions(owners, found.tiles, seed)
     floor = "background" if BACKGROUND in found.classes else "commonest"
     variants = variants_of(encoders, weights)
     text = writing.study_text(
         name=name,
         kind=found.words,
         reader=found.kind,
-        by=found.by,
+        by=by,
+        by_what=BY[by],
         runs=found.runs,
         classes=found.classes,
         tile_size=max(32, round(found.tile_size / 32) * 32),
@@ -56,9 +69,9 @@ def compose(name: str, found: Found, encoders: list[str], weights: dict[str, str
         patience=max(5, epochs // 3) if fractions[1] else NO_PATIENCE,
     )
     texts = writing.folder_texts(name, text) | writing.project_texts(name, found.kind, dataset(found))
-    tested = plan.count_tested(owners, found.tiles, fractions, seed)
+    tested = plan.count_tested(owners, tiles, fractions, seed)
     pretrained = {*weights.values()} != {"random"}
-    return Plan(fractions, len(set(owners)), tested, sum(found.tiles), epochs, len(variants), pretrained, texts)
+    return Plan(by, fractions, len(set(owners)), tested, sum(found.tiles), epochs, len(variants), pretrained, texts)
 
 
 def dataset(found: Found) -> dict[str, Any]:

@@ -25,12 +25,13 @@ def lines(found: Found, made: Plan) -> list[str]:
         f"{part:.0%} {side}" for part, side in zip(made.fractions, ("train", "validate", "test"), strict=True) if part
     )
     owner = "patients" if any(found.patients.values()) else found.things
+    owner = "blocks" if made.by == "block" else owner
     return [
         *found.lines,
-        *_patients(found),
+        *(_patients(found) if made.by != "block" else []),
         f"tiles: {found.at_most}{made.tiles:,} of {found.tile_size} x {found.tile_size} px",
         f"split: {made.units:,} {owner}: {sides} ({counted(made.tested, owner)})",
-        *_few(made, owner),
+        *(_alone(found) if made.by == "block" else _few(made, owner)),
         *needs(found.kind, made.tiles, found.tile_size, found.largest, made.fractions[0], made.epochs, made.variants),
     ]
 
@@ -59,6 +60,13 @@ def _patients(found: Found) -> list[str]:
 
 def _barcode(name: str) -> bool:
     return re.search(TCGA, name) is not None
+
+
+def _alone(found: Found) -> list[str]:
+    return [
+        f"  There is one {found.thing} alone, which is too few. It goes on in blocks of it; what is tested lies beside"
+        f" what trains, and no figure says anything of another {found.thing}."
+    ]
 
 
 def _few(made: Plan, owner: str) -> list[str]:

@@ -12,6 +12,7 @@ from pipeline.base.params import Masks
 from pipeline.base.paths import expand
 from pipeline.base.schema import parse
 from pipeline.datasets.discovery import look
+from pipeline.datasets.masks.class_table import WHOLE, code_of, with_rows
 from pipeline.datasets.masks.meaning import Meaning, check_values, values_of
 from pipeline.datasets.masks.pairs import IMAGES, LABELS, Pair, find_pairs, name_of
 from pipeline.datasets.masks.patients import patients_of
@@ -19,7 +20,7 @@ from pipeline.datasets.masks.pictures import microns_of, size_of
 from pipeline.datasets.masks.reader import Cut
 from pipeline.own.asked import Asked, common_folder, patients_from
 from pipeline.own.found import Found, refuse
-from pipeline.own.legend import read_legend
+from pipeline.own.legend import read_legend, suggestion
 from pipeline.own.plan import count_tiles, tile_size
 from pipeline.own.sheet import look_at_some
 from pipeline.own.values import Kind, Seen, kind_of, look_at
@@ -34,7 +35,11 @@ def understand(asked: Asked) -> Found:
         Problem: something is missing, wrong, or may mean two things; it names the file or the option that tells.
     """
     folder, below = common_folder(
-        images=asked.images, masks=asked.masks, class_maps=asked.class_maps, patients=asked.patients
+        images=asked.images,
+        masks=asked.masks,
+        class_maps=asked.class_maps,
+        class_table=asked.class_table,
+        patients=asked.patients,
     )
     given: dict[str, Any] = {
         "images": below["images"],
@@ -42,6 +47,7 @@ def understand(asked: Asked) -> Found:
         "mask_name": asked.mask_name or mask_rule(folder / below["images"], folder / below["masks"]),
         "values": "codes",
         "class_maps": below.get("class_maps", "none"),
+        "class_table": below.get("class_table", "none"),
         "classes": {"background": 0, "foreground": 1},
         "ignore": asked.ignore or "none",
         "pieces": asked.nuclei,
@@ -52,16 +58,17 @@ def understand(asked: Asked) -> Found:
         "unpaired": "skip" if asked.skip_unpaired else "refuse",
     }
     settings = parse(Masks, given, "the command line")
-    pairs = find_pairs(folder, settings)
+    pairs = with_rows(find_pairs(folder, settings), folder, settings)
     patients = patients_of([pair.name for pair in pairs], folder, settings)
     legend = read_legend(expand(asked.legend)) if asked.legend else None
     coloured = legend is not None and any(str(value).startswith("#") for value in legend.values())
     seen = look_at(pairs, colours=asked.values == "colours" or (coloured and asked.values is None))
-    refuse(seen.problems, len(pairs), "pairs")
+    sizes = measure(pairs, seen.problems)
     ignored = set(_ignored(asked.ignore))
-    kind = kind_of(seen, asked.values, legend, asked.classes, asked.class_maps is not None, ignored)
+    beside = "map" if asked.class_maps else "table" if asked.class_table else ""
+    values = asked.values or ("instances" if asked.class_table else None)
+    kind = kind_of(seen, values, legend, asked.classes or names_in_table(pairs), beside, ignored)
     microns, microns_from = resolution(asked.microns_per_pixel, pairs)
-    sizes = measure(pairs)
     settings = settings.model_copy(
         update={
             "values": kind.values,
@@ -85,21 +92,21 @@ def understand(asked: Asked) -> Found:
         tiles=tiles,
         patients=patients,
         patients_from=patients_from(asked),
-        lines=_lines(settings, len(pairs), kind, seen, sizes, microns_from),
+        lines=_lines(settings, pairs, kind, seen, sizes, microns_from),
         pictures=partial(look_at_some, pairs, Meaning(settings).read),
         largest=max(height * width for height, width in sizes),
     )
 
 
 def _lines(
-    settings: Masks, pairs: int, kind: Kind, seen: Seen, sizes: Sequence[tuple[int, int]], microns_from: str
+    settings: Masks, pairs: Sequence[Pair], kind: Kind, seen: Seen, sizes: Sequence[tuple[int, int]], microns_from: str
 ) -> list[str]:
     """What was understood, a line each."""
     forms = ", ".join(f"{count:,} {form}" for form, count in seen.forms.most_common())
     return [
-        f"pairs: {pairs:,}; the mask of image {{}} is {settings.mask_name}",
+        f"pairs: {len(pairs):,}; the mask of image {{}} is {settings.mask_name}",
         f"masks: {kind.words} ({forms}; values of {seen.masks:,} read)",
-        *_classes(settings, seen),
+        *_classes(settings, seen, pairs),
         line_of_sizes(sizes),
         f"resolution: {settings.microns_per_pixel:g} µm/px, from {microns_from}",
     ]
@@ -111,14 +118,26 @@ def line_of_sizes(sizes: Sequence[tuple[int, int]]) -> str:
     return f"sizes: {min(widths):,} to {max(widths):,} px wide, {min(heights):,} to {max(heights):,} px high"
 
 
-def _classes(settings: Masks, seen: Seen) -> list[str]:
+def names_in_table(pairs: Sequence[Pair]) -> list[str]:
+    """The background, and the classes that a table beside numbered nuclei names; none where these are codes."""
+    texts = sorted({text for pair in pairs for text in pair.rows.values()}, key=str.lower)
+    if not texts or all(WHOLE.fullmatch(text) for text in texts):
+        return []
+    return ["background", *dict.fromkeys(suggestion(text) for text in texts)]
+
+
+def _classes(settings: Masks, seen: Seen, pairs: Sequence[Pair]) -> list[str]:
     """Each class with its value, its share of the pixels that were read, and in what it is counted."""
     pixels = seen.pixels
     whole = max(1, sum(pixels.values()))
     if settings.values == "instances":
-        beside = f", classes from {settings.class_maps}" if settings.class_maps else ""
+        where = settings.class_maps or settings.class_table
+        beside = f", classes from {where}" if where else ""
         share = 1 - pixels.get(0, 0) / whole
-        return [f"classes: {', '.join(settings.classes)}{beside}; nuclei cover {share:.1%}"]
+        rows = Counter(code_of(text, settings.classes) for pair in pairs for text in pair.rows.values())
+        counted = [f"class {code}: {name}, {rows[code]:,} rows" for code, name in enumerate(settings.classes) if code]
+        named = f"classes: {', '.join(settings.classes)}{beside}; nuclei cover {share:.1%}"
+        return [named, *(counted if settings.class_table else [])]
     found = [
         f"class {code}: {name} (value {text}), {sum(pixels.get(value, 0) for value in values_of(text)) / whole:.1%}"
         for code, (name, text) in enumerate(settings.classes.items())
@@ -133,9 +152,9 @@ def mask_rule(images: Path, masks: Path) -> str:
     """
     named_images = {name_of(file.name) for file in look(images).files if file.name.suffix.lower() in IMAGES}
     named_masks = [name_of(file.name) for file in look(masks).files if file.name.suffix.lower() in LABELS]
-    if images != masks and named_images & set(named_masks):
-        return "{}"
     bases = {Path(name).name for name in named_images if name}
+    if images != masks and bases & {Path(name).name for name in named_masks if name}:
+        return "{}"
     return rule_of(bases, [Path(mask).name for mask in named_masks if mask])
 
 
@@ -180,31 +199,35 @@ def resolution(given: float | None, pairs: Sequence[Cut]) -> tuple[float, str]:
     return round(found[low], 6), "the tags of the images"
 
 
-def measure(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
+def measure(pairs: Sequence[Pair], problems: dict[str, str]) -> list[tuple[int, int]]:
     """Height and width of each image; what cannot be read, and masks of another size, are refused all at once.
+
+    Args:
+        problems: that were found before, by name of the pair.
 
     Raises:
         Problem: naming each.
     """
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(_size, pairs))
-    refuse([str(size) for size in found if isinstance(size, Problem)], len(pairs), "pairs")
-    return [size for size in found if not isinstance(size, Problem)]
+        found = dict(zip([pair.name for pair in pairs], pool.map(_size, pairs), strict=True))
+    wrong = {name: str(size) for name, size in found.items() if isinstance(size, Problem)} | problems
+    refuse([wrong[name] for name in found if name in wrong], len(pairs), "pairs")
+    return [size for size in found.values() if not isinstance(size, Problem)]
 
 
 def _size(pair: Pair) -> tuple[int, int] | Problem:
     """Height and width of a pair, or what is wrong with it."""
     try:
         size = size_of(pair.image)
-        mask = size if pair.mask.name.suffix.lower() == ".npy" else size_of(pair.mask)
+        for mask in filter(None, (pair.mask, pair.classes)):
+            if mask.name.suffix.lower() != ".npy" and (other := size_of(mask)) != size:
+                return Problem(
+                    f"{mask} has {other[1]} x {other[0]} px, its image {pair.image} {size[1]} x {size[0]}; export one"
+                    " of them again."
+                )
     except Problem as problem:
         return problem
-    if mask == size:
-        return size
-    return Problem(
-        f"{pair.mask} has {mask[1]} x {mask[0]} px, its image {pair.image} {size[1]} x {size[0]}; export one of them"
-        " again."
-    )
+    return size
 
 
 def _ignored(text: str | None) -> list[int]:

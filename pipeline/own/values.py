@@ -33,7 +33,7 @@ class Seen:
     forms: Counter[str] = field(default_factory=Counter)  # such as "PNG, indexed" -> masks
     pixels: Counter[int] = field(default_factory=Counter)  # value -> pixels
     coloured: int = 0  # masks with a colour that is not grey
-    problems: list[str] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)  # name of a pair -> what is wrong with its mask
 
     @property
     def values(self) -> list[int]:
@@ -54,9 +54,9 @@ def look_at(pairs: Sequence[Pair], colours: bool = False) -> Seen:
     chosen = [pairs[place] for place in np.unique(np.linspace(0, len(pairs) - 1, LOOKED_AT).astype(int))]
     seen = Seen()
     with ThreadPoolExecutor() as pool:
-        for look in pool.map(partial(_look, colours=colours), chosen):
+        for pair, look in zip(chosen, pool.map(partial(_look, colours=colours), chosen), strict=True):
             if isinstance(look, Problem):
-                seen.problems.append(str(look))
+                seen.problems[pair.name] = str(look)
                 continue
             form, coloured, pixels = look
             seen.masks += 1
@@ -102,7 +102,7 @@ def form_of(pair: Pair) -> tuple[str, bool]:
 
 
 def kind_of(
-    seen: Seen, values: str | None, legend: Classes | None, names: Sequence[str], class_maps: bool, ignored: set[int]
+    seen: Seen, values: str | None, legend: Classes | None, names: Sequence[str], beside: str, ignored: set[int]
 ) -> Kind:
     """Which kind masks are of.
 
@@ -110,7 +110,7 @@ def kind_of(
         values: what the person says that they are, None where nothing was said.
         legend: the classes of a legend file, None where there is none.
         names: of classes, in the order of their codes; none where none were given.
-        class_maps: whether classes of nuclei lie beside.
+        beside: what lies beside with the classes of nuclei, "map" or "table"; empty where nothing does.
         ignored: values that count nowhere.
 
     Raises:
@@ -130,9 +130,10 @@ def kind_of(
             " nuclei; give `--legend FILE` with a line `#rrggbb,name` for each, or `--values instances`."
         )
     if values == "instances" or (values is None and _only_ids(found)):
-        return _instances(told, class_maps)
-    if class_maps:
-        raise Problem(f"--class-maps is for nuclei, and the masks hold the values {_list(found)}{ASK}.")
+        return _instances(told, beside)
+    if beside:
+        option = "--class-maps" if beside == "map" else "--class-table"
+        raise Problem(f"{option} is for nuclei, and the masks hold the values {_list(found)}{ASK}.")
     if legend is not None:
         return Kind("codes", "a code for each class, by the legend", legend)
     if len(found) == 2 and found[0] == 0 and len(names) in (0, 1, 2):
@@ -154,16 +155,17 @@ def _only_ids(values: Sequence[int]) -> bool:
     return bool(values) and ((max(values) > MOST_CODES and len(values) > 2) or len(values) > MANY)
 
 
-def _instances(told: Classes | None, class_maps: bool) -> Kind:
-    if class_maps and told is None:
-        raise Problem("--class-maps holds codes of classes, and nothing names them; give `--classes` or `--legend`.")
-    if not class_maps and told is not None and len(told) > 2:
+def _instances(told: Classes | None, beside: str) -> Kind:
+    if beside and told is None:
+        raise Problem(f"the {beside} beside holds codes of classes that nothing names; give `--classes` or `--legend`.")
+    if not beside and told is not None and len(told) > 2:
         raise Problem(
             "the masks hold a number for each nucleus, which tells no class, and several classes were named; give the"
-            " folder with the classes' codes as `--class-maps`, or name one class beside the background."
+            " folder with the classes' codes as `--class-maps`, a table of them as `--class-table`, or name one class"
+            " beside the background."
         )
-    beside = ", its class in a map beside" if class_maps else ", all of one class"
-    return Kind("instances", f"a number for each nucleus{beside}", told or by_order(["background", "nucleus"]))
+    where = f", its class in a {beside} beside" if beside else ", all of one class"
+    return Kind("instances", f"a number for each nucleus{where}", told or by_order(["background", "nucleus"]))
 
 
 def _dictionaries(seen: Seen, found: Sequence[int], told: Classes | None) -> Kind:

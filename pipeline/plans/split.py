@@ -12,6 +12,8 @@ from pipeline.tiles.plan import SPLITS, tcga_patients
 from pipeline.tiles.store import shards
 from pipeline.tiles.transforms import IDENTITY
 
+BLOCKS = 4  # a side, that a slide is dealt out in
+
 
 def list_tiles(dataset: str, study: Study) -> pd.DataFrame:
     """The tiles of a data set that the study uses, as plan rows without a split."""
@@ -100,6 +102,30 @@ def split_stratified(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> 
     return tiles.assign(split=units.map(side_of))
 
 
+def split_block(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
+    """Each slide, or image, in BLOCKS x BLOCKS blocks, which are dealt out: for where there is one alone.
+
+    Tiles of two sides meet at the borders of blocks, so that what is tested is as near to what trained as can be.
+    """
+    names = ["dataset", "slide"]
+    place = tiles[["x", "y"]] - tiles.groupby(names)[["x", "y"]].transform("min")
+    extent = place.groupby([tiles[name] for name in names]).transform("max") + 1
+    block = place * BLOCKS // extent
+    units = tiles["dataset"] + "/" + tiles["slide"] + "/" + block["x"].astype(str) + "/" + block["y"].astype(str)
+    return _assign(tiles, units, study.split.fractions, run, seed)
+
+
+def split_dataset(tiles: pd.DataFrame, study: Study, run: int, seed: int) -> pd.DataFrame:
+    """The last data set tests; the patients of the others train and validate, by the fractions of these two."""
+    train, validation, _ = study.split.fractions
+    rest = tiles[tiles["dataset"] != study.datasets[-1]]
+    sides = rest.assign(split="train")
+    if validation:
+        whole = train + validation
+        sides = _assign(rest, _units(rest), [train / whole, validation / whole, 0.0], run, seed)
+    return tiles.assign(split=sides["split"].reindex(tiles.index).fillna("test"))
+
+
 def _units(tiles: pd.DataFrame) -> "pd.Series[str]":
     """What must stay on one side, for each tile: its patient, or its slide where the patient is unknown."""
     groups = tiles["patient"].where(tiles["patient"] != "", tiles["slide"])
@@ -139,4 +165,6 @@ SPLITTERS: dict[str, Callable[[pd.DataFrame, Study, int, int], pd.DataFrame]] = 
     "image": split_image,
     "group": split_group,
     "stratified": split_stratified,
+    "block": split_block,
+    "dataset": split_dataset,
 }

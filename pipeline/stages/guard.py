@@ -7,8 +7,8 @@ No plan to train on is made before this has passed. Refused are a patient, slide
 `pipeline.tiles.plan.check_plan`), and two tiles on two sides that have the same pixels, whatever they are called. Tiles
 without any texture, such as pure glass, are compared with none: all of them look alike.
 
-`split.by: tile` and `image` ask for a split that leaks, as some papers have it. Then what leaks is not refused but
-listed in leaks.json, under `leaks`, for the report to say.
+`split.by: tile` and `image` ask for a split that leaks, as some papers have it, `block` where there is one slide alone.
+Then what leaks is not refused but listed in leaks.json, under `leaks`, for the report to say.
 """
 
 from pipeline.base.errors import Problem, run_stage

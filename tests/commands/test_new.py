@@ -235,8 +235,14 @@ def test_every_unreadable_file_is_told_and_nothing_is_written(
     (data / "masks/p3_1.png").write_bytes((data / "masks/p3_0.png").read_bytes())
     Image.new("L", (8, 8)).save(data / "masks/p4_0.png")
     (data / "images/p5_0.png").write_bytes(b"")
+    (data / "masks/p6_0.png").write_bytes((data / "masks/p6_1.png").read_bytes()[:-60])
     said = refused(data, capsys, *MICRONS, *CLASSES)
-    assert "2 of 16 pairs fail" in said and "p5_0.png" in said and "p4_0.png has 8 x 8 px, its image" in said
+    assert (
+        "3 of 16 pairs fail" in said
+        and "p6_0.png" in said
+        and "p5_0.png" in said
+        and "p4_0.png has 8 x 8 px, its image" in said
+    )
 
 
 @pytest.mark.parametrize("name", ["bcss", "masks", "a b", "a.b", "-a", "ä"])
@@ -255,7 +261,7 @@ def test_without_patients_it_says_so(project: Path, data: Path, capsys: pytest.C
 def test_three_images_are_too_few_and_it_goes_on(project: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in [*data.glob("*/p[2-8]_*"), *data.glob("*/p1_1*")]:
         path.unlink()
-    assert "there is one patient or image alone" in refused(data, capsys, *MICRONS, *CLASSES)
+    assert "there is one image of one tile alone" in refused(data, capsys, *MICRONS, *CLASSES)
     truths = drawn.draw(data / "images", patients=3, images=1, classes=3)
     drawn.save(data / "masks", truths, drawn.indexed)
     new(data, *MICRONS, *CLASSES)
@@ -263,6 +269,26 @@ def test_three_images_are_too_few_and_it_goes_on(project: Path, data: Path, caps
     assert "split: 3 images: 60% train, 40% test (1 image)" in said and "too few" in said
     study = read_study("mine")
     assert study.split.fractions == [0.6, 0.0, 0.4] and study.train.patience is None
+
+
+def test_one_image_alone_is_split_in_blocks(project: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in [*data.glob("*/p[2-8]_*"), *data.glob("*/p1_1*")]:
+        path.unlink()
+    new(data, *MICRONS, *CLASSES, "--tile", "32", "--patient-pattern", r"^(p\d)_")
+    said = capsys.readouterr().out
+    assert "split: 4 blocks: 60% train, 40% test (2 blocks)" in said
+    assert "There is one image alone, which is too few. It goes on in blocks of it" in said
+    study = read_study("mine")
+    assert study.split.by == "block" and study.split.leaky and study.train.patience is None
+    assert "# one image or slide alone, in blocks, which leaks" in Path("studies/mine/params.yaml").read_text()
+
+
+def test_several_images_of_one_patient_are_refused(
+    project: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(data, capsys, *MICRONS, *CLASSES, "--patient-pattern", "^(p)")
+    assert "there is one patient alone, and a model is tested on others" in said
+    assert "or leave the patients out: then images are split, and the report warns" in said
 
 
 def test_thirty_classes(project: Path, data: Path) -> None:
@@ -307,6 +333,42 @@ def test_one_folder_in_which_names_tell_images_from_masks(
     assert "pairs: 8; the mask of image {} is {}_label" in said and "found 16 files = used 16 + left out 0" in said
 
 
+def test_masks_lie_flat_beside_images_in_a_folder_for_each_patient(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truths = drawn.draw(tmp_path / "data/images", patients=8, images=11, classes=3)  # p1_1 begins p1_10
+    drawn.save(tmp_path / "data/masks", truths, drawn.indexed)
+    for path in list((tmp_path / "data/images").iterdir()):
+        (tmp_path / "data/images" / path.name[:2]).mkdir(exist_ok=True)
+        path.rename(tmp_path / "data/images" / path.name[:2] / path.name)
+    new(tmp_path / "data", *MICRONS, *CLASSES, "--patient-pattern", "^(.*)/")
+    said = capsys.readouterr().out
+    assert "masks: 88 lie in other folders than their images and are paired by the bare name, such as p1_0.png" in said
+    assert "pairs: 88; the mask of image {} is {}" in said and "patients: 8 (p1, p2, p3, p4, p5, ...)" in said
+
+
+def test_classes_of_nuclei_from_a_table(project: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truths = drawn.draw(data / "images", patients=8, classes=3)
+    drawn.save(data / "masks", truths, drawn.numbered)
+    rows = [
+        f"{name},{number + 300},{['', 'Tumour', 'Immune cell'][truth.codes[truth.numbers == number].max()]}"
+        for name, truth in truths.items()
+        for number in range(1, truth.numbers.max() + 1)
+    ]
+    (data / "nuclei.csv").write_text("\n".join(["image,id,class", *rows]))
+    new(data, *MICRONS, "--class-table", str(data / "nuclei.csv"))
+    said = capsys.readouterr().out
+    assert f"nuclei.csv: found {len(rows)} rows = used {len(rows)} + left out 0" in said
+    assert "masks: a number for each nucleus, its class in a table beside" in said
+    assert "classes: background, Immune_cell, Tumour, classes from nuclei.csv" in said
+    assert f"class 1: Immune_cell, {sum('Immune' in row for row in rows)} rows" in said
+    found = read_params().datasets["mine"].masks
+    assert found is not None and found.class_table == "nuclei.csv" and found.values == "instances"
+    assert read_study("mine").classes == ["background", "Immune_cell", "Tumour"]
+    both = ("--class-table", str(data / "nuclei.csv"), "--class-maps", str(data / "masks"))
+    assert "--class-maps and --class-table both tell" in refused(data, capsys, *MICRONS, *both)
+
+
 def test_a_study_like_another_one(project: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new(data, *MICRONS, *CLASSES, "--epochs", "7")
     monkey = pytest.MonkeyPatch()
@@ -319,7 +381,7 @@ def test_a_study_like_another_one(project: Path, data: Path, capsys: pytest.Capt
     said = Path("studies/other/params.yaml").read_text()
     assert said.startswith("# other: masks with") and "go to reports/other, where" in said
     with pytest.raises(Problem, match="there is no study"):
-        like("third", "fourth", None, None, None)
+        like("third", ["fourth"])
 
 
 def test_first_weights_are_compared_where_there_are_several(
@@ -341,8 +403,8 @@ def test_first_weights_are_compared_where_there_are_several(
     check.check_study(study)
     one = {"random": "random"}
     with pytest.raises(Problem, match="the variants have their own; give --encoders, too"):
-        like("other", "mine", None, one, None)
-    texts = like("other", "mine", ["resnet18"], one, None)
+        like("other", ["mine"], weights=one)
+    texts = like("other", ["mine"], ["resnet18"], one)
     other = parse_study(
         YAML(typ="safe").load(texts[Path("studies/other/params.yaml")]), Path("studies/other/params.yaml")
     )

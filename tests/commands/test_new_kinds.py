@@ -177,6 +177,14 @@ def test_the_layout_of_pannuke(project: Path, tmp_path: Path, capsys: pytest.Cap
     folds.draw(tmp_path / "tiles")
     given = ("--pannuke", str(tmp_path / "tiles"))
     said = refused(capsys, *given)
+    broken = [tmp_path / f"tiles/fold{fold}/{array}.npy" for fold, array in ((1, "masks"), (3, "images"))]
+    whole = [path.read_bytes() for path in broken]
+    for path in broken:
+        path.write_bytes(b"no array")
+    both = refused(capsys, *given)
+    assert "2 of 9 arrays fail" in both and "fold1/masks.npy" in both and "fold3/images.npy" in both
+    for path, content in zip(broken, whole, strict=True):
+        path.write_bytes(content)
     assert "has 3 channels, and there are 6 classes" in said and "give `--classes` with the background first" in said
     assert "--tile says nothing of PanNuke's layout" in refused(capsys, *given, "--tile", "64")
     new(*given, "--classes", "background,tumor,immune")

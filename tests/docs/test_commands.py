@@ -18,7 +18,7 @@ PAGES = [
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
     if path.parent.name != "decisions"  # these tell of their time
 ]
-OWN = {"mine", "lesions", "cells", "mytiles"}  # studies that a reader makes
+OWN = {"mine", "lesions", "cells", "mytiles", "transfer"}  # studies that a reader makes
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 

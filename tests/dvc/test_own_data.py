@@ -74,6 +74,30 @@ def test_other_kinds_of_data(project: Project, home: Path, name: str, found: str
     assert ran(project.run(*run)) == set()
 
 
+def test_a_study_trains_on_one_data_set_and_tests_on_another(project: Project, tmp_path: Path) -> None:
+    for name, others in (("hers", ("p5", "p6", "p7")), ("yours", ("p1", "p2", "p3", "p4"))):
+        truths = drawn.draw(tmp_path / name / "images", patients=7, classes=3)
+        drawn.save(tmp_path / name / "masks", truths, drawn.indexed)
+        for path in [path for path in (tmp_path / name).glob("*/*.png") if path.name.startswith(others)]:
+            path.unlink()  # the same pictures in both are a leak, which the guard refuses
+        folders = ("--images", str(tmp_path / name / "images"), "--masks", str(tmp_path / name / "masks"))
+        given = ("--microns-per-pixel", "0.5", "--classes", "background,tumour,stroma", "--encoders", "unet")
+        project.run("lobule", "new", name, *folders, *given, "--patient-pattern", r"^(p\d)_", "--epochs", "1")
+    both, transfer, run = (line for line in typed() if "both" in line or "transfer" in str(line))
+    for command in (both, transfer):
+        project.run(*("hers" if word == "mine" else word for word in command))
+    project.put("transfer", {"model.width": 4, "predict.speed_batches": [1]})
+    done = ran(project.run(*run))
+    assert done >= {"convert-own@hers", "convert-own@yours", "split@1", "train@1-42-unet-augmented", "report"}
+    report = (project.folder / "reports/transfer.md").read_text()
+    assert (
+        "tested on 3 patients of yours, of which nothing trained, trained on 4 patients and 8 tiles of hers" in report
+    )
+    assert "### hers" in report and "### yours" in report and "This split leaks" not in report
+    done = ran(project.run("dvc", "repro", "studies/both/dvc.yaml:guard@1"))
+    assert done == {"split@1", "guard@1"}  # the data are there
+
+
 def test_nuclei_without_patients_and_without_validation(project: Project, tmp_path: Path) -> None:
     truths = drawn.draw(tmp_path / "images", patients=3, images=1, size=80)
     drawn.save(tmp_path / "ids", truths, drawn.numbered, "{}_ids.png")

@@ -17,7 +17,7 @@ def test_needs_follow_tiles_epochs_and_encoders(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(effort, "speed", lambda: 1e11)
     disk, time = effort.needs("masks", 1000, 256, 1_000_000, 0.6, 30, 2)
     assert disk == "needs: 524 MB of disk for tiles, 0.5 GB of memory"
-    assert time.startswith("time: about 12 hours for 2 x 30 epochs on this machine's processor")
+    assert time.startswith("time: about 14 hours for 2 x 30 epochs on this machine's processor")
     assert effort.needs("slides", 1000, 256, 0, 0.6, 30, 2)[0].startswith("needs: 328 MB of disk")
 
 

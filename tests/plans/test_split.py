@@ -13,7 +13,17 @@ from pipeline.base.errors import Problem
 from pipeline.base.study import Study, read_study
 from pipeline.base.study_blocks import Split
 from pipeline.datasets.monuseg.card import ORGAN_OF
-from pipeline.plans.split import list_tiles, split_group, split_image, split_official, split_random, split_stratified
+from pipeline.plans.split import (
+    BLOCKS,
+    list_tiles,
+    split_block,
+    split_dataset,
+    split_group,
+    split_image,
+    split_official,
+    split_random,
+    split_stratified,
+)
 from pipeline.tiles.plan import check_plan, parted
 from pipeline.tiles.store import ShardInfo, Tile
 from pipeline.tiles.writer import ShardWriter
@@ -181,3 +191,32 @@ def test_other_classes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         list_tiles("pannuke", STUDY)
     aiming = STUDY.model_copy(update={"target": "nucleus", "classes": ["background", "nucleus"]})
     assert len(list_tiles("pannuke", aiming)) == 1
+
+
+@given(st.integers(2, 12), st.integers(2, 12), st.integers(0, 1000))
+def test_one_slide_is_dealt_out_in_blocks(columns: int, rows: int, seed: int) -> None:
+    study = STUDY.model_copy(update={"split": Split(by="block", fractions=[0.6, 0, 0.4])})
+    tiles = make_plan(columns * rows, slide="a", x=[50 + 256 * (i % columns) for i in range(columns * rows)])
+    tiles["y"] = [256 * (i // columns) for i in range(columns * rows)]
+    plan = split_block(tiles, study, 1, seed)
+    check_plan(plan, leaky=True)
+    assert set(plan["split"]) == {"train", "test"} and parted(plan)["slide"]
+    across, down = (np.arange(count) * BLOCKS * 256 // (256 * (count - 1) + 1) for count in (columns, rows))
+    block = [(across[i % columns], down[i // columns]) for i in range(columns * rows)]
+    assert pd.DataFrame({"block": block, "split": plan["split"]}).groupby("block")["split"].nunique().eq(1).all()
+    largest = max(block.count(each) for each in set(block))
+    assert abs((plan["split"] == "test").mean() * len(plan) - 0.4 * len(plan)) <= largest
+
+
+@given(st.integers(3, 12), st.floats(0, 0.5), st.integers(0, 1000))
+def test_another_data_set_tests(patients: int, share: float, seed: int) -> None:
+    split = Split(by="dataset", fractions=[1 - share, share, 0])
+    study = STUDY.model_copy(update={"datasets": ["a", "b"], "split": split})
+    count = 8 * patients
+    tiles = make_plan(count, dataset=["a"] * (count // 2) + ["b"] * (count // 2), slide=[i // 4 for i in range(count)])
+    tiles["slide"] = tiles["slide"].astype(str)
+    plan = split_dataset(tiles, study, 1, seed)
+    check_plan(plan)
+    assert (plan["split"] == "test").equals(plan["dataset"] == "b")
+    held = (plan["split"] == "validation").sum()
+    assert abs(held - share * count / 2) <= 4

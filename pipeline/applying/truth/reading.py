@@ -118,14 +118,14 @@ def _of_masks(
     pairs = [_pair(each) for each in masks]
     seen = look_at(pairs, colours=asked.values == "colours" or (coloured and asked.values is None))
     if not seen.masks:
-        raise Problem(seen.problems[0])
+        raise Problem(next(iter(seen.problems.values())))
     try:
         uncounted = {*values_of(asked.ignore)} if asked.ignore else set()
     except ValueError:
         raise Problem(f"--ignore is {asked.ignore!r}; give codes such as 255, or colours such as #000000.") from None
     beside = any(each.classes for each in masks)
     try:
-        kind = kind_of(seen, asked.values, legend, () if legend else classes, beside, uncounted)
+        kind = kind_of(seen, asked.values, legend, () if legend else classes, "map" if beside else "", uncounted)
     except Problem as problem:
         known = f" Here the classes are the model's, {', '.join(classes)}; --legend FILE gives masks others."
         raise Problem(f"{problem}{'' if legend else known}") from None
@@ -135,6 +135,7 @@ def _of_masks(
         "mask_name": "{}",
         "values": kind.values,
         "class_maps": "." if beside else "none",
+        "class_table": "none",
         "classes": kind.classes,
         "ignore": asked.ignore or "none",
         "pieces": asked.nuclei,

@@ -12,6 +12,7 @@ from pipeline.base.errors import Problem
 from pipeline.base.params import Masks
 from pipeline.datasets.labels import number_nuclei
 from pipeline.datasets.masks.arrays import read_dictionary
+from pipeline.datasets.masks.class_table import code_of
 from pipeline.datasets.masks.pairs import Pair
 from pipeline.datasets.masks.pictures import read_colours, read_image, read_numbers
 from pipeline.datasets.members import Member
@@ -64,7 +65,7 @@ class Meaning:
         numbers = self.numbers(pair.mask)
         check_size(pair.mask, numbers, pair.image, image)
         if self.settings.values == "instances":
-            class_map, instance_map, nuclei = self._instances(pair, numbers, self._class_map(pair, image))
+            class_map, instance_map, nuclei = self._instances(pair, numbers, self._class_map(pair, image, numbers))
         else:
             class_map = self.codes(numbers, pair.mask)
             instance_map = pieces_of(class_map) if self.settings.pieces else np.zeros(class_map.shape, np.int32)
@@ -105,13 +106,41 @@ class Meaning:
         known, codes = zip(*sorted(meant), strict=True)
         return np.array(known, np.int64), np.array(codes, np.uint8)
 
-    def _class_map(self, pair: Pair, image: "Image") -> "ClassMap | None":
-        """The classes of nuclei that lie beside; None where all are of one class."""
+    def _class_map(self, pair: Pair, image: "Image", numbers: Numbers) -> "ClassMap | None":
+        """The classes of nuclei that lie beside, as a map or a table; None where all are of one class."""
+        if pair.table is not None:
+            return self._tabled(pair, numbers)
         if pair.classes is None:
             return None
         codes = read_numbers(pair.classes)
         check_size(pair.classes, codes, pair.image, image)
         return self.codes(codes, pair.classes)
+
+    def _tabled(self, pair: Pair, numbers: Numbers) -> "ClassMap":
+        """Class codes (H, W) of nuclei whose classes stand in a table.
+
+        Raises:
+            Problem: one has no row, or its class is none of the classes, or the first one.
+        """
+        ignored = [] if self.settings.ignore is None else values_of(self.settings.ignore)
+        known, places = np.unique(numbers, return_inverse=True)
+        codes = np.zeros(len(known), np.uint8)
+        wanted = [(place, int(number)) for place, number in enumerate(known) if number and number not in ignored]
+        if missing := [number for _, number in wanted if number not in pair.rows]:
+            more = f" and {len(missing) - 1:,} more of its nuclei" if len(missing) > 1 else ""
+            raise Problem(f"{pair.table} has no row of nucleus {missing[0]} in {pair.mask}{more}; add it.")
+        for place, number in wanted:
+            code = code_of(pair.rows[number], self.settings.classes)
+            if not code:
+                raise Problem(
+                    f"{pair.table} calls nucleus {number} of {pair.name} {pair.rows[number]!r}, which is none of the"
+                    f" classes {', '.join(list(self.settings.classes)[1:])}; correct it, or name it among them."
+                )
+            codes[place] = code
+        if gone := len(pair.rows.keys() - {number for _, number in wanted}):
+            print(f"{pair.table}: {gone:,} of {len(pair.rows):,} rows of {pair.name} are of no nucleus in its mask")
+        class_map: ClassMap = codes[places].reshape(numbers.shape)
+        return class_map
 
     def _instances(
         self, pair: Pair, numbers: Numbers, class_map: "ClassMap | None"

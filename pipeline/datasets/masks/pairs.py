@@ -1,7 +1,8 @@
 """Which image goes with which mask: by their names, every file accounted for."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pipeline.base.errors import Problem
@@ -22,14 +23,20 @@ class Pair:
     image: Member
     mask: Member
     classes: Member | None  # codes of classes beside instance ids, where there are any
+    table: Path | None = None  # of classes of instance ids, where there is one
+    rows: dict[int, str] = field(default_factory=dict, repr=False)  # number of a nucleus -> its class in the table
 
     @property
     def files(self) -> list[Path]:
-        return [member.path for member in (self.image, self.mask, self.classes) if member]
+        members = [member.path for member in (self.image, self.mask, self.classes) if member]
+        return [*members, *([self.table] if self.table else [])]
 
 
 def find_pairs(folder: Path, settings: Masks) -> list[Pair]:
     """The pairs that lie in a folder, by name; what was found, used and left out is printed.
+
+    Where images lie in sub-folders that masks do not lie in, or the other way about, the bare name pairs them if no
+    other file has it.
 
     Raises:
         Problem: there is none, a file lacks its other half (unless these are skipped), or two have one name.
@@ -41,11 +48,12 @@ def find_pairs(folder: Path, settings: Masks) -> list[Pair]:
     masks = named(surveys[roots["masks"]], LABELS, settings.mask_name, roots["masks"])
     images = named(surveys[roots["images"]], IMAGES, "{}", roots["images"], set(paths_of(masks)), roots.values())
     classes = named(surveys[roots["class maps"]], LABELS, "{}", roots["class maps"]) if "class maps" in roots else None
+    masks = like_images(images, masks, "masks")
     names = sorted(images.keys() & masks.keys())
-    used = [
-        Pair(name, images[name], masks[name], None if classes is None else _class_map(name, classes, roots))
-        for name in names
-    ]
+    if classes is not None:
+        classes = like_images(images, classes, "class maps")
+        check_class_maps(names, classes, roots["class maps"])
+    used = [Pair(name, images[name], masks[name], None if classes is None else classes[name]) for name in names]
     unpaired = sorted(images.keys() ^ masks.keys())
     taken = {path for pair in used for path in pair.files}
     for survey in surveys.values():
@@ -93,6 +101,35 @@ def named(
     return found
 
 
+def like_images(images: Mapping[str, Member], others: Mapping[str, Member], what: str) -> dict[str, Member]:
+    """Files under the names of their images: where one of both lies in more folders than the other one, by bare name.
+
+    Only where one path is the end of the other (`a/1` and `1`, not `a/1` and `b/1`), and one image and one file alone
+    have the bare name. How many these are is printed.
+    """
+    called: defaultdict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    for place, names in enumerate((images, others)):
+        for name in names:
+            called[PurePosixPath(name).name][place].append(name)
+    renamed = {
+        theirs[0]: mine[0]
+        for mine, theirs in called.values()
+        if len(mine) == len(theirs) == 1 and mine != theirs and is_end(*sorted((mine[0], theirs[0]), key=len))
+    }
+    if renamed:
+        other, image = next(iter(renamed.items()))
+        print(
+            f"{what}: {len(renamed):,} lie in other folders than their images and are paired by the bare name, such as"
+            f" {others[other].name} with {images[image].name}"
+        )
+    return {renamed.get(name, name): member for name, member in others.items()}
+
+
+def is_end(short: str, long: str) -> bool:
+    """Whether a path ends as another one does, folder by folder."""
+    return f"/{long}".endswith(f"/{short}")
+
+
 def name_of(path: PurePosixPath, rule: str = "{}") -> str | None:
     """What an image and its mask are both called: their path without ending; None where the rule does not fit."""
     bare = bare_name(path.with_suffix("").name)
@@ -107,10 +144,11 @@ def paths_of(files: Mapping[str, File]) -> list[Path]:
     return [file.path for file in files.values()]
 
 
-def _class_map(name: str, classes: Mapping[str, Member], roots: Mapping[str, Path]) -> Member:
-    if name not in classes:
-        raise Problem(f"{roots['class maps']} has no class map named {name}; add it, or leave class_maps out.")
-    return classes[name]
+def check_class_maps(names: Sequence[str], classes: Mapping[str, Member], root: Path) -> None:
+    """Refuse images that have no class map."""
+    if missing := [name for name in names if name not in classes]:
+        more = f", nor of {len(missing) - 1:,} more" if len(missing) > 1 else ""
+        raise Problem(f"{root} has no class map named {missing[0]}{more}; add it, or leave class_maps out.")
 
 
 def _without_its_half(

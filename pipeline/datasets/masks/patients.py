@@ -55,10 +55,10 @@ def by_table(names: Iterable[str], path: Path) -> dict[str, str]:
             none of one.
     """
     known: dict[str, str] = {}
-    for lines in read_lines(path, _content(path), partial(_is_header, path)):
+    for lines in read_lines(path, content_of(path), partial(_is_header, path)):
         for key, value in _rows(path, lines):
-            if known.setdefault(_bare(key), value) != value:
-                raise Problem(f"{path} gives {key} two patients, {known[_bare(key)]} and {value}; correct one row.")
+            if known.setdefault(image_of(key), value) != value:
+                raise Problem(f"{path} gives {key} two patients, {known[image_of(key)]} and {value}; correct one row.")
     if not known:
         raise Problem(f"{path} has no column of images and none of patients; call one `image` and one `patient`.")
     wanted = list(names)
@@ -72,11 +72,12 @@ def by_table(names: Iterable[str], path: Path) -> dict[str, str]:
     return found
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path, what: str = "patients") -> bytes:
+    """What is in a table's file; a Problem where it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
-        said = f"{path} cannot be read ({error.strerror}); give the table of patients."
+        said = f"{path} cannot be read ({error.strerror}); give the table of {what}."
         raise (machine_problem(path, error) or Problem(said)) from None
 
 
@@ -111,6 +112,7 @@ def _columns(path: Path, titles: Line) -> tuple[int, int] | None:
     return None if image is None or patient is None else (image, patient)
 
 
-def _bare(name: str) -> str:
+def image_of(name: str) -> str:
+    """What an image is called that a table names with or without its ending."""
     path = PurePosixPath(name.replace("\\", "/"))
     return name_of(path) or name if path.suffix.lower() in IMAGES | LABELS else bare_name(name)

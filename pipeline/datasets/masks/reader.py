@@ -1,6 +1,7 @@
 """Images and masks of one's own, cut into tiles: the parts that lie in a folder, as params.yaml describes it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import Coco, Masks
+from pipeline.datasets.masks.class_table import with_rows
 from pipeline.datasets.masks.pairs import Pair, find_pairs
 from pipeline.datasets.masks.patients import patients_of
 from pipeline.datasets.members import Member
@@ -32,7 +34,8 @@ class Images:
         from pipeline.datasets.masks.meaning import check_values
 
         check_values(self.settings, "params.yaml: masks.classes")
-        return in_parts(find_pairs(folder, self.settings), folder, self.settings, partial(read_pair, self.settings))
+        pairs = with_rows(find_pairs(folder, self.settings), folder, self.settings)
+        return in_parts(pairs, folder, self.settings, partial(read_pair, self.settings))
 
 
 def reader(settings: Masks) -> Images:
@@ -105,9 +108,14 @@ class Part(Generic[Item]):
 
     @cached_property
     def count(self) -> int:
+        """The tiles; none of an image that cannot be read, which `tiles` tells with the others."""
         from pipeline.datasets.masks.pictures import size_of
 
-        return sum(len(corners(*size_of(item.image), self.tile_size)) for item in self.items)
+        found = 0
+        for item in self.items:
+            with suppress(Problem):
+                found += len(corners(*size_of(item.image), self.tile_size))
+        return found
 
     def tiles(self) -> Iterator["Tile"]:
         """The tiles of one image after the other; every one is tried before what is wrong is told.
