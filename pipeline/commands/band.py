@@ -21,7 +21,7 @@ from pipeline.base.files import write_text
 from pipeline.base.params import read_params
 from pipeline.base.study import AnyStudy
 from pipeline.base.study import variant as settings_of
-from pipeline.commands.verify import checksums, named_variant, train_again
+from pipeline.commands.verify import checksums, named_variant, reported, train_again
 from pipeline.reporting import band
 from pipeline.reporting.paper import headline
 from pipeline.tiles.store import shards
@@ -39,6 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise Problem(f"--seeds names {len(set(arguments.seeds))} and a band needs at least three; name more.")
     started = time.monotonic()
     study, name = named_variant(arguments.variant)
+    reported(study, name)  # refuses what cannot be trained before the first training
     labels = headline(study).bands
     parts = []
     for seed in arguments.seeds:

@@ -10,6 +10,7 @@ import pytest
 from pipeline.base.errors import Problem
 from pipeline.base.params import read_params
 from pipeline.base.study import read_study
+from pipeline.commands import band as command
 from pipeline.commands import verify
 from pipeline.reporting import band
 from pipeline.reporting.paper import headline
@@ -125,6 +126,13 @@ def test_an_unknown_variant_is_one_sentence_before_any_training(project: Path) -
     for name in ("densenet121-plain", "otsu-plain", "unet"):
         with pytest.raises(Problem, match=f"has no variant '{name}' to train again; it has resnet50-plain"):
             run(f"{STUDY}/{name}")
+
+
+def test_a_band_of_an_unknown_variant_is_the_same_sentence(project: Path) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    with pytest.raises(Problem, match=f"has no variant 'nosuch' to train again; it has .*{VARIANT}"):
+        command.run(parser.parse_args([f"{STUDY}/nosuch"]))
 
 
 def test_the_project_is_left_as_it_was(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
