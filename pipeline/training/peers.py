@@ -205,5 +205,5 @@ def _meet(where: Place) -> distributed.TCPStore:
     except RuntimeError as error:
         raise Problem(
             f"the {where.count} processes of this training did not all come to {address}:{port}"
-            f" ({str(error).splitlines()[0]}); see that each machine was started and may reach that port, and run again."
+            f" ({str(error).splitlines()[0]}); see that all were started and may reach that port, and run again."
         ) from None

@@ -23,7 +23,6 @@ INTERRUPTED = 130
 POLL = 0.1  # s between two looks at the processes
 PATIENCE = 2.0  # s in which the others end by themselves, as those do that miss a connection
 CLOSING = 6.0  # s in which a process that was told to end writes what it must
-NEEDED = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")  # of who starts the same command on each of several machines
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,11 @@ def place() -> Place | None:
         Problem: Slurm was asked for tasks in a way that does not say how many a machine has.
     """
     said = os.environ
+    if "LOCAL_RANK" in said and int(said.get("WORLD_SIZE", "1")) > 1:
+        count, devices = int(said["WORLD_SIZE"]), int(said["LOCAL_WORLD_SIZE"])
+        return Place(int(said["RANK"]), count, int(said["LOCAL_RANK"]), devices, count // devices, False)
+    if "DVC_STAGE" in said:  # a stage is one process, wherever DVC runs
+        return None
     if "SLURM_STEP_ID" in said and int(said.get("SLURM_NTASKS", "1")) > 1:
         if "SLURM_NTASKS_PER_NODE" not in said:
             raise Problem(
@@ -54,9 +58,6 @@ def place() -> Place | None:
         return Place(
             int(said["SLURM_PROCID"]), int(said["SLURM_NTASKS"]), int(said["SLURM_LOCALID"]), devices, nodes, True
         )
-    if "LOCAL_RANK" in said and int(said.get("WORLD_SIZE", "1")) > 1:
-        count, devices = int(said["WORLD_SIZE"]), int(said["LOCAL_WORLD_SIZE"])
-        return Place(int(said["RANK"]), count, int(said["LOCAL_RANK"]), devices, count // devices, False)
     return None
 
 
@@ -64,7 +65,7 @@ def spread() -> None:
     """Start the processes that are asked for, wait for them, and exit as they did; returns in a process that trains.
 
     Raises:
-        Problem: a process was killed, or what is asked for cannot be.
+        Problem: a process was killed, or several machines are asked for where nothing starts processes on them.
     """
     if place() is not None:
         return
@@ -74,12 +75,16 @@ def spread() -> None:
     if devices * nodes == 1:
         return
     command = [sys.executable, *sys.orig_argv[1:]]
-    if nodes > 1 and "SLURM_JOB_ID" in os.environ:
+    if nodes > 1:
+        if "SLURM_JOB_ID" not in os.environ:
+            raise Problem(f"LOBULE_NODES is {nodes} and this is no Slurm job; start it by sbatch, or unset LOBULE_NODES.")
         tasks = [f"--nodes={nodes}", f"--ntasks-per-node={devices}", f"--ntasks={nodes * devices}"]
+        if cores := os.environ.get("SLURM_CPUS_PER_TASK"):
+            tasks.append(f"--cpus-per-task={cores}")  # which srun does not take from sbatch
         command = ["srun", *tasks, "--kill-on-bad-exit=1", *command]
         processes = [_start(command, {"MASTER_PORT": str(free_port())}, signal.SIGTERM)]  # which srun passes on
     else:
-        processes = [_start(command, environment, signal.SIGKILL) for environment in local_environments(devices, nodes)]
+        processes = [_start(command, environment, signal.SIGKILL) for environment in environments(devices)]
     sys.exit(watch(processes))
 
 
@@ -106,26 +111,13 @@ def given(devices: int) -> int:
     return gpus
 
 
-def local_environments(devices: int, nodes: int) -> list[dict[str, str]]:
-    """What torchrun would tell the processes of this machine.
-
-    Raises:
-        Problem: there are several machines, and nothing says which this is or which is the first.
-    """
-    if nodes > 1 and (missing := [name for name in NEEDED if name not in os.environ]):
-        raise Problem(
-            f"LOBULE_NODES is {nodes} outside of Slurm, and {missing[0]} is not set; start the same command on each"
-            f" machine with {', '.join(NEEDED)} (see docs/how-to/run-on-several-gpus.md)."
-        )
-    node = int(os.environ["NODE_RANK"]) if nodes > 1 else 0
-    first = {} if nodes > 1 else {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    shared = {"WORLD_SIZE": devices * nodes, "LOCAL_WORLD_SIZE": devices, "NODE_RANK": node}
+def environments(count: int) -> list[dict[str, str]]:
+    """What torchrun would tell so many processes of this machine."""
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "NODE_RANK": 0}
+    shared |= {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
     return [
-        {
-            name: str(value)
-            for name, value in (first | shared | {"LOCAL_RANK": local, "RANK": node * devices + local}).items()
-        }
-        for local in range(devices)
+        {name: str(value) for name, value in (shared | {"RANK": rank, "LOCAL_RANK": rank}).items()}
+        for rank in range(count)
     ]
 
 
@@ -140,6 +132,7 @@ def watch(processes: Sequence["subprocess.Popen[bytes]"]) -> int:
     """Wait for processes and give the exit code of all; where one fails, or this one is told to end, all end.
 
     Raises:
+        KeyboardInterrupt: this one was told to end, and none said so.
         Problem: one was killed, and none said why.
     """
     told = False  # whether somebody told this process to end
@@ -153,8 +146,10 @@ def watch(processes: Sequence["subprocess.Popen[bytes]"]) -> int:
             process.send_signal(number)  # to those that run
         _wait(processes, seconds, all_of_them=True)
     codes = [process.wait() for process in processes]
-    if told or INTERRUPTED in codes:
-        return INTERRUPTED if any(codes) else 0
+    if INTERRUPTED in codes:
+        return INTERRUPTED
+    if told and any(codes):
+        raise KeyboardInterrupt  # which they were too young to say
     if spoke := [code for code in codes if 0 < code < 128 and code != SILENT]:
         return spoke[0]
     if any(codes):
@@ -183,4 +178,5 @@ def _start(command: Sequence[str], environment: Mapping[str, str], at_end: signa
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PARENT_ENDS, at_end)
 
-    return subprocess.Popen(command, env={**os.environ, **environment}, process_group=0, preexec_fn=tied)
+    own = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}  # that is this process
+    return subprocess.Popen(command, env=own | dict(environment), process_group=0, preexec_fn=tied)
