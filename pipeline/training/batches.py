@@ -12,7 +12,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import Sampler
 
 from pipeline.base.errors import Problem
-from pipeline.training.peers import Alone
 
 if TYPE_CHECKING:
     from pipeline.training.loop import Learner
@@ -108,7 +107,6 @@ def _fails_alone(learner: "Learner", examples: Any) -> bool:
     if not any(isinstance(module, _BatchNorm) for module in learner.modules()):
         return False
     trial = copy.deepcopy(learner).train()
-    trial.peers = Alone()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         try:
             trial.measure(trial.collate([examples[0]]))

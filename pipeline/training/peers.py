@@ -81,10 +81,14 @@ class Peers(Alone):
         )
         self.talk: Any = distributed.new_group(backend="gloo", timeout=LONGEST)  # without waiting for a GPU
 
+    def __deepcopy__(self, _: object) -> Alone:
+        """What a learner is copied for is tried by one process."""
+        return Alone()
+
     def add(self, *sums: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        self.joined += 1
         flat = torch.cat([values.detach().double().reshape(-1) for values in sums])
         distributed.all_reduce(flat)
+        self.joined += 1
         totals = flat.split([values.numel() for values in sums])
         found = (total.reshape(own.shape).to(own.dtype) for own, total in zip(sums, totals, strict=True))
         return tuple(
@@ -186,6 +190,8 @@ def _device(where: Place) -> torch.device | None:
     if not gpus:
         return None
     if gpus < where.devices:
+        if where.local:
+            sys.exit(SILENT)
         raise Problem(
             f"{where.devices} processes train on this machine and see {gpus} GPU{'s' * (gpus > 1)}; give each machine"
             " as many GPUs as tasks (Slurm: --gpus-per-node, and no --gpus-per-task)."

@@ -77,7 +77,7 @@ def spread() -> None:
     command = [sys.executable, *sys.orig_argv[1:]]
     if nodes > 1:
         if "SLURM_JOB_ID" not in os.environ:
-            raise Problem(f"LOBULE_NODES is {nodes} and this is no Slurm job; start it by sbatch, or unset LOBULE_NODES.")
+            raise Problem(f"LOBULE_NODES is {nodes} and this is no Slurm job; start it by sbatch, or unset it.")
         tasks = [f"--nodes={nodes}", f"--ntasks-per-node={devices}", f"--ntasks={nodes * devices}"]
         if cores := os.environ.get("SLURM_CPUS_PER_TASK"):
             tasks.append(f"--cpus-per-task={cores}")  # which srun does not take from sbatch

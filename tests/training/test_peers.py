@@ -1,5 +1,6 @@
 """What processes of a training add up is what one would have, integers exactly, whatever each has a part of."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from torch import nn
 from pipeline.base.study_blocks import Loss
 from pipeline.tiles.store import IGNORE
 from pipeline.training.batches import Joined, Shared
-from pipeline.training.losses import segmentation_loss
 from pipeline.training.loop import Shuffled
+from pipeline.training.losses import segmentation_loss
 from pipeline.training.peers import Alone, Peers, together
 from tests.forked import on_each
 
@@ -34,12 +35,12 @@ def test_every_position_is_had_by_one_process_an_epoch(count: int, size: int, pr
         assert max(having) - min(having) <= 1
 
 
-def in_peers(check: "object") -> None:
+def in_peers(check: Callable[[Peers], None]) -> None:
     """Have two processes check something of themselves and each other."""
 
     def run() -> None:
         with together() as peers:
-            assert isinstance(peers, Peers) and callable(check)
+            assert isinstance(peers, Peers)
             check(peers)
 
     assert on_each(run) == [0, 0]
@@ -95,7 +96,7 @@ def test_gradients_are_summed_where_any_process_has_one() -> None:
             third(torch.ones(1, 2, 1, 1)).sum().backward()
         first(torch.ones(1, 2, 4, 4)).sum().backward()
         peers.add_gradients(network)
-        assert first.weight.grad.unique().tolist() == [12.0]  # 4 + 4 of both before, 4 of both now
+        assert first.weight.grad.unique().tolist() == [16.0]  # of both the 4 that they had, and 4
         assert third.weight.grad.unique().tolist() == [1.0]
 
     in_peers(check)

@@ -70,7 +70,7 @@ def test_tasks_without_a_number_a_machine_are_refused(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", "²"])
 def test_what_is_no_number_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     say(monkeypatch, LOBULE_DEVICES=text)
-    with pytest.raises(Problem, match="LOBULE_DEVICES is .* give a whole number from 1"):
+    with pytest.raises(Problem, match=r"LOBULE_DEVICES is .* give a whole number from 1"):
         asked("LOBULE_DEVICES")
 
 

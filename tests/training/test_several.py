@@ -26,7 +26,7 @@ from pipeline.tiles.examples import Examples
 from pipeline.training import resume
 from tests.command_line import asked
 from tests.forked import on_each
-from tests.tiny_study import ROOT, make_tiny_study
+from tests.tiny_study import ROOT, make_tiny_study, set_params
 from tests.trainings import curves, run_train, weights_of
 
 VARIANT = Path("models/tiny/run1/seed42/unet-plain")
@@ -124,12 +124,16 @@ def test_a_batch_too_small_to_share_is_refused(
     assert "2 processes train, and train.batch is 1; set LOBULE_DEVICES" in capfd.readouterr().err
 
 
-def test_batch_normalisation_and_classifiers_of_tiles_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    variants = {"tiles": {"encoder": "mobilenet_v2", "task": "tiles"}}
-    make_tiny_study(tmp_path, variants=variants, target="neoplastic", train__epochs=2)
+def test_each_process_has_images_enough_for_its_batch_normalisation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make_tiny_study(tmp_path, tiles=6, train__epochs=2)  # two have 2 of the first batch each, one both of the last
     monkeypatch.chdir(tmp_path)
-    assert train_on_two(monkeypatch, "tiles") == [0, 0]
-    assert len(curves(VARIANT.with_name("tiles-plain"))) == 2
+    assert train_on_two(monkeypatch, "mobilenet_v2") == [0, 0]
+    assert len(curves(VARIANT.with_name("mobilenet_v2-plain"))) == 2
+    set_params(tmp_path, train__batch=3)
+    assert sorted(train_on_two(monkeypatch, "mobilenet_v2"), key=str) == [1, 75]
+    assert "each needs two images for its batch normalisation, and train.batch is 3" in capfd.readouterr().err
 
 
 @pytest.mark.slow
@@ -182,10 +186,9 @@ options = dict(word[2:].split("=") for word in sys.argv[1:] if word.startswith("
 command = sys.argv[1 + len(options):]
 tasks = range(int(options["ntasks"]))
 said = {{"SLURM_STEP_ID": "0", "SLURM_NTASKS": options["ntasks"], "SLURM_NNODES": options["nodes"],
-        "SLURM_NTASKS_PER_NODE": options["ntasks-per-node"], "SLURM_NODELIST": "127.0.0.1"}}
+        "SLURM_NTASKS_PER_NODE": options["ntasks-per-node"], "SLURM_NODELIST": "127.0.0.1", "SLURM_LOCALID": "0"}}
 processes = [
-    subprocess.Popen(command, env=os.environ | said | {{"SLURM_PROCID": str(i), "SLURM_LOCALID": "0", "SLURM_NODEID": str(i),
-                                                        "RANK": str(i)}})
+    subprocess.Popen(command, env=os.environ | said | {{"SLURM_PROCID": str(i), "SLURM_NODEID": str(i)}})
     for i in tasks
 ]
 sys.exit(max(process.wait() for process in processes))
