@@ -6,7 +6,7 @@ up after the backward pass and not within it, so that all can learn a batch anew
 memory.
 """
 
-import sys
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,7 +17,7 @@ from torch import distributed
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pipeline.base.errors import Problem
-from pipeline.training.processes import SILENT, Place, place
+from pipeline.training.processes import INTERRUPTED, SILENT, Place, place
 
 COMING = timedelta(minutes=10)  # in which all processes must have come
 LONGEST = timedelta(hours=1)  # that one may wait for another
@@ -175,12 +175,12 @@ def together() -> Iterator[Alone]:
         yield peers
     except KeyboardInterrupt:
         if peers.rank:
-            sys.exit(130)
+            os._exit(INTERRUPTED)
         raise
     except Exception as error:
         if peers.may_speak(error):
             raise
-        sys.exit(SILENT)
+        os._exit(SILENT)  # at once, since to tidy up would wait for the others
     distributed.destroy_process_group()
 
 
@@ -191,7 +191,7 @@ def _device(where: Place) -> torch.device | None:
         return None
     if gpus < where.devices:
         if where.local:
-            sys.exit(SILENT)
+            os._exit(SILENT)
         raise Problem(
             f"{where.devices} processes train on this machine and see {gpus} GPU{'s' * (gpus > 1)}; give each machine"
             " as many GPUs as tasks (Slurm: --gpus-per-node, and no --gpus-per-task)."

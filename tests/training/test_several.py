@@ -66,7 +66,9 @@ def test_two_processes_learn_as_one(
     terms: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     make_tiny_study(tmp_path, **UNEVEN, **terms)
-    run_train(tmp_path, monkeypatch)
+    with monkeypatch.context() as patch:
+        run_train(tmp_path, patch)
+    monkeypatch.chdir(tmp_path)
     alone, tensors, rows = losses(), load_file(VARIANT / "weights/model.safetensors"), curves(VARIANT)
     capfd.readouterr()
     assert train_on_two(monkeypatch) == [0, 0]
@@ -127,11 +129,12 @@ def test_a_batch_too_small_to_share_is_refused(
 def test_each_process_has_images_enough_for_its_batch_normalisation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    make_tiny_study(tmp_path, tiles=6, train__epochs=2)  # two have 2 of the first batch each, one both of the last
+    deep = {"model__decoder_channels": [32, 16, 8, 8, 8]}  # down to a single pixel
+    make_tiny_study(tmp_path, tiles=6, train__epochs=2, **deep)  # of the last two images one process has both
     monkeypatch.chdir(tmp_path)
     assert train_on_two(monkeypatch, "mobilenet_v2") == [0, 0]
     assert len(curves(VARIANT.with_name("mobilenet_v2-plain"))) == 2
-    set_params(tmp_path, train__batch=3)
+    set_params(tmp_path, train__batch=3, **deep)
     assert sorted(train_on_two(monkeypatch, "mobilenet_v2"), key=str) == [1, 75]
     assert "each needs two images for its batch normalisation, and train.batch is 3" in capfd.readouterr().err
 
@@ -173,7 +176,9 @@ def test_a_killed_process_ends_the_others_and_the_training_goes_on(
     said = process.communicate(timeout=60)[1]
     assert time.monotonic() - killed < 20
     assert process.returncode == 1
-    assert re.fullmatch(r"lobule: one of the training's processes was killed by SIGKILL.* run again.*\n", said)
+    assert re.fullmatch(
+        r"lobule: one of the training's processes was killed by SIGKILL.* run the same command again.*\n", said
+    )
     assert not any(child.is_running() for child in children.values())
     assert list(Path("models/.resume").rglob("*.ckpt"))
     assert train_on_two(monkeypatch) == [0, 0]
