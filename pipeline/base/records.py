@@ -173,6 +173,7 @@ class TrainingMachine(BaseModel):
 
     seconds: float
     device: str
+    processes: int = 1  # each with such a device
     precision: str
     threads: int
     parts: int = 1  # that each batch was learnt in, for want of memory on the GPU

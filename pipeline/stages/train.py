@@ -7,6 +7,7 @@ Out: the variant's weights/: model.safetensors (lowest validation loss, or the l
      come.
 
 An interrupted training goes on, when run again, from its state in models/.resume/ (see pipeline.training.resume).
+LOBULE_DEVICES and LOBULE_NODES have several processes train (see pipeline.training.processes).
 """
 
 import time
@@ -14,13 +15,21 @@ import time
 from pipeline import tasks
 from pipeline.base.errors import run_stage
 from pipeline.plans.job import read_job
-from pipeline.training.job import train
+from pipeline.training.processes import spread
 
 
 def main() -> None:
     started = time.monotonic()
     job = read_job("Train one variant of a study.")
-    train(job, tasks.load(job.task, "learn").prepare(job), started)
+    spread()
+    from pipeline.training.job import train  # takes seconds, for which who starts others does not wait
+    from pipeline.training.peers import together
+
+    with together() as peers:
+        with peers.first_alone():
+            lesson = tasks.load(job.task, "learn").prepare(job)
+        lesson.learner.peers = peers
+        train(job, lesson, started)
 
 
 if __name__ == "__main__":

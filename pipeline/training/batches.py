@@ -1,7 +1,10 @@
-"""Batches of a single image, of which batch normalisation cannot learn where a map has a single pixel."""
+"""Which images make a batch, and which of these a process learns from.
+
+Of a single one batch normalisation cannot learn where a map has a single pixel.
+"""
 
 import copy
-from collections.abc import Iterator, Sized
+from collections.abc import Iterable, Iterator, Sized
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -37,6 +40,47 @@ class Joined(Sampler[list[int]]):
         for number in range(len(self)):
             last = number + 1 == len(self)
             yield order[number * self.size : None if last else (number + 1) * self.size]
+
+
+class Shared(Sampler[list[int]]):
+    """What one process has of each batch: every position is had by one, and by `least` together or none.
+
+    Attributes:
+        sampler: where Lightning looks for what is told the epoch.
+    """
+
+    def __init__(self, batches: Any, rank: int, count: int, least: int) -> None:
+        self.sampler = batches.sampler
+        self.batches: Iterable[list[int]] = batches
+        self.length = len(batches)
+        self.rank = rank
+        self.count = count
+        self.least = least
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self.batches:
+            having = max(min(self.count, len(batch) // self.least), 1)  # of the last batch not all may have something
+            yield batch[self.rank :: having] if self.rank < having else []
+
+
+def least_of(learner: "Learner", examples: Any) -> int:
+    """How many images a process must have of a batch to learn from it.
+
+    Raises:
+        Problem: the batch is too small for so many processes.
+    """
+    size, count = learner.train_params.batch, learner.peers.count
+    least = 2 if _fails_alone(learner, examples) else 1
+    if size < least * count:
+        alone = ", of which each needs two images for its batch normalisation" if least > 1 else ""
+        raise Problem(
+            f"{count} processes train{alone}, and train.batch is {size}; set LOBULE_DEVICES and LOBULE_NODES so that"
+            f" they are {size // least} at most."
+        )
+    return least
 
 
 def need_company(learner: "Learner", examples: Any) -> bool:

@@ -97,10 +97,16 @@ def describe(job: Job, first_weights: str, mean: Sequence[float], std: Sequence[
 def train(job: Job, lesson: Lesson, started: float) -> None:
     """Train, and write the variant's weights/ and training/; `started` is the clock (s) when the stage began.
 
+    Of several processes the first one writes, and the others write nothing.
+
     Raises:
         Problem: the loss is no finite number.
     """
     learner, model, folder = lesson.learner, lesson.model, job.folder
+    keep_last = job.settings.train.patience is None
+    if learner.peers.rank:
+        fit(learner, Epochs(None, lambda *_, **__: None, keep_last), lesson.training, lesson.validation)
+        return
     path = job.plan_path(job.plan)
     plan = read_plan(path)
     stores = {
@@ -114,7 +120,7 @@ def train(job: Job, lesson: Lesson, started: float) -> None:
     with tracking.variant_run(job.study, title, key.as_posix(), weights_sha256=None) as run:
         run.params({"variant": job.variant, "plan": job.plan, "seed": job.seed, "run": job.run, "data": stores})
         run.params({**lesson.settings, "model": model.model_dump(exclude={"trained_on"})})  # which may be long
-        epochs = Epochs(resume, run.metrics, keep_last=job.settings.train.patience is None)
+        epochs = Epochs(resume, run.metrics, keep_last)
         machine = fit(learner, epochs, lesson.training, lesson.validation)
         learner.network.load_state_dict(finite(epochs.best))
         with replacing(folder / "weights") as temporary:

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from pipeline.base.errors import Problem
 from pipeline.base.study_blocks import Train
+from pipeline.training.peers import Alone
 
 NO_NUMBER = "lower train.learning_rate or set train.precision to float32 in the study's params.yaml"
 
@@ -18,12 +19,15 @@ class Learner(L.LightningModule):
     """A network with its optimiser; what is learnt says its own loss and what an epoch is measured by.
 
     A batch for which the GPU has too little memory is learnt in parts, whose gradients add up to that of the batch.
+    Where several processes train, each measures what it has of a batch, which may be nothing.
 
     Attributes:
+        peers: the processes that train it.
         collate: makes a batch of what the data set gives.
         curves: columns of the learning curves: the names in `totals`, each with `train_` or `validation_` before it.
     """
 
+    peers: Alone = Alone()
     collate: Callable[[Any], Any]
     curves: tuple[str, ...]
 
@@ -42,7 +46,15 @@ class Learner(L.LightningModule):
         raise NotImplementedError
 
     def measure(self, batch: Any) -> tuple[torch.Tensor, dict[str, Any]]:
-        """The loss of a batch, and what is counted of it."""
+        """The loss of a batch, and what is counted of it.
+
+        The loss is that of all processes' parts of the batch, for which `peers.add` is called once; its gradient and
+        the counts are those of this process's part.
+        """
+        raise NotImplementedError
+
+    def idle(self) -> None:
+        """Call `peers.add` as `measure` does, for nothing."""
         raise NotImplementedError
 
     def configure_optimizers(self) -> Any:
@@ -61,7 +73,7 @@ class Learner(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self.check_last()
-        self.training_counts = self.totals(self.sums)
+        self.training_counts = self.totals(self.peers.total(self.sums))
         self.sums = {}
 
     def training_step(self, batch: Any, number: int) -> None:
@@ -69,9 +81,12 @@ class Learner(L.LightningModule):
         optimiser: Any = self.optimizers()
         schedule: Any = self.lr_schedulers()
         self.last = f"epoch {self.current_epoch + 1}, step {number + 1}", self.count(batch, self.learn)
+        self.peers.add_gradients(self.network)
         optimiser.step()
         if schedule is not None:
             schedule.step()
+        if number + 1 == self.trainer.num_training_batches:
+            self.peers.average_norms(self.network)
 
     def validation_step(self, batch: Any, _: int) -> None:
         self.count(batch, lambda loss, share: None)
@@ -90,19 +105,23 @@ class Learner(L.LightningModule):
             self.zero_grad()
             losses, counted = [], []
             loss = counts = None
+            short = False
             try:
-                for part, share in cut(batch, self.parts):
+                for part, share in self.peers.weigh(list(cut(batch, self.parts)) if batch else [], self.parts):
                     loss, counts = self.measure(part)
                     learn(loss, share)
                     losses.append(loss.detach() * share)
                     counted.append(counts)
-                break
             except torch.OutOfMemoryError:
-                pass  # and try again outside of here, where nothing holds on to what was computed
+                short = True  # and try again outside of here, where nothing holds on to what was computed
+            if not self.peers.agree(short, self.parts, self.idle):
+                break
             del loss, counts
-            self.part_more(len(batch[0]))
+            self.part_more(len(batch[0]) if self.peers.count == 1 else -(-self.train_params.batch // self.peers.count))
         for counts in counted:
             self.sums |= {name: self.sums.get(name, 0) + value for name, value in counts.items()}
+        if not losses:  # other processes have all of the batch
+            return torch.zeros(())
         return torch.stack(losses).sum() if len(losses) > 1 else losses[0]
 
     def part_more(self, images: int) -> None:
@@ -114,6 +133,8 @@ class Learner(L.LightningModule):
             )
         self.parts = min(2 * self.parts, images)
         torch.cuda.empty_cache()
+        if self.peers.rank:
+            return
         tqdm.write(
             f"the GPU's memory is too small for {images} images: batches are learnt in {self.parts} parts, whose"
             f" gradients add up to that of the batch of {self.train_params.batch}; batch normalisation"

@@ -1,7 +1,8 @@
 """The training loop: Lightning runs it, this says what a step, an epoch and an interruption mean here.
 
 The order of tiles and all random numbers of an epoch follow from (seed, epoch) alone, so that a training that was
-interrupted and resumed ends with the same weights, bit for bit on one machine, as one that was not.
+interrupted and resumed ends with the same weights, bit for bit on one machine, as one that was not. Where several
+processes train, all have the same order, and each has its part of every batch; what a network draws, each draws anew.
 """
 
 import logging
@@ -11,19 +12,21 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Sampler, SequentialSampler
 from tqdm import tqdm
 
 from pipeline.base.errors import Problem
-from pipeline.training.batches import Joined, need_company
+from pipeline.training.batches import Joined, Shared, least_of, need_company
 from pipeline.training.learner import NO_NUMBER, Learner
 from pipeline.training.resume import ResumeFolder, epochs_of
+from pipeline.training.strategy import several
 
 
 class Shuffled(Sampler[int]):
@@ -52,10 +55,11 @@ class Shuffled(Sampler[int]):
 class Epochs(L.Callback):
     """Keeps the curves and the best weights, checks the loss, keeps the state, shows progress.
 
-    The best weights are those of the lowest validation loss, or the last ones where `keep_last` says so.
+    The best weights are those of the lowest validation loss, or the last ones where `keep_last` says so. Where several
+    processes train, only the first one has a resume folder, writes and shows progress.
     """
 
-    def __init__(self, resume: ResumeFolder, report: Callable[..., None], keep_last: bool = False) -> None:
+    def __init__(self, resume: ResumeFolder | None, report: Callable[..., None], keep_last: bool = False) -> None:
         self.resume = resume
         self.report = report
         self.keep_last = keep_last
@@ -74,17 +78,23 @@ class Epochs(L.Callback):
         for row in self.rows:
             self._report(row)
 
+    def on_train_start(self, trainer: L.Trainer, module: Learner) -> None:
+        if module.peers.count > 1:  # Lightning's handler would wait for the other processes
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+
     def on_train_epoch_start(self, trainer: L.Trainer, module: Learner) -> None:
-        torch.manual_seed(int(np.random.SeedSequence([module.seed, trainer.current_epoch]).generate_state(1)[0]))
+        drawn_from = [module.seed, trainer.current_epoch, *filter(None, [module.peers.rank])]
+        torch.manual_seed(int(np.random.SeedSequence(drawn_from).generate_state(1)[0]))
         name = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        self.bar = tqdm(total=trainer.num_training_batches, desc=name, unit="batch", leave=False, disable=None)
+        silent = None if self.resume else True
+        self.bar = tqdm(total=trainer.num_training_batches, desc=name, unit="batch", leave=False, disable=silent)
         self.started = time.monotonic()
 
     def on_train_batch_end(self, *_: Any) -> None:
         self.bar.update()
 
     def on_validation_epoch_end(self, trainer: L.Trainer, module: Learner) -> None:
-        self._end(trainer, module, module.training_counts, module.totals(module.sums))
+        self._end(trainer, module, module.training_counts, module.totals(module.peers.total(module.sums)))
 
     def _end(
         self, trainer: L.Trainer, module: Learner, training: dict[str, float], validation: dict[str, float]
@@ -105,6 +115,8 @@ class Epochs(L.Callback):
             self.best_loss, self.best_epoch = row["validation_loss"], epoch
             self.best = {key: value.detach().cpu().clone() for key, value in module.network.state_dict().items()}
         self._report(row)
+        if not self.resume:
+            return
         mean_iou = f"  mean IoU {row['validation_mean_iou']:.3f}" if "validation_mean_iou" in row else ""
         tqdm.write(
             f"epoch {epoch:3}/{trainer.max_epochs}  loss {training['loss']:.4f}, validation"
@@ -118,14 +130,16 @@ class Epochs(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, module: Learner) -> None:
         if not trainer.num_val_batches:
             module.check_last()
-            self._end(trainer, module, module.totals(module.sums), {})
+            self._end(trainer, module, module.totals(module.peers.total(module.sums)), {})
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
-        if not last and self.resume.is_due():
+        if not last and self.resume and self.resume.is_due():
             self.resume.write(trainer.current_epoch + 1, trainer.save_checkpoint)
 
 
 def fit(module: Learner, epochs: Epochs, training: Any, validation: Any) -> dict[str, Any]:
     """Train from the start, or from the state that was kept where there is one; return what it ran on.
+
+    The same on each process of the training; the first one's `epochs` has the resume folder.
 
     Both sides are data sets as torch's loader takes them; `validation` may be empty where `train.patience` asks for no
     early stopping.
@@ -142,7 +156,7 @@ def fit(module: Learner, epochs: Epochs, training: Any, validation: Any) -> dict
         callbacks.insert(0, EarlyStopping("validation_loss", patience=train.patience, check_finite=False))
     trainer = L.Trainer(
         max_epochs=train.epochs,
-        devices=1,
+        **(several(module.peers.where) if module.peers.where else {"devices": 1}),
         precision=_precision(train.precision),
         deterministic="warn",
         callbacks=callbacks,
@@ -152,10 +166,11 @@ def fit(module: Learner, epochs: Epochs, training: Any, validation: Any) -> dict
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    state = epochs.resume.newest()
+    state = module.peers.tell(epochs.resume and epochs.resume.newest())
     order = Shuffled(len(training), module.seed, numbered=getattr(training, "numbered", False))
     if state is not None:
-        tqdm.write(f"going on from {state}")
+        if epochs.resume:
+            tqdm.write(f"going on from {state}")
         order.set_epoch(epochs_of(state))  # Lightning tells it too late where processes of the loader read ahead
     try:
         trainer.fit(
@@ -166,14 +181,19 @@ def fit(module: Learner, epochs: Epochs, training: Any, validation: Any) -> dict
             weights_only=True,
         )
     except SystemExit:  # what Lightning makes of an interruption
-        raise KeyboardInterrupt(epochs.resume.summary()) from None
+        raise KeyboardInterrupt(epochs.resume.summary() if epochs.resume else "") from None
     except (Problem, RuntimeError) as error:
         if "DataLoader worker" not in str(error):
             raise
         raise told(error) from None
     device = torch.cuda.get_device_name() if trainer.strategy.root_device.type == "cuda" else "cpu"
-    threads = torch.get_num_threads()
-    return {"device": device, "precision": str(trainer.precision), "threads": threads, "parts": module.parts}
+    return {
+        "device": device,
+        "processes": module.peers.count,
+        "precision": str(trainer.precision),
+        "threads": torch.get_num_threads(),
+        "parts": module.parts,
+    }
 
 
 def told(error: Problem | RuntimeError) -> Exception:
@@ -199,16 +219,27 @@ def _loader(examples: Any, module: Learner, order: Shuffled | None) -> DataLoade
     batches: dict[str, Any] = {"batch_size": train.batch, "sampler": order}
     if order is not None and need_company(module, examples):
         batches = {"batch_sampler": Joined(order, train.batch)}
+    collate = module.collate
+    if module.peers.count > 1:
+        whole = batches.get("batch_sampler") or BatchSampler(order or SequentialSampler(examples), train.batch, False)
+        least = least_of(module, examples) if order is not None else 1
+        batches = {"batch_sampler": Shared(whole, module.peers.rank, module.peers.count, least)}
+        collate = partial(_if_any, module.collate)
     return DataLoader(
         examples,
         **batches,
         num_workers=train.workers,
         persistent_workers=train.workers > 0,
-        collate_fn=module.collate,
+        collate_fn=collate,
         worker_init_fn=_end_quietly,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # else each start of the loader draws from the generator that drops paths
     )
+
+
+def _if_any(collate: Callable[[Any], Any], items: list[Any]) -> Any:
+    """A batch, or nothing where this process has no part of it."""
+    return collate(items) if items else ()
 
 
 def _end_quietly(_: int) -> None:

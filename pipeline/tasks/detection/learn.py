@@ -18,6 +18,7 @@ CODE = (  # shapes the weights
     "training/batches.py",
     "training/learner.py",
     "training/loop.py",
+    "training/peers.py",
     "tasks/detection/learn.py",
     "tiles/*.py",
     "models/*.py",
@@ -93,4 +94,10 @@ class Detection(Learner):
         losses = self.network(images, targets)
         counts = {short: losses[name].detach().double() * len(images) for name, short in LOSSES.items()}
         total: torch.Tensor = sum(losses.values(), start=torch.zeros((), device=self.device))
+        if self.peers.count > 1:  # the mean over the images of all
+            total, images_of_all = self.peers.add(total * len(images), torch.tensor(len(images), device=self.device))
+            total = total / images_of_all
         return total, counts | {"images": len(images)}
+
+    def idle(self) -> None:
+        self.peers.add(*torch.zeros(2, device=self.device))

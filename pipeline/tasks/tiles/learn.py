@@ -22,6 +22,7 @@ CODE = (  # shapes the weights
     "training/batches.py",
     "training/learner.py",
     "training/loop.py",
+    "training/peers.py",
     "training/losses.py",
     "tasks/segmentation/learn.py",
     "tasks/tiles/learn.py",

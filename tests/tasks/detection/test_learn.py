@@ -18,6 +18,8 @@ from pipeline.plans.job import Job
 from pipeline.tasks.detection.learn import CODE, prepare
 from pipeline.tiles.plan import read_plan, write_plan
 from pipeline.training.job import train
+from pipeline.training.peers import together
+from tests.forked import on_each
 
 
 def test_the_record_holds_what_builds_the_model_again(job_of: Callable[..., Job]) -> None:
@@ -87,3 +89,22 @@ def test_a_training_writes_weights_and_the_curve_of_each_loss(
     weights = (job.folder / "weights" / "model.safetensors").read_bytes()
     assert record.weights_sha256 == hashlib.sha256(weights).hexdigest()
     assert Model.read(job.folder / "weights" / "model.json").encoder == "resnet18"
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "variant_run", lambda *_, **__: contextlib.nullcontext(mock.MagicMock()))
+    job = job_of()
+
+    def run() -> None:
+        with together() as peers:
+            lesson = prepare(job)
+            lesson.learner.peers = peers
+            train(job, lesson, time.monotonic())
+            weights = [value.detach() for value in lesson.learner.network.parameters()]
+            assert peers.tell(weights[0].sum()) == weights[0].sum()
+
+    assert on_each(run) == [0, 0]
+    curves = pd.read_csv(job.folder / "training" / "curves.csv")
+    assert np.isfinite(curves["train_loss"]).all()
+    assert Training.read(job.folder / "training" / "training.json").machine.processes == 2

@@ -8,6 +8,7 @@ from pipeline.base.records import Model, Training
 from pipeline.base.study import PixelStudy
 from pipeline.plans.job import Job
 from pipeline.tasks.tiles.learn import Labelled, prepare
+from tests.forked import on_each
 from tests.tasks.tiles.conftest import LOSS, SIDES, TRAIN
 from tests.tiny_study import job_of
 from tests.trainings import curves, run_train, weights_of
@@ -23,6 +24,12 @@ def test_it_trains_and_the_same_seed_gives_the_same_bytes(job: Job, monkeypatch:
     first = weights_of("sorter", "balanced")
     run_train(Path(), monkeypatch, "sorter", plan="balanced")
     assert weights_of("sorter", "balanced") == first
+
+
+def test_two_processes_train_one_classifier(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert on_each(lambda: run_train(Path(), monkeypatch, "sorter", plan="balanced")) == [0, 0]
+    assert len(curves(job.folder)) == 2
+    assert Training.read(job.folder / "training/training.json").machine.processes == 2
 
 
 @pytest.mark.parametrize("side", SIDES)
