@@ -240,6 +240,8 @@ def announce(model: "Chosen", parameters: AppliedParameters, slides: int) -> Non
         f"{model.folder} ({record.study}, {record.variant}) at {record.microns_per_pixel:g} um/px, tiles of {size} px,"
     )
     print(f"finds {what} in {slides} slide(s), by {parameters.engine}; its licence: {record.licence}.", flush=True)
+    if record.sample:
+        print("It was trained on drawn tiles alone: what it finds on a real slide means nothing.", flush=True)
 
 
 def apply_to_all(slides: Mapping[str, Path], out: Path, task: "Task") -> tuple[list[AppliedSlide], dict[str, str]]:

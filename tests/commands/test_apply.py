@@ -72,8 +72,11 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().err
 
 
-def test_a_folder_of_slides_has_results_a_summary_and_a_record(project: Path) -> None:
+def test_a_folder_of_slides_has_results_a_summary_and_a_record(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     apply("slides", "--instances", "watershed")
+    assert "trained on drawn tiles alone" in capsys.readouterr().out
     for name in ("one", "two"):
         assert all((project / f"out/{name}.{kind}").stat().st_size for kind in KINDS)
     summary = pd.read_csv("out/summary.csv")
