@@ -56,7 +56,15 @@ def sheet(rows: Sequence[Shown], classes: Sequence[str]) -> Image.Image:
             canvas.paste(panel, (GAP + column * (size[0] + GAP), top + LINE))
         top += size[1] + LINE + GAP
     legend(draw, dict(zip(classes, CLASS_COLOURS, strict=False)), top, font)
-    return canvas.quantize(256, dither=Image.Dither.NONE)  # a third of the size
+    return with_palette(canvas, CLASS_COLOURS[: len(classes)])
+
+
+def with_palette(canvas: Image.Image, kept: Sequence[tuple[int, int, int]]) -> Image.Image:
+    """A picture of 256 colours, a third of the size; those of `kept`, such as a legend's, stay what they are."""
+    found = canvas.quantize(256 - len(kept), dither=Image.Dither.NONE).getpalette() or []
+    holder = Image.new("P", (1, 1))
+    holder.putpalette([*(value for colour in kept for value in colour), *found[: 3 * (256 - len(kept))]])
+    return canvas.quantize(palette=holder, dither=Image.Dither.NONE)
 
 
 def overlay(image: npt.NDArray[np.uint8], objects: Objects, scale: int, boxes: bool) -> Image.Image:

@@ -1,9 +1,10 @@
 """What a detector found, drawn: which boxes, and which scores."""
 
 import numpy as np
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 
-from pipeline.reporting.detections import overlay
+from pipeline.reporting.detections import overlay, with_palette
+from pipeline.reporting.pictures import CLASS_COLOURS
 from pipeline.tiles.objects import Objects
 
 
@@ -37,3 +38,13 @@ def test_pseudo_instances_are_all_drawn():
 def test_of_scores_on_each_other_the_highest_is_written(monkeypatch):
     boxes = [[8, 8, 30, 30], [9, 9, 32, 32], [40, 40, 60, 60]]
     assert written(found([0.7, 0.9, 0.6], boxes), monkeypatch) == ["90", "60"]
+
+
+def test_a_rare_class_keeps_its_colour():
+    draw = np.random.default_rng(0)
+    canvas = draw.integers(0, 256, (200, 200, 3)).astype(np.uint8)
+    kept = CLASS_COLOURS[:4]
+    canvas[0, :4] = kept
+    picture = with_palette(Image.fromarray(canvas), kept)
+    assert picture.mode == "P"
+    assert (np.asarray(picture.convert("RGB"))[0, :4] == kept).all()
