@@ -65,10 +65,10 @@ for name in sys.argv[1:]:
 
 
 def documented(kind: str) -> str:
-    """The script (sh) or the configuration (yaml) of the documentation."""
+    """The script (sh) of the documentation that runs stages as jobs, or its configuration (yaml)."""
     page = (ROOT / "docs/how-to/run-on-slurm.md").read_text(encoding="utf-8")
-    (found,) = re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL)
-    return str(found)
+    found = re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL)
+    return str(found[0])
 
 
 class Slurm:

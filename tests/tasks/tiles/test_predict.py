@@ -34,7 +34,7 @@ def network(job: Job, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
     torch.manual_seed(1)
     network = TileClassifier("mobilenet_v2")
     with torch.no_grad():
-        for _ in range(20):  # so that normalisation tells one image from another
+        for _ in range(45):  # so that normalisation tells one image from another, and rounding does not
             network(images_of(job))
     (job.folder / "weights").mkdir(parents=True)
     weights.save(network, job.folder / "weights/model.safetensors")
@@ -69,7 +69,7 @@ def test_the_probabilities_are_the_models_in_the_order_of_the_split(job: Job, ne
     with torch.no_grad():
         expected = network(images_of(job)).softmax(1)[:, 1, 0, 0].numpy()
     np.testing.assert_allclose(found["probability"], expected, atol=2e-5)
-    assert found["probability"].between(0, 1).all() and found["probability"].nunique() == 2
+    assert found["probability"].between(0, 1).all() and np.ptp(found["probability"]) > 1e-4
     first = path.read_bytes()
     predict.main()
     assert path.read_bytes() == first
