@@ -17,8 +17,8 @@ from pipeline.base.study import parse_study, read_study, variant
 from pipeline.commands import main
 from pipeline.own.like import like
 from pipeline.stages import check
-from tests import fabricated
 from tests.own import drawn
+from tests.own.project import make
 
 MICRONS = ("--microns-per-pixel", "0.5")
 CLASSES = ("--classes", "background,tumour,stroma")
@@ -34,12 +34,7 @@ WRITTEN = {
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What `lobule new` reads and writes of a project, with a study to copy from."""
-    folder = tmp_path / "project"
-    for name in ("params.yaml", "dvc.yaml", "studies/stages.dvc.yaml", "studies/bcss/params.yaml"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(fabricated.ROOT / name, folder / name)
-    monkeypatch.chdir(folder)
-    return folder
+    return make(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -13,20 +13,15 @@ from pipeline.base.params import KINDS, read_params
 from pipeline.base.study import read_study
 from pipeline.commands import main
 from pipeline.stages import check
-from tests import fabricated
 from tests.own import folds, instances, slides
+from tests.own.project import make
 from tests.slide_files import box, feature, write_features
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What `lobule new` reads and writes of a project."""
-    folder = tmp_path / "project"
-    for name in ("params.yaml", "dvc.yaml", "studies/stages.dvc.yaml", "studies/bcss/params.yaml"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(fabricated.ROOT / name, folder / name)
-    monkeypatch.chdir(folder)
-    return folder
+    return make(tmp_path, monkeypatch)
 
 
 def new(*words: str) -> None:

@@ -1,6 +1,5 @@
 """`lobule new` with several data sets: joined in one study, or one to train on and another one to test on."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -8,8 +7,8 @@ import pytest
 from pipeline.base.study import read_study
 from pipeline.commands import main
 from pipeline.stages import check
-from tests import fabricated
 from tests.own import drawn, slides
+from tests.own.project import make
 
 CODES = ("--microns-per-pixel", "0.5", "--classes", "background,Loose_stroma,Tumor")
 
@@ -17,11 +16,7 @@ CODES = ("--microns-per-pixel", "0.5", "--classes", "background,Loose_stroma,Tum
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with two studies of one's own: `mine` of masks of eight patients, `yours` of six slides."""
-    folder = tmp_path / "project"
-    for name in ("params.yaml", "dvc.yaml", "studies/stages.dvc.yaml", "studies/bcss/params.yaml"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(fabricated.ROOT / name, folder / name)
-    monkeypatch.chdir(folder)
+    folder = make(tmp_path, monkeypatch)
     truths = drawn.draw(tmp_path / "images", patients=8, classes=3)
     drawn.save(tmp_path / "masks", truths, drawn.indexed)
     slides.draw(tmp_path / "slides")
