@@ -14,7 +14,7 @@ from pipeline.base.schema import parse
 from pipeline.datasets.discovery import look
 from pipeline.datasets.masks.class_table import WHOLE, code_of, with_rows
 from pipeline.datasets.masks.meaning import Meaning, check_values, values_of
-from pipeline.datasets.masks.pairs import IMAGES, LABELS, Pair, find_pairs, name_of
+from pipeline.datasets.masks.pairs import IMAGES, LABELS, Pair, find_pairs, name_of, rule_of
 from pipeline.datasets.masks.patients import patients_of
 from pipeline.datasets.masks.pictures import microns_of, size_of
 from pipeline.datasets.masks.reader import Cut
@@ -156,21 +156,6 @@ def mask_rule(images: Path, masks: Path) -> str:
     if images != masks and bases & {Path(name).name for name in named_masks if name}:
         return "{}"
     return rule_of(bases, [Path(mask).name for mask in named_masks if mask])
-
-
-def rule_of(bases: set[str], masks: Sequence[str]) -> str:
-    """The rule that most names of masks follow, `{}` being the longest name of an image in them; `{}` where none does.
-
-    Args:
-        bases: names of images.
-        masks: names of masks, likewise without folder and ending.
-    """
-    rules: Counter[str] = Counter()
-    for bare in masks:
-        spans = {(i, j) for i in range(len(bare)) for j in range(i + 1, len(bare) + 1) if bare[i:j] in bases}
-        if longest := max((span for span in spans if span != (0, len(bare))), key=lambda s: s[1] - s[0], default=None):
-            rules[f"{bare[: longest[0]]}{{}}{bare[longest[1] :]}"] += 1
-    return rules.most_common(1)[0][0] if rules else "{}"
 
 
 def resolution(given: float | None, pairs: Sequence[Cut]) -> tuple[float, str]:

@@ -6,9 +6,8 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.base.errors import Problem
 from pipeline.datasets.discovery import File, look
-from pipeline.datasets.masks.pairs import LABELS, name_of
+from pipeline.datasets.masks.pairs import LABELS, name_of, rule_of
 from pipeline.datasets.slides.reader import ANNOTATIONS
-from pipeline.own.understand import rule_of
 
 
 @dataclass(frozen=True)

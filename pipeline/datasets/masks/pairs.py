@@ -1,6 +1,6 @@
 """Which image goes with which mask: by their names, every file accounted for."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -137,6 +137,21 @@ def name_of(path: PurePosixPath, rule: str = "{}") -> str | None:
     if not bare.startswith(before) or not bare.endswith(after) or len(bare) <= len(before) + len(after):
         return None
     return (path.parent / bare[len(before) : len(bare) - len(after)]).as_posix()
+
+
+def rule_of(bases: set[str], masks: Sequence[str]) -> str:
+    """The rule that most names of masks follow, `{}` being the longest name of an image in them; `{}` where none does.
+
+    Args:
+        bases: names of images.
+        masks: names of masks, likewise without folder and ending.
+    """
+    rules: Counter[str] = Counter()
+    for bare in masks:
+        spans = {(i, j) for i in range(len(bare)) for j in range(i + 1, len(bare) + 1) if bare[i:j] in bases}
+        if longest := max((span for span in spans if span != (0, len(bare))), key=lambda s: s[1] - s[0], default=None):
+            rules[f"{bare[: longest[0]]}{{}}{bare[longest[1] :]}"] += 1
+    return rules.most_common(1)[0][0] if rules else "{}"
 
 
 def paths_of(files: Mapping[str, File]) -> list[Path]:
