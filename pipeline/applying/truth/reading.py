@@ -15,11 +15,8 @@ from pipeline.applying.truth.pairs import Annotation
 from pipeline.base.errors import Problem
 from pipeline.base.params import Masks
 from pipeline.base.schema import parse
-from pipeline.datasets.labels import number_nuclei
-from pipeline.datasets.masks.arrays import read_dictionary
-from pipeline.datasets.masks.meaning import Meaning, Numbers, classes_of, pieces_of, values_of
+from pipeline.datasets.masks.meaning import Meaning, classes_of, values_of
 from pipeline.datasets.masks.pairs import Pair
-from pipeline.datasets.masks.pictures import read_numbers
 from pipeline.datasets.members import Member
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.own.legend import read_legend
@@ -156,37 +153,15 @@ def _pair(each: Annotation) -> Pair:
 
 
 def _read_mask(each: Annotation, slide: Slide, meaning: Meaning, codes: Any) -> Pixels:
-    """A mask in the model's codes.
+    """A mask, which has the size of the slide's full resolution, in the model's codes.
 
     Raises:
         Problem: it cannot be read, a value has no meaning, or it is of another size than the slide.
     """
-    pair, settings = _pair(each), meaning.settings
+    pair = _pair(each)
     lookup = np.full(IGNORE + 1, IGNORE, np.uint8)
     lookup[: len(codes)] = codes
-    beside: Numbers | None = None
-    if settings.values == "dictionaries":
-        numbers, beside = read_dictionary(pair.mask)
-    else:
-        numbers = meaning.numbers(pair.mask)
-        beside = None if pair.classes is None else read_numbers(pair.classes)
-    for path, values in ((each.path, numbers), (each.classes or each.path, beside)):
-        if values is not None and values.shape != (slide.height, slide.width):
-            raise Problem(
-                f"{path} has {values.shape[1]} x {values.shape[0]} px, its slide {each.slide} {slide.width} x"
-                f" {slide.height}; a mask has the size of the slide's full resolution."
-            )
-    if settings.values in ("instances", "dictionaries"):
-        uncounted = np.isin(numbers, values_of(settings.ignore)) if settings.ignore is not None else None
-        instance_map = number_nuclei(numbers if uncounted is None else np.where(uncounted, 0, numbers), pair.mask)
-        if beside is None:
-            class_map = np.where(instance_map > 0, codes[1], codes[0]).astype(np.uint8)
-        else:
-            class_map = lookup[meaning.codes(beside, pair.classes or pair.mask)]
-        if uncounted is not None:
-            class_map[uncounted] = IGNORE
-    else:
-        class_map = lookup[meaning.codes(numbers, pair.mask)]
-        instance_map = pieces_of(class_map) if settings.pieces else np.zeros(class_map.shape, np.int32)
+    class_map, instance_map, _ = meaning.labels(pair, (slide.height, slide.width), "slide")
+    class_map = lookup[class_map]
     instance_map[class_map == IGNORE] = 0
     return Pixels(class_map, instance_map, classes_of(instance_map, class_map, pair.mask))

@@ -20,6 +20,8 @@ from pipeline.datasets.members import Member
 if TYPE_CHECKING:
     from pipeline.tiles.store import ClassMap, Image, InstanceMap
 
+    Labels = tuple[ClassMap, InstanceMap, dict[int, int]]  # the last one: instance id -> class code
+
 NOWHERE = 255  # code of pixels that count in no loss and no score, as in the tile store
 Numbers = npt.NDArray[np.integer[Any]]
 
@@ -58,19 +60,29 @@ class Meaning:
             Problem: a file cannot be read, their sizes differ, or a value has no meaning.
         """
         image = read_image(pair.image)
+        return Annotated(image, *self.labels(pair, image.shape[:2]))
+
+    def labels(self, pair: Pair, size: tuple[int, ...], thing: str = "image") -> "Labels":
+        """Class map, instance map and the class code of each nucleus of a pair.
+
+        Args:
+            size: height and width of the image.
+            thing: what it is called where a mask does not fit.
+
+        Raises:
+            Problem: a file cannot be read, is of another size, or a value has no meaning.
+        """
         if self.settings.values == "dictionaries":
             numbers, classes = read_dictionary(pair.mask)
-            check_size(pair.mask, numbers, pair.image, image)
-            return Annotated(image, *self._instances(pair, numbers, self.codes(classes, pair.mask)))
+            check_size(pair.mask, numbers, f"{thing} {pair.image}", size)
+            return self._instances(pair, numbers, self.codes(classes, pair.mask))
         numbers = self.numbers(pair.mask)
-        check_size(pair.mask, numbers, pair.image, image)
+        check_size(pair.mask, numbers, f"{thing} {pair.image}", size)
         if self.settings.values == "instances":
-            class_map, instance_map, nuclei = self._instances(pair, numbers, self._class_map(pair, image, numbers))
-        else:
-            class_map = self.codes(numbers, pair.mask)
-            instance_map = pieces_of(class_map) if self.settings.pieces else np.zeros(class_map.shape, np.int32)
-            nuclei = classes_of(instance_map, class_map, pair.mask)
-        return Annotated(image, class_map, instance_map, nuclei)
+            return self._instances(pair, numbers, self._class_map(pair, size, thing, numbers))
+        class_map = self.codes(numbers, pair.mask)
+        instance_map = pieces_of(class_map) if self.settings.pieces else np.zeros(class_map.shape, np.int32)
+        return class_map, instance_map, classes_of(instance_map, class_map, pair.mask)
 
     def numbers(self, mask: Member) -> Numbers:
         """What stands in a mask, (H, W)."""
@@ -106,14 +118,14 @@ class Meaning:
         known, codes = zip(*sorted(meant), strict=True)
         return np.array(known, np.int64), np.array(codes, np.uint8)
 
-    def _class_map(self, pair: Pair, image: "Image", numbers: Numbers) -> "ClassMap | None":
+    def _class_map(self, pair: Pair, size: tuple[int, ...], thing: str, numbers: Numbers) -> "ClassMap | None":
         """The classes of nuclei that lie beside, as a map or a table; None where all are of one class."""
         if pair.table is not None:
             return self._tabled(pair, numbers)
         if pair.classes is None:
             return None
         codes = read_numbers(pair.classes)
-        check_size(pair.classes, codes, pair.image, image)
+        check_size(pair.classes, codes, f"{thing} {pair.image}", size)
         return self.codes(codes, pair.classes)
 
     def _tabled(self, pair: Pair, numbers: Numbers) -> "ClassMap":
@@ -142,9 +154,7 @@ class Meaning:
         class_map: ClassMap = codes[places].reshape(numbers.shape)
         return class_map
 
-    def _instances(
-        self, pair: Pair, numbers: Numbers, class_map: "ClassMap | None"
-    ) -> "tuple[ClassMap, InstanceMap, dict[int, int]]":
+    def _instances(self, pair: Pair, numbers: Numbers, class_map: "ClassMap | None") -> "Labels":
         """Class map, instance map and classes of nuclei from their numbers."""
         ignored = np.zeros(numbers.shape, np.bool_)
         if self.settings.ignore is not None and self.settings.values == "instances":
@@ -156,12 +166,12 @@ class Meaning:
         return class_map, instance_map, classes_of(instance_map, class_map, pair.mask)
 
 
-def check_size(mask: Member, numbers: Numbers, of: Member, image: "Image") -> None:
-    """Refuse a mask of another size than its image."""
-    if numbers.shape != image.shape[:2]:
+def check_size(mask: Member, numbers: Numbers, of: str, size: tuple[int, ...]) -> None:
+    """Refuse a mask of another size than its image, whose height and width are given."""
+    if numbers.shape != size:
         raise Problem(
-            f"{mask} has {numbers.shape[1]} x {numbers.shape[0]} px, its image {of} {image.shape[1]} x"
-            f" {image.shape[0]}; export one of them again."
+            f"{mask} has {numbers.shape[1]} x {numbers.shape[0]} px, its {of} {size[1]} x {size[0]}; export one"
+            " of them again."
         )
 
 
