@@ -44,14 +44,14 @@ def render_report(study: AnyStudy, **values: Any) -> str:
     return render(own.as_posix() if own.exists() else f"{study.task}.md.j2", study=study, **values)
 
 
-def render(template: str, **values: Any) -> str:
-    """Fill a template, of the folder `templates` or a path; a value that it names and nobody gives is an error.
+def render(template: str, folder: Path = Path(), **values: Any) -> str:
+    """Fill a template, of the folder `templates` or another one; a value that it names and nobody gives is an error.
 
     Raises:
         Problem: there is no such template.
     """
     environment = Environment(
-        loader=FileSystemLoader([TEMPLATES, Path()]),
+        loader=FileSystemLoader([TEMPLATES, folder]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.applying.truth.counting import MOST, Counted
 from pipeline.base.files import replacing, write_text
@@ -14,7 +13,7 @@ from pipeline.base.paths import PLANS
 from pipeline.base.records import Metrics, Model
 from pipeline.metrics import pixel
 from pipeline.reporting import figures, rendering, tables
-from pipeline.reporting.markdown import code, fenced, literal
+from pipeline.reporting.markdown import literal
 from pipeline.reporting.paper import Paper
 from pipeline.reporting.published import COLUMNS, Published
 from pipeline.reporting.results import Variant
@@ -87,7 +86,9 @@ def write(
         figures.ranking(rows, paper.score, paper.label, folder / "ranking.png", "")
         figures.confusions(variants, rows, classes, folder / "confusion.png")
     rows = [row | {"model": literal(row["model"])} for row in rows]
-    page = _render(
+    page = rendering.render(
+        TEMPLATE,
+        Path(__file__).parent,
         models=models,
         rows=rows,
         best=rows[tables.best_row(rows, paper.score)],
@@ -187,18 +188,3 @@ def _glass(model: Scored, classes: Sequence[str]) -> float:
     glass = sum(each.glass for each in model.counts.values())
     counted = sum(int(each.pixels.sum()) for each in model.counts.values())
     return glass / max(1, glass + counted)
-
-
-def _render(**values: Any) -> str:
-    environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, rendering.TEMPLATES]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # what comes out is Markdown: names from outside go through `literal` or `code`
-    )
-    shared = {"score": rendering.score, "count": rendering.count, "figure": rendering.figure, "p": rendering.p_text}
-    shared |= {"change": rendering.change, "signed": rendering.signed, "spread": rendering.spread}
-    environment.filters |= shared | {"literal": literal, "code": code, "fenced": fenced}
-    return environment.get_template(TEMPLATE).render(**values)
