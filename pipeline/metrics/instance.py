@@ -16,6 +16,7 @@ from pipeline.metrics.stats import nan_mean
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+Meetings = tuple[IntArray, IntArray]  # pairs of ids, each as one number, and in how many pixels they meet
 
 COLUMNS = ("tp", "fp", "fn", "sum_iou", "aji_intersection", "aji_union")  # of the counts; the last two in pixels
 JOIN_COLUMNS = ("merged", "split")  # of the counts of `joins`
@@ -66,8 +67,22 @@ def overlaps(truth: npt.NDArray[np.integer], prediction: npt.NDArray[np.integer]
         raise ValueError(f"instance maps differ in shape: {truth.shape} and {prediction.shape}")
     if truth.size and min(truth.min(), prediction.min()) < 0:
         raise ValueError("an instance map holds a negative id")
+    return tabulate([meetings(truth, prediction)])
+
+
+def meetings(truth: npt.NDArray[np.integer], prediction: npt.NDArray[np.integer]) -> Meetings:
+    """Each pair of ids that meet in a pixel of an instance, as truth * 2**32 + prediction, and in how many they do."""
     inside = (truth > 0) | (prediction > 0)
     codes, pixels = np.unique((truth[inside].astype(np.int64) << 32) | prediction[inside], return_counts=True)
+    return codes, pixels.astype(np.int64)
+
+
+def tabulate(parts: Sequence[Meetings]) -> Overlaps:
+    """The table of two instance maps from what meets in the parts that they are cut into."""
+    nothing = np.zeros(0, np.int64)
+    codes, index = np.unique(np.concatenate([nothing, *(codes for codes, _ in parts)]), return_inverse=True)
+    counts = np.concatenate([nothing, *(pixels for _, pixels in parts)])
+    pixels = np.bincount(index, counts, len(codes)).astype(np.int64)
     true_of, predicted_of = codes >> 32, codes & 0xFFFFFFFF
     truth_ids, rows = np.unique(true_of[true_of > 0], return_inverse=True)
     prediction_ids, columns = np.unique(predicted_of[predicted_of > 0], return_inverse=True)

@@ -54,16 +54,16 @@ def compare(
             pair = detection.nuclei(truth, true_classes), detection.nuclei(found, found_classes)
             detected, classified = detection.count(*pair, codes, radius)
             per_class = instance.count_classes(overlaps, true_classes, found_classes, codes)
-            row = _all_nuclei("binary", overlaps)
+            row = all_nuclei("binary", overlaps)
             for position_of_class, name in enumerate(names):
-                row |= _named(name, instance.COLUMNS, per_class[position_of_class])
-            row |= _named("detection", detection.DETECTION_COLUMNS, detected)
+                row |= named(name, instance.COLUMNS, per_class[position_of_class])
+            row |= named("detection", detection.DETECTION_COLUMNS, detected)
             pieces = watershed.instances(foreground, "components", settings.minimum_size)
             detected, _ = detection.count(pair[0], detection.nuclei(pieces, {}), [], radius)
-            row |= _all_nuclei("components", instance.overlaps(truth, pieces))
-            row |= _named("components_detection", detection.DETECTION_COLUMNS, detected)
+            row |= all_nuclei("components", instance.overlaps(truth, pieces))
+            row |= named("components_detection", detection.DETECTION_COLUMNS, detected)
             for position_of_class, name in enumerate(names):
-                row |= _named(f"{name}_detection", detection.CLASS_COLUMNS, classified[position_of_class])
+                row |= named(f"{name}_detection", detection.CLASS_COLUMNS, classified[position_of_class])
             rows.append(row)
             native.append(found_map)
     return pd.DataFrame(rows), native
@@ -109,13 +109,14 @@ def score(counts: pd.DataFrame, tissues: list[str], classes: list[str]) -> dict[
     }
 
 
-def _all_nuclei(prefix: str, overlaps: instance.Overlaps) -> dict[str, float]:
+def all_nuclei(prefix: str, overlaps: instance.Overlaps) -> dict[str, float]:
     """Counts of an image's nuclei, whatever their class."""
-    counts = _named(prefix, instance.COLUMNS, instance.count(overlaps))
-    return counts | _named(prefix, instance.JOIN_COLUMNS, instance.joins(overlaps))
+    counts = named(prefix, instance.COLUMNS, instance.count(overlaps))
+    return counts | named(prefix, instance.JOIN_COLUMNS, instance.joins(overlaps))
 
 
-def _named(prefix: str, columns: tuple[str, ...], values: npt.NDArray[np.float64]) -> dict[str, float]:
+def named(prefix: str, columns: Sequence[str], values: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Counts under the names that their columns have in a table."""
     return {f"{prefix}_{column}": float(value) for column, value in zip(columns, values, strict=True)}
 
 

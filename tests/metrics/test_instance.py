@@ -155,6 +155,21 @@ def test_table_agrees_with_scikit_image(maps: tuple[Map, Map]) -> None:
     assert table.intersections.tolist() == expected[1:, 1:][rows, columns].tolist()
 
 
+@given(random_maps, st.integers(1, 7))
+def test_the_table_of_parts_is_that_of_the_whole(maps: tuple[Map, Map], rows: int) -> None:
+    truth, prediction = maps
+    parts = [
+        instance.meetings(truth[top : top + rows], prediction[top : top + rows]) for top in range(0, len(truth), rows)
+    ]
+    whole, found = instance.overlaps(truth, prediction), instance.tabulate(parts)
+    for name, values in vars(whole).items():
+        np.testing.assert_array_equal(getattr(found, name), values)
+
+
+def test_a_table_of_no_parts_is_empty() -> None:
+    assert all(not values.size for values in vars(instance.tabulate([])).values())
+
+
 def test_counts_of_classes_are_those_of_maps_with_one_class(drawn_pairs: list) -> None:
     for pair in drawn_pairs:
         table = instance.overlaps(pair.truth, pair.prediction)

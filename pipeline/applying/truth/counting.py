@@ -10,7 +10,7 @@ from pipeline.applying.field import Field, Mask, Regions
 from pipeline.applying.truth.maps import Maps, Numbers
 from pipeline.applying.windows import Window, squares
 from pipeline.metrics import detection, instance, pixel
-from pipeline.nuclei.comparison import PUBLISHED_MICRONS
+from pipeline.nuclei.comparison import PUBLISHED_MICRONS, all_nuclei, named
 from pipeline.tiles.store import IGNORE
 
 SIDE = 2048  # px of a window
@@ -75,7 +75,7 @@ def count(
     background = classes.index(pixel.BACKGROUND) if pixel.BACKGROUND in classes else None
     counts, glass = np.zeros((size, size), np.int64), 0
     true, predicted = _Nuclei(truth.nuclei), _Nuclei(found.nuclei)
-    pairs: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
+    met: list[instance.Meetings] = []
     for _, window in squares(grid.height, grid.width, SIDE):
         of_truth, true_numbers = truth.read(window, grid.downsample)
         if regions is not None:
@@ -94,10 +94,10 @@ def count(
             true_numbers, numbers = (np.where(outside, 0, each) for each in (true_numbers, numbers))
             true.add(true_numbers, window)
             predicted.add(numbers, window)
-            pairs.append(_pairs(true_numbers, numbers))
+            met.append(instance.meetings(true_numbers, numbers))
     row = None
     if nuclei:
-        row = _row(_overlaps(pairs), true, predicted, classes, grid.microns_per_pixel)
+        row = _row(instance.tabulate(met), true, predicted, classes, grid.microns_per_pixel)
     return Counted(counts, row, glass)
 
 
@@ -110,34 +110,6 @@ def _looked_at(field: Field, window: Window) -> Mask:
     return seen
 
 
-def _pairs(truth: Numbers, found: Numbers) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Each pair of numbers that meet in a pixel of a nucleus, as one number, and in how many pixels they do."""
-    inside = (truth > 0) | (found > 0)
-    codes, pixels = np.unique((truth[inside].astype(np.int64) << 32) | found[inside], return_counts=True)
-    return codes, pixels.astype(np.int64)
-
-
-def _overlaps(pairs: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]) -> instance.Overlaps:
-    """The table that `instance.overlaps` makes of two whole maps, from the pairs of their windows."""
-    every = np.concatenate([codes for codes, _ in pairs] or [np.zeros(0, np.int64)])
-    codes, index = np.unique(every, return_inverse=True)
-    pixels = np.zeros(len(codes), np.int64)
-    np.add.at(pixels, index, np.concatenate([found for _, found in pairs] or [np.zeros(0, np.int64)]))
-    true_of, predicted_of = codes >> 32, codes & 0xFFFFFFFF
-    ids = [np.unique(of[of > 0], return_inverse=True) for of in (true_of, predicted_of)]
-    (true_ids, true_places), (predicted_ids, predicted_places) = ids
-    both = (true_of > 0) & (predicted_of > 0)
-    return instance.Overlaps(
-        true_ids,
-        predicted_ids,
-        np.bincount(true_places, pixels[true_of > 0], true_ids.size).astype(np.int64),
-        np.bincount(predicted_places, pixels[predicted_of > 0], predicted_ids.size).astype(np.int64),
-        np.searchsorted(true_ids, true_of[both]),
-        np.searchsorted(predicted_ids, predicted_of[both]),
-        pixels[both],
-    )
-
-
 def _row(
     overlaps: instance.Overlaps, true: _Nuclei, predicted: _Nuclei, classes: Sequence[str], microns_per_pixel: float
 ) -> dict[str, float]:
@@ -147,23 +119,18 @@ def _row(
     """
     codes = list(range(1, len(classes)))
     per_class = instance.count_classes(overlaps, true.classes, predicted.classes, codes)
-    row = _named("binary", instance.COLUMNS, instance.count(overlaps))
-    row |= _named("binary", instance.JOIN_COLUMNS, instance.joins(overlaps))
+    row = all_nuclei("binary", overlaps)
     for code in codes:
-        row |= _named(classes[code], instance.COLUMNS, per_class[code - 1])
+        row |= named(classes[code], instance.COLUMNS, per_class[code - 1])
     radius = detection.RADIUS * PUBLISHED_MICRONS / microns_per_pixel
     detected = np.full(len(detection.DETECTION_COLUMNS), NAN)
     classified = np.full((len(codes), len(detection.CLASS_COLUMNS)), NAN)
     if max(len(true.sums), len(predicted.sums)) <= MOST:
         detected, classified = detection.count(true.middles(), predicted.middles(), codes, radius)
-    row |= _named("detection", detection.DETECTION_COLUMNS, detected)
+    row |= named("detection", detection.DETECTION_COLUMNS, detected)
     unknown = (*instance.COLUMNS, *instance.JOIN_COLUMNS)
-    row |= _named("components", unknown, np.full(len(unknown), NAN))
-    row |= _named("components_detection", detection.DETECTION_COLUMNS, np.full(len(detected), NAN))
+    row |= named("components", unknown, np.full(len(unknown), NAN))
+    row |= named("components_detection", detection.DETECTION_COLUMNS, np.full(len(detected), NAN))
     for code in codes:
-        row |= _named(f"{classes[code]}_detection", detection.CLASS_COLUMNS, classified[code - 1])
+        row |= named(f"{classes[code]}_detection", detection.CLASS_COLUMNS, classified[code - 1])
     return row
-
-
-def _named(prefix: str, columns: Sequence[str], values: npt.NDArray[np.float64]) -> dict[str, float]:
-    return {f"{prefix}_{column}": float(value) for column, value in zip(columns, values, strict=True)}
