@@ -7,10 +7,12 @@ Out: the variant's predictions/, which its task fills (pipeline/tasks/<task>/pre
 from pipeline import tasks
 from pipeline.base.errors import run_stage
 from pipeline.base.files import replacing
+from pipeline.models.processor import use_common_kernels
 from pipeline.plans.job import read_job
 
 
 def main() -> None:
+    use_common_kernels()
     job = read_job("Predict with one variant of a study.")
     part = tasks.load(job.task, "predict")
     with replacing(job.folder / "predictions") as temporary:

@@ -14,12 +14,14 @@ import time
 
 from pipeline import tasks
 from pipeline.base.errors import run_stage
+from pipeline.models.processor import use_common_kernels
 from pipeline.plans.job import read_job
 from pipeline.training.processes import spread
 
 
 def main() -> None:
     started = time.monotonic()
+    use_common_kernels()
     job = read_job("Train one variant of a study.")
     spread()
     from pipeline.training.job import train  # takes seconds, for which who starts others does not wait
