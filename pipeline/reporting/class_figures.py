@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.metrics import classification
 from pipeline.metrics.votes import share
+from pipeline.reporting.pictures import colours
 from pipeline.reporting.style import figure
 
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # of losses; Okabe and Ito's
+EDGE = [withStroke(linewidth=2.6, foreground="#555555")]  # yellow could not be seen on white without it
 PANELS_A_ROW = 4
 ROW_HEIGHT = 3.2  # inches
 
@@ -21,8 +24,10 @@ ROW_HEIGHT = 3.2  # inches
 def roc_curves(votes: Mapping[str, pd.DataFrame], classes: Sequence[str], path: Path) -> None:
     """One panel a model, one curve a class against the rest, by the share of an image's votes.
 
-    `votes` names the models; each has a row an image, with `truth` and `vote_<class>`.
+    `votes` names the models; each has a row an image, with `truth` and `vote_<class>`. A class has its colour of
+    the pictures.
     """
+    tints = {label: tuple(value / 255 for value in tint) for label, tint in colours(classes).items()}
     with _panels(path, len(votes)) as (_, axes):
         for axis, (name, rows) in zip(axes.flat, votes.items(), strict=False):
             shares = share(rows[[f"vote_{label}" for label in classes]].to_numpy(np.float64))
@@ -30,7 +35,7 @@ def roc_curves(votes: Mapping[str, pd.DataFrame], classes: Sequence[str], path: 
                 positive = (rows["truth"] == label).to_numpy()
                 false, true = classification.roc_curve(shares[:, code], positive)
                 area = classification.roc_auc(shares[:, code], positive)
-                axis.plot(false, true, color=COLOURS[code], label=f"{label}, {float(area):.2f}")
+                axis.plot(false, true, color=tints[label], path_effects=EDGE, label=f"{label}, {float(area):.2f}")
             axis.plot([0, 1], [0, 1], color="#999999", linestyle=":")
             axis.set(title=name, xlabel="false positive rate", aspect="equal")
             axis.legend(loc="lower right", fontsize=8, title="area", title_fontsize=8)
@@ -49,7 +54,7 @@ def confusions(matrices: Mapping[str, Sequence[Sequence[int]]], classes: Sequenc
                 axis.text(column, row, str(value), ha="center", va="center", color=colour)
             axis.set_xticks(range(len(classes) + 1), [*classes, "no call"], rotation=45, ha="right")
             axis.set_yticks(range(len(classes)), classes)
-            axis.set_title(name)
+            axis.set(title=name, xlabel="called")
             axis.grid(visible=False)
         axes[0, 0].set_ylabel("true class")
 

@@ -16,6 +16,7 @@ from pipeline.reporting.style import COLOURS, NEUTRAL, figure
 
 MODELS_A_ROW = 3
 MANY_CLASSES = 8  # more than these need larger panels
+PANELS_A_ROW = {MANY_CLASSES: 4, 12: 3}  # of matrices with so many classes at most; of larger ones 2
 FLOORS = {"background": ":", "commonest": ":", "otsu": "--"}  # how the line of a baseline is drawn
 
 
@@ -161,9 +162,10 @@ def confusions(variants: Sequence[Variant], rows: Sequence[dict[str, Any]], clas
         occurs = totals.sum(axis=(0, 1)) + totals.sum(axis=(0, 2)) > 0
         codes = [code for code in codes if occurs[code]]
     names = [classes[code] for code in codes]
-    across = 4 if len(names) <= MANY_CLASSES else 2
-    lines = ceil(len(variants) / across)
-    options = {"figsize": (11, (2.9 if across == 4 else 6.6) * lines + 1.2), "sharex": True, "sharey": True}
+    most = next((panels for classes, panels in PANELS_A_ROW.items() if len(names) <= classes), 2)
+    across = min(most, len(variants))
+    lines, width = ceil(len(variants) / across), 11 * max(across, 2) / most
+    options = {"figsize": (width, (11.6 / most) * lines + 1.2), "sharex": True, "sharey": True}
     with figure(path, lines, across, **options) as (drawing, axes):
         for axis in axes.flat[len(variants) :]:
             axis.axis("off")
@@ -193,8 +195,9 @@ def _curves(
     log: bool,
 ) -> None:
     models = list(dict.fromkeys(row["model"] for row in rows))
-    height = ceil(len(models) / MODELS_A_ROW)
-    with figure(path, height, MODELS_A_ROW, figsize=(10, 2.6 * height + 0.6), sharey=True) as (drawing, axes):
+    across = min(len(models), MODELS_A_ROW)
+    height, width = ceil(len(models) / across), max(6, 10 * across / MODELS_A_ROW)  # the legend needs 6 inches
+    with figure(path, height, across, figsize=(width, 2.6 * height + 0.6), sharey=True) as (drawing, axes):
         for axis in axes.flat[len(models) :]:
             axis.axis("off")
         for variant, named in zip(variants, rows, strict=True):

@@ -17,15 +17,18 @@ from pipeline.tiles.plan import read_plan
 def draw(folder: Path, titles: Sequence[str], variant: Variant, study: PixelStudy, plans: Path) -> list[Path]:
     """Draw test tiles by mean IoU without background, of the variant's first run and seed; return the pictures.
 
-    `titles` are best, worst, first; tiles whose mean IoU is not defined are left out. Where nuclei have one class,
-    those that are merged and split are shown, too. `plans` is the folder of the first run's plans.
+    `titles` are best, worst, first; tiles whose mean IoU is not defined are left out, and of equal ones the more wrong
+    pixels are the worse. Where nuclei have one class, those that are merged and split are shown, too. `plans` is the
+    folder of the first run's plans.
     """
     run, seed = variant.runs[0].run, variant.runs[0].seed
     mine = ((variant.images["run"] == run) & (variant.images["seed"] == seed)).to_numpy()
     plan = read_plan(plans / "split.csv")
     examples = Examples.of(plan[plan["split"] == "test"], study)
-    scores = pixel.mean(pixel.iou(variant.counts[mine]), pixel.foreground(study.classes))
-    order = [int(position) for position in np.argsort(-scores, kind="stable") if not np.isnan(scores[position])]
+    counts = variant.counts[mine]
+    scores = pixel.mean(pixel.iou(counts), pixel.foreground(study.classes))
+    wrong = counts.sum(axis=(1, 2)) - np.trace(counts, axis1=1, axis2=2)
+    order = [int(position) for position in np.lexsort((wrong, -scores)) if not np.isnan(scores[position])]
     shard, index = examples.plan["shard"], examples.plan["index"]
     orders = {"best": order, "worst": order[::-1], "first": sorted(order)}
     drawn = []
