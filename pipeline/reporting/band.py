@@ -101,6 +101,19 @@ def write_bands(study: str, variant: str, basis: str, bands: Sequence[Band]) -> 
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6g")
 
 
+def beside(intervals: pd.DataFrame, bands: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """A table of figures with `band_low` and `band_high` of each, empty where none was measured.
+
+    Args:
+        intervals: a row a figure, named by its `variant`, `plan` and `score`.
+        bands: rows of `measured`.
+    """
+    known = {(row["variant"], row["name"]): row["band"] for row in bands}
+    mine = [known.get((f"{row.variant}-{row.plan}", row.score)) for row in intervals.itertuples()]
+    ends = {f"band_{end}": [band and getattr(band, end) for band in mine] for end in ("low", "high")}
+    return intervals.assign(**{name: pd.array(values, dtype="Float64") for name, values in ends.items()})
+
+
 def measured(
     params: Params, study: AnyStudy, data: Sequence[str], here: Mapping[str, Mapping[str, float]]
 ) -> list[dict[str, Any]]:

@@ -106,6 +106,7 @@ def front_row(report: Reported) -> dict[str, Any]:
         "label": paper.label,
         "best": f"{paper.model(published, best['variant'])}, {best['plan']}",
         "figure": best,
+        "unusual": best["value"] < best["band_low"] or best["value"] > best["band_high"],  # false where no band is
         "published": name,
         "published_value": value,
     }

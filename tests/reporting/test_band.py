@@ -45,6 +45,16 @@ def test_the_ends_of_a_band_are_scores() -> None:
     assert (found.low, found.high) == (0, 1)
 
 
+def test_a_table_of_figures_has_the_band_of_those_that_were_measured() -> None:
+    figures = pd.DataFrame({"variant": ["unet", "unet"], "plan": ["plain", "augmented"], "score": "dice", "value": 0.5})
+    bands = [{"variant": "unet-augmented", "name": "dice", "band": band.measure("dice", [0.4, 0.5, 0.6])}]
+    found = band.beside(figures, bands)
+    assert found["band_low"].isna().tolist() == found["band_high"].isna().tolist() == [True, False]
+    assert (found["band_low"][1], found["band_high"][1]) == (bands[0]["band"].low, bands[0]["band"].high)
+    assert found["value"].tolist() == [0.5, 0.5]
+    assert band.beside(figures, [])["band_low"].isna().all()
+
+
 def test_bands_are_read_for_their_own_variant_and_basis_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert band.read_bands("mine", "unet-plain", "abc") == {}

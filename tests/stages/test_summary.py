@@ -22,6 +22,7 @@ ROWS = {  # variant, plan, headline score; the best is not the first
     "bracs": [("unet", "augmented", 0.5), ("resnet50", "augmented", 0.55)],
     "bach": [("resnet50", "augmented", 0.7)],
 }
+BANDS = {"pannuke": (0.3, 0.44), "bach": (0.6, 0.8)}  # where other seeds land
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,8 @@ def write_intervals(study: str, rows: list[tuple[str, str, float]], score: str) 
         for name in dict.fromkeys([score, "mean_iou", "dice_macro", "bpq_images"]):
             row = {"study": study, "source": "sample", "variant": variant, "plan": plan, "score": name}
             ends = {"value": value, "sd": None, "low": value - 0.1, "high": value + 0.1}
+            seeds = BANDS.get(study, (None, None)) if name == score else (None, None)
+            ends |= {"band_low": seeds[0], "band_high": seeds[1]}
             found.append(row | ends | {"runs": 1, "unit": "test tiles", "units": 5})
     folder = Path("reports") / study
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +71,15 @@ def test_each_study_has_a_row_with_its_best_variant_and_the_published_figure() -
     assert "| U-Net, balanced | mean IoU 0.450" in text and "0.482 (U-Net + ResNet50 + Aug)" in text
     assert "| Modified U-Net, augmented | Jaccard 0.700" in text
     assert "mean nothing clinically" in text and "None" not in text and "nan" not in text
+
+
+def test_a_figure_outside_its_band_says_so() -> None:
+    rows = {line.split(" | ")[0].strip("| "): line for line in page().splitlines() if line.startswith("| ")}
+    assert (
+        "0.450 [0.35,\N{NO-BREAK SPACE}0.55] (**outside its band**: with another seed 0.300 to 0.440) |"
+        in rows["pannuke"]
+    )
+    assert [name for name in ROWS if "outside" in rows[name]] == ["pannuke"]
 
 
 def test_a_study_without_a_paper_has_a_dash() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,12 +45,13 @@ def write(study: DetectionStudy, params: Params) -> None:
         f"{each.name}-{each.plan}": {score: figure.value for score, figure in each.figures["test"].items()}
         for each in trained
     }
+    bands = band.measured(params, study, [info.source_sha256], here)
     plans = {run: plan_folder(name, run) for run in study.runs}
     first = plans[study.runs[0]]
     with replacing(REPORTS / name) as folder, replacing(REPORTS / "private" / name) as private:
         folder.mkdir()
         private.mkdir()
-        write_tables(folder, name, info.source, variants)
+        write_tables(folder, name, info.source, variants, bands)
         draw_figures(folder, trained, classes)
         pictures.save(draw_detections(study, best, classes), (folder if public else private) / "detections.png")
         page = render_report(
@@ -72,14 +74,16 @@ def write(study: DetectionStudy, params: Params) -> None:
             paper=paper,
             published=Published.of(name),
             tests=against_best(variants, best, classes, params.seed),
-            bands=band.measured(params, study, [info.source_sha256], here),
+            bands=bands,
             machine=facts.machine(),
         )
     write_text(REPORTS / f"{name}.md", page)
     track(study, encoder, {})
 
 
-def write_tables(folder: Path, study: str, source: str, variants: Sequence[Variant]) -> None:
+def write_tables(
+    folder: Path, study: str, source: str, variants: Sequence[Variant], bands: Sequence[dict[str, Any]]
+) -> None:
     """Write the tables from which every figure of the report can be recomputed."""
     named = [{"variant": variant.name, "plan": variant.plan} for variant in variants]
     intervals = [
@@ -101,7 +105,7 @@ def write_tables(folder: Path, study: str, source: str, variants: Sequence[Varia
     curves = [variant.curves.assign(**name) for name, variant in zip(named, variants, strict=True)]
     for title, table, digits in (
         ("scores", pd.DataFrame(scores), 10),
-        ("intervals", pd.DataFrame(intervals), 10),
+        ("intervals", band.beside(pd.DataFrame(intervals), bands), 10),
         ("votes", pd.concat(votes), 6),
         ("curves", pd.concat(curves), 6),
     ):

@@ -51,7 +51,7 @@ def write(study: PixelStudy, params: Params) -> None:
     with replacing(REPORTS / name) as folder, replacing(REPORTS / "private" / name) as private:
         folder.mkdir()
         private.mkdir()
-        write_tables(folder, name, "sample" if sample else sources[0].source, variants, scores, evidence)
+        write_tables(folder, name, "sample" if sample else sources[0].source, variants, scores, evidence, bands)
         draw_figures(folder, variants, rows, study, paper, published, sample, evidence)
         public = study.report.publish_pictures or all(source.source == "sample" for source in sources)
         shown = folder if public else private
@@ -107,11 +107,12 @@ def write_tables(
     variants: Sequence[Variant],
     scores: Sequence[dict[str, Figure]],
     evidence: Evidence,
+    bands: Sequence[dict[str, Any]],
 ) -> None:
     """Write the tables from which every figure of the report can be recomputed."""
     parts = {
         "scores": tables.scores_table(study, source, variants, evidence),
-        "intervals": tables.intervals_table(study, source, variants, scores, evidence),
+        "intervals": band.beside(tables.intervals_table(study, source, variants, scores, evidence), bands),
         "counts": tables.stacked(variants, "images"),
         "instances": tables.stacked(variants, "instances"),
         "curves": tables.stacked(variants, "curves"),
