@@ -6,6 +6,7 @@ from pathlib import Path
 PLANS = ("plain", "augmented", "balanced")  # those that a variant may be trained on
 RAW = Path("data/raw")
 TILES = Path("data/tiles")
+MODELS = Path("models")
 REPORTS = Path("reports")
 
 
@@ -16,12 +17,12 @@ def plan_folder(study: str, run: int) -> Path:
 
 def variant_folder(study: str, run: int, seed: int, variant: str, plan: str) -> Path:
     """The folder that holds weights/, training/ and predictions/ of a variant in one run, with one seed."""
-    return Path("models") / study / f"run{run}" / f"seed{seed}" / f"{variant}-{plan}"
+    return MODELS / study / f"run{run}" / f"seed{seed}" / f"{variant}-{plan}"
 
 
 def evaluation_folder(study: str, run: int, seed: int, variant: str, plan: str) -> Path:
     """The folder that holds what was measured of it."""
-    return Path("models") / study / "evaluation" / f"run{run}" / f"seed{seed}" / f"{variant}-{plan}"
+    return MODELS / study / "evaluation" / f"run{run}" / f"seed{seed}" / f"{variant}-{plan}"
 
 
 def paper_folder(study: str) -> Path:

@@ -15,6 +15,7 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from pipeline.base.errors import Problem, machine_problem
+from pipeline.base.paths import MODELS
 from pipeline.base.records import Model
 from pipeline.models.encoders import PLAIN
 
@@ -117,7 +118,9 @@ def check(path: Path) -> None:
     record = path.with_name("model.json")
     wanted = Model.read(record).sha256 if record.is_file() and path.is_file() else None
     if wanted is not None and checksum(path) != wanted:
-        raise Problem(f"{path} is damaged; `lobule doctor` says what to remove, then `dvc repro` trains it again.")
+        ours = path.absolute().is_relative_to(MODELS.absolute())
+        cure = "`lobule doctor` says what to remove, then `dvc repro` trains it again" if ours else "copy them again"
+        raise Problem(f"{path} is damaged, as model.json beside it tells; {cure}.")
 
 
 def checksum(path: Path) -> str:

@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.base.errors import Problem
 from pipeline.models import build, weights
+from tests.records import MODEL
 
 CHANNELS = [32, 16, 8, 8]
 LITE0 = "tu-tf_efficientnet_lite0"
@@ -113,3 +114,18 @@ def test_real_imagenet_weights_under_timms_names(real_data: Path) -> None:
     assert torch.equal(stem, load_file(path)["conv_stem.weight"])
     with pytest.raises(Problem, match="fits only"):
         weights.initialise(build("efficientnet-b0", 6, 8, CHANNELS), "efficientnet-b0", str(path))
+
+
+@pytest.mark.parametrize(
+    ("folder", "cure"), [("models/a/weights", "`lobule doctor` says what to remove"), ("brought", "copy them again")]
+)
+def test_damaged_weights_have_the_cure_of_where_they_lie(
+    folder: str, cure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path(folder) / "model.safetensors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"these were weights")
+    MODEL.model_copy(update={"sha256": "0" * 64}).write(path.with_name("model.json"))
+    with pytest.raises(Problem, match=rf"{path} is damaged, as model.json beside it tells; {cure}"):
+        weights.check(path)
