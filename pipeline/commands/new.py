@@ -28,6 +28,7 @@ from pipeline.own.tell import tell
 from pipeline.own.variants import read_weights
 
 ENCODERS = "resnet18,efficientnet-b0"
+TAKEN = {"private", "readme"}  # beside the studies' reports, on a disk to which capitals may be the same
 LARGEST = 100.0  # µm/px, at which a pixel holds several cells
 KINDS = {  # what is given of data: options of one kind -> how that is understood
     ("images", "masks"): understand.understand,
@@ -119,6 +120,8 @@ def check_name(name: str) -> None:
 
     if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii() or not name[0].isalnum():
         raise Problem(f"{name!r} is no name for a study; give one of letters, digits, - and _.")
+    if name.lower() in TAKEN:
+        raise Problem(f"reports/ has something else that is called {name}; give your study another name.")
     if name in {*datasets.names(), *datasets.kinds()}:
         raise Problem(f"{name} is the name of a data set that Lobule knows; give yours another.")
     if name in study_names() and (STUDIES / name / "paper/paper.yaml").exists():

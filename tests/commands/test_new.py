@@ -240,7 +240,7 @@ def test_every_unreadable_file_is_told_and_nothing_is_written(
     )
 
 
-@pytest.mark.parametrize("name", ["bcss", "masks", "a b", "a.b", "-a", "ä"])
+@pytest.mark.parametrize("name", ["bcss", "masks", "private", "README", "a b", "a.b", "-a", "ä"])
 def test_names_that_cannot_be(project: Path, data: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     if name == "-a":
         return  # argparse takes it for an option

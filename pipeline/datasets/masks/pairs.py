@@ -13,6 +13,7 @@ from pipeline.datasets.members import Member
 IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
 LABELS = {".png", ".tif", ".tiff", ".bmp", ".npy"}
 LOSSY = {".jpg", ".jpeg"}  # compression invents values
+JPEG_CURE = "; masks that are JPEG must be exported again as PNG, since its compression invents values"
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,19 @@ def find_pairs(folder: Path, settings: Masks) -> list[Pair]:
         left = [file for file in (*images.values(), *masks.values()) if file.path not in taken]
         lossy = [file for file in survey.files if file.name.suffix.lower() in LOSSY and file.path not in taken]
         survey.tell(mine, {"without the other half": left, "JPEG, which is no mask": lossy})
-    if unpaired and (settings.unpaired == "refuse" or not used):
-        raise Problem(_without_its_half(unpaired, images, masks, settings))
-    if not used:
+    if not images or not masks or not (used or unpaired):
         raise Problem(
             f"{roots['images']} holds no image ({', '.join(sorted(IMAGES))}) whose mask is in {roots['masks']}; give"
-            " the folders in which they lie."
+            f" the folders in which they lie{JPEG_CURE if images and has_jpeg(surveys[roots['masks']]) else ''}."
         )
+    if unpaired and (settings.unpaired == "refuse" or not used):
+        raise Problem(_without_its_half(unpaired, images, masks, settings))
     return used
+
+
+def has_jpeg(survey: Survey) -> bool:
+    """Whether a folder has JPEGs."""
+    return any(file.name.suffix.lower() in LOSSY for file in survey.files)
 
 
 def named(
@@ -169,7 +175,15 @@ def check_class_maps(names: Sequence[str], classes: Mapping[str, Member], root: 
 def _without_its_half(
     unpaired: list[str], images: Mapping[str, Member], masks: Mapping[str, Member], settings: Masks
 ) -> str:
-    """What is missing, as a sentence."""
+    """What is missing, or which of several images is meant, as a sentence."""
+    for name in unpaired:
+        mine, others, place = (images, masks, settings.masks) if name in images else (masks, images, settings.images)
+        alike = [other for other in others if PurePosixPath(other).name == PurePosixPath(name).name]
+        if len(alike) > 1:
+            return (
+                f"{mine[name]} may belong to {others[alike[0]].name} or to {others[alike[1]].name} of {place}; give a"
+                " folder without the wrong ones, or move them away."
+            )
     first = unpaired[0]
     more = f" (and {len(unpaired) - 1:,} more are alone)" if len(unpaired) > 1 else ""
     wanted = settings.mask_name.format(PurePosixPath(first).name)

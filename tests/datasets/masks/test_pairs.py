@@ -51,8 +51,10 @@ def test_bare_names_pair(
 @pytest.mark.parametrize(
     ("images", "masks", "words"),
     [
-        (["s/1", "t/1"], ["1"], r"masks/1.png is a mask without an image 1 in images \(and 2 more are alone\)"),
-        (["1"], ["s/1", "t/1"], r"images/1.png has no mask 1 in masks \(and 2 more are alone\)"),
+        (["s/1", "t/1"], ["1"], "masks/1.png may belong to s/1.png or to t/1.png of images; give a folder without"),
+        (["1"], ["s/1", "t/1"], "images/1.png may belong to s/1.png or to t/1.png of masks; give a folder without"),
+        ([], ["1"], r"images holds no image \(.*\) whose mask is in .*masks; give the folders in which they lie\.$"),
+        (["1"], [], r"images holds no image \(.*\) whose mask is in .*masks; give the folders in which they lie\.$"),
         (["1", "s/1"], ["1"], "images/s/1.png has no mask 1 in masks;"),
         (["s/1"], ["t/1"], r"images/s/1.png has no mask 1 in masks \(and 1 more are alone\)"),
     ],
@@ -60,6 +62,13 @@ def test_bare_names_pair(
 def test_what_several_have_is_nobodys(tmp_path: Path, images: list[str], masks: list[str], words: str) -> None:
     lay(tmp_path, images=images, masks=masks)
     with pytest.raises(Problem, match=words):
+        find_pairs(tmp_path, settings())
+
+
+def test_masks_that_are_jpeg_are_told_to_be_exported_again(tmp_path: Path) -> None:
+    lay(tmp_path, images=["1"], masks=[])
+    (tmp_path / "masks/1.jpg").touch()
+    with pytest.raises(Problem, match="masks that are JPEG must be exported again as PNG"):
         find_pairs(tmp_path, settings())
 
 
