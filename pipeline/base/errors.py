@@ -47,12 +47,17 @@ def run_stage(main: Callable[[], None]) -> None:
         if sys.platform == "linux" and "DVC_STAGE" in os.environ:  # else it would work on beside the next `dvc repro`
             ctypes.CDLL(None).prctl(PARENT_ENDS, signal.SIGTERM)
         main()
+        sys.stdout.flush()  # so that a reader who has gone is met here
     except Problem as problem:
         print(f"lobule: {problem}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt as interruption:
         _say_interrupted(interruption)
         sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again at its end, and tells so
+        print("lobule: whoever read what is printed here, or was written to, has gone.", file=sys.stderr)
+        sys.exit(1)
     except Exception as error:
         problem_of = machine_problem(None, error)
         if problem_of is None:

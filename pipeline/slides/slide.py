@@ -19,6 +19,7 @@ from pipeline.slides.resolution import PARAMETER, find_resolution
 from pipeline.slides.tiff import UNREADABLE, Pixels, TiffTiles, check_whole
 
 CURE = "get it again from where it came from"
+TILED = "write it as a tiled TIFF (`vips tiffsave --tile --pyramid`), or give it as an image with a mask"
 SUFFIXES = {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".svslide", ".bif", ".vms", ".vmu"}  # OpenSlide's
 SAME = 0.05  # part by which a level's resolution may differ from the wanted one and is taken as it is
 COARSER = 0.1  # part by which a slide may be coarser than wanted, since scanners of one magnification differ so much
@@ -91,9 +92,11 @@ class Slide:
         try:
             self._slide = openslide.OpenSlide(path)
         except (openslide.OpenSlideError, OSError) as error:
-            picture = open_flat(path) if flat else None
+            picture = open_flat(path)
             if picture is None:
                 raise Problem(f"{path} is no slide that OpenSlide can open ({error}); {CURE}.") from None
+            if not flat:
+                raise Problem(f"{path} is a picture without tiles, which is no slide; {TILED}.") from None
             self._slide = picture
         self.corner, (self.width, self.height) = self._scanned()
         resolution = find_resolution(path, self._slide.properties, microns_per_pixel, parameter)

@@ -118,3 +118,17 @@ def test_a_message_keeps_its_file_and_its_cure_however_long_its_middle() -> None
     assert said.startswith("a.zip cannot be read (xxx")
     assert said.endswith("xxx); get it again.")
     assert str(Problem("short.")) == "short."
+
+
+@pytest.mark.parametrize("lines", [1, 100_000], ids=["at its end", "in the middle"])
+def test_a_reader_who_has_gone_is_no_traceback(lines: int) -> None:
+    script = (
+        f"from pipeline.base.errors import run_stage; run_stage(lambda: [print(n) for n in range({lines})] and None)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == "lobule: whoever read what is printed here, or was written to, has gone.\n"
+    assert process.wait() == 1

@@ -205,6 +205,12 @@ def test_damage_within_a_slide_ends_in_a_sentence(tmp_path: Path) -> None:
                 slide.read(slide.grid(128, 128), column, 0)
 
 
+def test_a_picture_without_tiles_is_told_how_to_become_a_slide(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((64, 64, 3), np.uint8), photometric="rgb")
+    assert "is a picture without tiles, which is no slide; write it as a tiled TIFF" in message(tmp_path / "a.tif")
+    assert Slide(tmp_path / "a.tif", 0.5, flat=True).width == 64
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"II*\0" + bytes(100)])
 def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.svs").write_bytes(content)
