@@ -164,20 +164,33 @@ def read_row(file: Any, name: str, index: int) -> Any:
     return values
 
 
-def read_array(file: Any, name: str) -> Any:
-    """A whole array in an open file.
+def read_array(file: Any, name: str, rows: slice = slice(None)) -> Any:
+    """An array in an open file, whole or some rows of it, `rows` without a step.
 
     Raises:
         Problem: it is damaged, or not there.
     """
     try:
-        values, sums = file[name][()], read_sums(file, name)
+        values = file[name][rows]
+        sums = file[f"{SUMS}/{name}"][rows].tolist() if f"{SUMS}/{name}" in file else []
     except BROKEN as error:
         raise unreadable(file.file.filename, error) from None
     for index, wanted in enumerate(sums):
         if crc(values[index]) != wanted:
-            raise damaged(file.file.filename, name, index)
+            raise damaged(file.file.filename, name, (rows.start or 0) + index)
     return values
+
+
+def shape_of(file: Any, name: str) -> tuple[int, ...]:
+    """The shape of an array in an open file.
+
+    Raises:
+        Problem: it is not there.
+    """
+    try:
+        return tuple(file[name].shape)
+    except BROKEN as error:
+        raise unreadable(file.file.filename, error) from None
 
 
 def damaged(path: str | Path, name: str, index: int) -> Problem:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from pipeline.tiles.store import Shard
 
 ROW = ["dataset", "shard", "index", "patient", "slide"]  # what names a test image, beside run and seed
 HEAT = 8  # cells on a side of a tile, in which class_maps.h5 keeps the mean probability of the target
+AT_ONCE = 64  # predicted maps in memory
 Target = tuple[curve.Counts, npt.NDArray[np.uint8]]  # histograms (N, 2, STEPS); heat (N, HEAT, HEAT)
 
 
@@ -44,13 +46,17 @@ def score(job: Job, folder: Path) -> None:
     tests = Examples.of(job.rows("test"), study)
     named = {"run": job.run, "seed": job.seed}
     images = named_rows(tests, named)
-    with predictions(job, study) as found:
-        class_maps = read_predictions(found / "test.h5", study.classes, tests)
-        counts = count_pixels(study, tests, found / "test.h5")
+    with predictions(job, study) as found, hdf5.create(folder / "class_maps.h5") as kept:
+        counts = count_pixels(study, tests, found / "test.h5", kept)
         nuclei = None
         if study.instances:
             nuclei, native = comparison.compare(tests, found / "test.h5", study.classes, study.instances)
         target = measure_target(tests, found / "test.h5") if study.target else None
+        if target is not None:
+            kept.create_dataset("heat", data=target[1], compression="gzip")
+        if nuclei is not None:
+            for position, class_map in enumerate(native):
+                kept.create_dataset(f"native/{position}", data=class_map, compression="gzip")
         train = None
         if "train" in study.predict.splits:
             rows = Examples.of(job.rows("train"), study)
@@ -71,13 +77,6 @@ def score(job: Job, folder: Path) -> None:
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
     write_records(job, folder, scores)
-    with hdf5.create(folder / "class_maps.h5") as file:
-        file.create_dataset("class_map", data=class_maps, compression="gzip")
-        if target is not None:
-            file.create_dataset("heat", data=target[1], compression="gzip")
-        if nuclei is not None:
-            for position, class_map in enumerate(native):
-                file.create_dataset(f"native/{position}", data=class_map, compression="gzip")
 
 
 @contextmanager
@@ -100,11 +99,24 @@ def named_rows(examples: Examples, named: dict[str, int]) -> pd.DataFrame:
     return rows
 
 
-def count_pixels(study: PixelStudy, examples: Examples, path: Path) -> pixel.Counts:
-    """Pixels of each truth and predicted class of each example, (N, C, C), from a file of predictions."""
-    predicted = read_predictions(path, study.classes, examples)
+def count_pixels(study: PixelStudy, examples: Examples, path: Path, kept: Any = None) -> pixel.Counts:
+    """Pixels of each truth and predicted class of each example, (N, C, C), from a file of predictions.
+
+    The predicted maps go into the open file `kept`, where there is one: some are in memory at a time, never all.
+    """
     size = len(study.classes)
-    return np.stack([pixel.confusion(examples.class_map(i), predicted[i], size) for i in range(len(examples))])
+    counts = np.zeros((len(examples), size, size), np.int64)
+    with hdf5.reading(path) as file:
+        shape = check_predictions(file, path, study.classes, examples)
+        copy = None if kept is None else kept.create_dataset("class_map", shape, "u1", compression="gzip")
+        step = AT_ONCE if copy is None else copy.chunks[0]  # so that each chunk is compressed once
+        for start in range(0, len(examples), step):
+            predicted = hdf5.read_array(file, "class_map", slice(start, start + step))
+            for position, class_map in enumerate(predicted, start):
+                counts[position] = pixel.confusion(examples.class_map(position), class_map, size)
+            if copy is not None:
+                copy[start : start + step] = predicted
+    return counts
 
 
 def count_table(rows: pd.DataFrame, counts: pixel.Counts) -> pd.DataFrame:
@@ -125,23 +137,22 @@ def measure_target(examples: Examples, path: Path) -> Target:
     return np.stack(histograms), np.stack(heat)
 
 
-def read_predictions(path: Path, classes: Sequence[str], examples: Examples) -> npt.NDArray[np.uint8]:
-    """Predicted class maps (N, H, W) of the examples, refused where they belong to another plan or parameters."""
-    with hdf5.reading(path) as file:
-        found = json.loads(hdf5.read_attribute(file, "classes"))
-        maps: npt.NDArray[np.uint8] = hdf5.read_array(file, "class_map")
+def check_predictions(file: Any, path: Path, classes: Sequence[str], examples: Examples) -> tuple[int, ...]:
+    """The shape (N, H, W) of predicted class maps, refused where they belong to another plan or parameters."""
+    found = json.loads(hdf5.read_attribute(file, "classes"))
     if found != list(classes):
         raise Problem(
             f"{path} predicts the classes {', '.join(found)} but the study names {', '.join(classes)}; "
             "run `dvc repro` so that the variant is trained again."
         )
+    shape: tuple[int, ...] = hdf5.shape_of(file, "class_map")
     expected = (len(examples), *examples.size)
-    if maps.shape != expected:
+    if shape != expected:
         raise Problem(
-            f"{path} holds class maps of shape {maps.shape} but split.csv and the study ask for {expected}; "
+            f"{path} holds class maps of shape {shape} but split.csv and the study ask for {expected}; "
             "run `dvc repro` so that the variant predicts again."
         )
-    return maps
+    return shape
 
 
 def groups(plan: pd.DataFrame, root: Path = TILES) -> list[str]:
