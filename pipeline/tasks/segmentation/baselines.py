@@ -6,6 +6,7 @@ tiles hold most of.
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,14 @@ def predict(job: Job, study: PixelStudy, side: str, path: Path) -> None:
     nuclei = count_nuclei(training, len(study.classes)).sum(axis=0)
     nuclei[everywhere] = -1
     examples = Examples.of(job.rows(side), study)
-    class_map = np.full((len(examples), *examples.size), everywhere, np.uint8)
-    if job.variant == "otsu":
-        for position in range(len(examples)):
-            class_map[position][dark_in_haematoxylin(examples.image(position))] = nuclei.argmax()
-    write_predictions(path, class_map, study)
+
+    def of_tile(position: int) -> ClassMap:
+        class_map = np.full(examples.size, everywhere, np.uint8)
+        if job.variant == "otsu":
+            class_map[dark_in_haematoxylin(examples.image(position))] = nuclei.argmax()
+        return class_map
+
+    write_predictions(path, map(of_tile, range(len(examples))), (len(examples), *examples.size), study)
 
 
 def commonest_class(training: pd.DataFrame, study: PixelStudy) -> int:
@@ -56,14 +60,22 @@ def dark_in_haematoxylin(image: Image) -> np.ndarray:
     return np.asarray(haematoxylin > threshold_otsu(haematoxylin))
 
 
-def write_predictions(path: Path, class_map: ClassMap, study: PixelStudy) -> None:
-    """Write class maps (N, H, W) and, where `predict.probabilities` asks for them, 0 and 1 as probabilities."""
+def write_predictions(path: Path, class_maps: Iterable[ClassMap], shape: tuple[int, ...], study: PixelStudy) -> None:
+    """Write class maps, `shape` (N, H, W), and, where `predict.probabilities` asks for them, 0 and 1 as probabilities.
+
+    One map is in memory at a time, and the file, which goes when it is scored, is compressed.
+    """
+    count, *size = shape
     with hdf5.create(path) as file:
         hdf5.write_attribute(file, "classes", json.dumps(study.classes))
-        file["class_map"] = class_map
+        class_map = file.create_dataset("class_map", shape, "u1", chunks=(1, *size), compression="lzf")
         if study.predict.probabilities:
             codes = np.arange(len(study.classes))[:, None, None]
-            shape = (len(class_map), len(codes), *class_map.shape[1:])
-            probabilities = file.create_dataset("probabilities", shape, "f2")
-            for position, codes_of_tile in enumerate(class_map):
+            one = (len(codes), *size)
+            probabilities = file.create_dataset(
+                "probabilities", (count, *one), "f2", chunks=(1, *one), compression="lzf"
+            )
+        for position, codes_of_tile in enumerate(class_maps):
+            class_map[position] = codes_of_tile
+            if study.predict.probabilities:
                 probabilities[position] = codes_of_tile == codes
