@@ -5,7 +5,7 @@ product. A statistic turns summed counts (R, ...) into figures (R,), NaN where i
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -19,6 +19,7 @@ Statistic = Callable[[FloatArray], FloatArray]
 MOST_UNITS = 1_000_000  # patients or images that anybody could hope for
 REPEATS = 10_000  # of a paired test
 BLOCK = 1_000_000  # weights held at once (some 25 MB), however many resamples and units there are
+SUMS = 10_000_000  # and sums (80 MB), however many variants, runs and scores
 
 
 @dataclass(frozen=True)
@@ -76,17 +77,25 @@ def sum_units(counts: FloatArray, groups: Sequence[str] | None) -> FloatArray:
 
 def resample(units: FloatArray, repeats: int, seed: int) -> FloatArray:
     """Summed counts (R, ...) of `repeats` draws of U units out of U (U, ...), with replacement."""
+    sums = np.empty((repeats, *units.shape[1:]))
+    start = 0
+    for block in resamples(units, repeats, seed):
+        sums[start : start + len(block)] = block
+        start += len(block)
+    return sums
+
+
+def resamples(units: FloatArray, repeats: int, seed: int) -> Iterator[FloatArray]:
+    """The sums of `resample` in blocks (r, ...), for where all of them are more than memory should hold."""
     size = len(units)
     flat = units.reshape(size, -1)
     generator = np.random.default_rng(seed)
-    sums = np.empty((repeats, flat.shape[1]))
-    step = max(1, BLOCK // size)
+    step = max(1, min(BLOCK // size, SUMS // max(1, flat.shape[1])))
     for start in range(0, repeats, step):
         rows = min(step, repeats - start)
         drawn = generator.integers(size, size=(rows, size)) + size * np.arange(rows)[:, None]
         weights = np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
-        sums[start : start + rows] = weights.astype(np.float64) @ flat
-    return sums.reshape(repeats, *units.shape[1:])
+        yield (weights.astype(np.float64) @ flat).reshape(rows, *units.shape[1:])
 
 
 def bootstrap(

@@ -252,14 +252,15 @@ class Evidence:
         """
         found: Figures = {}
         for kind, counts in self.counts.items():
-            if not names & KINDS[kind](counts.sum(axis=0), self.classes).keys():
-                continue
-            sums = stats.resample(counts, repeats, self.seed)
-            drawn = KINDS[kind](sums, self.classes)
-            if kind == "pixels":
-                lost = ((sums.sum(axis=-1) == 0) & (counts.sum(axis=(0, -1)) > 0)).any(axis=-1)
-                drawn |= {name: np.where(lost, np.nan, drawn[name]) for name in MEANS_OVER_CLASSES}
-            found |= {name: values for name, values in drawn.items() if name in names}
+            wanted = names & KINDS[kind](counts.sum(axis=0), self.classes).keys()
+            blocks: list[Figures] = []
+            for sums in stats.resamples(counts, repeats, self.seed) if wanted else ():
+                drawn = KINDS[kind](sums, self.classes)
+                if kind == "pixels":
+                    lost = ((sums.sum(axis=-1) == 0) & (counts.sum(axis=(0, -1)) > 0)).any(axis=-1)
+                    drawn |= {name: np.where(lost, np.nan, drawn[name]) for name in MEANS_OVER_CLASSES}
+                blocks.append({name: drawn[name].copy() for name in wanted})  # a view would keep all others
+            found |= {name: np.concatenate([block[name] for block in blocks]) for name in wanted}
         return found
 
     def _figure(self, values: FloatArray, replicates: FloatArray) -> Figure:

@@ -109,6 +109,10 @@ def test_a_resample_draws_as_many_units_as_there_are(monkeypatch: pytest.MonkeyP
     assert not np.array_equal(drawn, stats.resample(np.eye(12), 5000, seed=8))
     monkeypatch.setattr(stats, "BLOCK", 100)
     assert np.array_equal(drawn, stats.resample(np.eye(12), 5000, seed=7)), "blocks of work change nothing"
+    monkeypatch.setattr(stats, "SUMS", 36)
+    blocks = list(stats.resamples(np.eye(12), 5000, seed=7))
+    assert {len(block) for block in blocks} == {3, 2}, "no block holds more than so many sums"
+    assert np.array_equal(drawn, np.concatenate(blocks))
 
 
 def test_units_are_patients_and_images_of_no_known_patient() -> None:
