@@ -36,6 +36,8 @@ bench: .venv/ready ## speed and memory, as ratios within one run, and where the 
 	python -m benchmarks.convert_pannuke --tiles 300
 	python -m benchmarks.tile_slide
 	python -m benchmarks.repro_time
+	python -m benchmarks.loader --sides 128
+	python -m benchmarks.papers_size --folder $$(mktemp -d) --scale 0.02
 
 lock: .venv/ready ## newest versions that fit pyproject.toml, with hashes
 	uv pip compile --upgrade --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
