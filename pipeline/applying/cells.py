@@ -88,7 +88,7 @@ class Cells:
         from scipy.ndimage import label
 
         window = self.windows[position]
-        classes, probability = self._look(window)
+        classes, probability = self.look(window)
         for code in np.unique(classes):
             if code in (IGNORE, self.background):
                 continue
@@ -190,10 +190,10 @@ class Cells:
             taken[here] |= theirs[part.rows_from(other.top), part.columns_from(other.left)].astype(np.bool_)
         return taken
 
-    def _look(self, window: Window) -> tuple[Map, Map]:
-        """The maps of a window, IGNORE outside of the regions."""
+    def look(self, window: Window) -> tuple[Map, Map]:
+        """Class map and probabilities of a window, IGNORE outside of the regions."""
         classes, probability = self.maps.read(window)
-        if self.regions is not None:
+        if self.regions is not None and (classes != IGNORE).any():
             classes[~self.regions.mask(window, self.grid.downsample)] = IGNORE
         return classes, probability
 

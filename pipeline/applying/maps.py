@@ -1,6 +1,7 @@
 """The class map and the probabilities of a whole slide, in one small file a block: work goes on after a break."""
 
 import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pipeline.tiles.store import IGNORE
 
 Map = npt.NDArray[np.uint8]  # (H, W)
 Position = tuple[int, int]
+Look = Callable[[Window], tuple[Map, Map]]  # class map and probabilities of a window
 READ = 12  # blocks that are kept in memory once they were read
 
 

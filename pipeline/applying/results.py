@@ -13,8 +13,8 @@ import shapely
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.applying.cells import SIDE, Cells
-from pipeline.applying.field import Regions, corners
-from pipeline.applying.maps import Maps
+from pipeline.applying.field import corners
+from pipeline.applying.maps import Look
 from pipeline.applying.windows import squares
 from pipeline.base.files import replacing
 from pipeline.base.records import AppliedSlide
@@ -191,16 +191,12 @@ def _joined(name: str, pieces: list[Any]) -> Iterator[tuple[list[npt.NDArray[Any
         yield rings, int(pixels[number]), int(summed[number])
 
 
-def count_pixels(maps: Maps, grid: Grid, classes: int, regions: Regions | None, side: int) -> npt.NDArray[np.float32]:
+def count_pixels(look: Look, grid: Grid, classes: int, side: int) -> npt.NDArray[np.float32]:
     """The share of each class in every square of `side` px of a slide, (C, rows, columns), times side²."""
     shape = -(-grid.height // side), -(-grid.width // side)
     counts = np.zeros((classes, *shape), np.float32)
     for _, window in squares(grid.height, grid.width, side * max(1, 2048 // side)):
-        found, _ = maps.read(window)
-        if (found == IGNORE).all():
-            continue
-        if regions is not None:
-            found[~regions.mask(window, grid.downsample)] = IGNORE
+        found, _ = look(window)
         rows, columns = np.arange(0, window.height, side), np.arange(0, window.width, side)
         here = (
             slice(window.top // side, window.top // side + len(rows)),

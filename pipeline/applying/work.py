@@ -91,7 +91,7 @@ def _work(slide: Slide, name: str, out: Path, state: Path, task: Task) -> Applie
     find_objects(slide, name, field, maps, cells, task)
     write_geojson(out / f"{name}.{task.kinds[0]}", cells)
     nuclei = count_nuclei(cells, len(task.classes)) if task.instances else None
-    counts = count_pixels(maps, grid, len(task.classes), task.regions, picture_side(grid))
+    counts = count_pixels(cells.look, grid, len(task.classes), picture_side(grid))
     pixels = [int(value) for value in counts.sum(axis=(1, 2), dtype="float64")]
     write_table(out / f"{name}.csv", task.classes, pixels, nuclei, grid.microns_per_pixel)
     write_picture(out / f"{name}.png", slide, grid, counts, tints, task.background)
