@@ -52,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--points", action="store_true", help="write <slide>.points.geojson, the middles of nuclei, too"
     )
+    parser.add_argument(
+        "--ome-tiff", action="store_true", help="write <slide>.ome.tif, the class map as a pyramid, too"
+    )
     parser.add_argument("--parquet", action="store_true", help="write <slide>.nuclei.parquet, a row a nucleus, too")
     parser.add_argument(
         "--engine", metavar="NAME", help="torch or onnx (default: onnx on a CPU where both agree, else torch)"

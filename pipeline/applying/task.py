@@ -19,6 +19,8 @@ STATE = 2  # raised when what lies in a slide's folder is read otherwise
 BLOCK = 2048  # px at the model's resolution on a side of what is predicted at once,
 MANY = 8  # and half of it where there are more classes, since each has a map of sums
 
+OME_TIFF = "ome.tif"  # what the name of a slide's maps ends in
+
 Detect = Callable[[Picture], Objects]
 
 
@@ -36,6 +38,7 @@ class Task:
     batch: int
     kind: str = "segmentation"  # the model's task
     detect: Detect | None = None  # of a detector, in place of predict
+    ome_tiff: bool = False  # whether the maps are written, too; nothing else depends on it
     block: int = BLOCK
     cell: int = cell_work.SIDE
     margin: int = cell_work.MARGIN
@@ -44,7 +47,11 @@ class Task:
     def kinds(self) -> tuple[str, ...]:
         """What the names of a slide's results end in: outlines first."""
         outlined = "geojson.gz" if self.parameters.gzip else "geojson"
-        more = {"points.geojson": self.parameters.points, "nuclei.parquet": self.parameters.parquet}
+        more = {
+            "points.geojson": self.parameters.points,
+            "nuclei.parquet": self.parameters.parquet,
+            OME_TIFF: self.ome_tiff,
+        }
         return (outlined, "csv", "png", *(kind for kind, is_wanted in more.items() if is_wanted))
 
     @property

@@ -16,6 +16,7 @@ from pipeline.applying.field import Field, look, tile_grid
 from pipeline.applying.inputs import OPTION, open_slide
 from pipeline.applying.maps import Maps, Position
 from pipeline.applying.nuclei_table import write_nuclei
+from pipeline.applying.ome_tiff import write_ome_tiff
 from pipeline.applying.reading import SIDE, Pixels
 from pipeline.applying.results import (
     Describe,
@@ -29,7 +30,7 @@ from pipeline.applying.results import (
     write_table,
 )
 from pipeline.applying.rows import work_rows
-from pipeline.applying.task import Task
+from pipeline.applying.task import OME_TIFF, Task
 from pipeline.applying.windows import Window
 from pipeline.base.files import read_json, replacing, write_json
 from pipeline.base.progress import area_bar
@@ -55,7 +56,7 @@ def apply_to(path: Path, name: str, out: Path, task: Task) -> AppliedSlide:
     else:
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir(parents=True)
-        for result in results:  # of the slide as it was
+        for result in (*results, out / f"{name}.{OME_TIFF}"):  # of the slide as it was
             result.unlink(missing_ok=True)
         with replacing(state / "key") as temporary:
             temporary.write_text(key)
@@ -95,6 +96,8 @@ def _work(slide: Slide, name: str, out: Path, state: Path, task: Task) -> Applie
     pixels = [int(value) for value in counts.sum(axis=(1, 2), dtype="float64")]
     write_table(out / f"{name}.csv", task.classes, pixels, nuclei, grid.microns_per_pixel)
     write_picture(out / f"{name}.png", slide, grid, counts, tints, task.background)
+    if task.ome_tiff:
+        write_ome_tiff(out / f"{name}.{OME_TIFF}", name, cells.look, grid, tints)
     return describe_slide(slide, name, grid, field.tiles, task.classes, pixels, nuclei)
 
 

@@ -95,6 +95,7 @@ def apply_model(
             arguments.batch,
             kind=record.task,
             detect=detect,
+            ome_tiff=arguments.ome_tiff,
             block=BLOCK if len(record.classes) <= MANY else BLOCK // 2,
         )
         done, failed = apply_to_all(slides, out, task)
@@ -136,6 +137,8 @@ def chosen(arguments: argparse.Namespace, name: str) -> "Chosen":
     asked = [name for name in ("points", "parquet") if getattr(arguments, name)]
     if asked and model.instances is None and model.record.task != "detection":
         raise Problem(f"{model.folder} finds no nuclei so; leave --{asked[0]} out, or give --instances watershed.")
+    if arguments.ome_tiff and model.record.task != "segmentation":
+        raise Problem(f"{model.folder} is a model of the task {model.record.task}: no class map; leave --ome-tiff out.")
     if arguments.engine == "onnx" and model.record.task == "detection":
         raise Problem(f"{model.folder} is a Mask R-CNN, which torch runs; leave --engine out.")
     return model if arguments.score is None else model.with_score(arguments.score)

@@ -95,8 +95,8 @@ def test_neither_block_nor_batch_nor_a_break_changes_a_byte(tmp_path: Path, inst
     found = []
     for number, changes in enumerate([{}, {"block": 64, "batch": 1}, {"block": 333, "batch": 7}]):
         out = tmp_path / str(number)
-        apply_to(slide, "slide", out, task(instances=instances, **changes))
-        found.append([(out / f"slide.{kind}").read_bytes() for kind in KINDS])
+        apply_to(slide, "slide", out, task(instances=instances, ome_tiff=True, **changes))
+        found.append([(out / f"slide.{kind}").read_bytes() for kind in (*KINDS, "ome.tif")])
     assert found[0] == found[1] == found[2]
 
 
@@ -108,7 +108,7 @@ class Killed(Exception):
 def test_it_goes_on_from_the_last_block(tmp_path: Path, instances: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     truth = draw_nuclei(150, 170) if instances else draw_areas(150, 170)
     slide = truth.write(tmp_path / "slide.tif")
-    whole = task(instances=instances, parquet=bool(instances))
+    whole = task(instances=instances, parquet=bool(instances), ome_tiff=True)
     apply_to(slide, "slide", tmp_path / "whole", whole)
     seen, limit = [0], [0]
     replace = Path.replace

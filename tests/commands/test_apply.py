@@ -75,10 +75,11 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 def test_a_folder_of_slides_has_results_a_summary_and_a_record(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    apply("slides", "--instances", "watershed")
+    apply("slides", "--instances", "watershed", "--ome-tiff")
     assert "trained on drawn tiles alone" in capsys.readouterr().out
+    kinds = (*KINDS, "ome.tif")
     for name in ("one", "two"):
-        assert all((project / f"out/{name}.{kind}").stat().st_size for kind in KINDS)
+        assert all((project / f"out/{name}.{kind}").stat().st_size for kind in kinds)
     summary = pd.read_csv("out/summary.csv")
     assert summary["slide"].tolist() == ["one"] * 3 + ["two"] * 3
     assert list(summary) == ["slide", "class", "area_mm2", "share", "nuclei", "nuclei_per_mm2"]
@@ -89,7 +90,7 @@ def test_a_folder_of_slides_has_results_a_summary_and_a_record(
     assert record.slides[0].nuclei is not None
     page = Path("out/index.html").read_text(encoding="utf-8")
     links = set(re.findall(r'(?:href|src)="([^"]*)"', page))
-    assert links >= {f"{name}.{kind}" for name in ("one", "two") for kind in KINDS}
+    assert links >= {f"{name}.{kind}" for name in ("one", "two") for kind in kinds}
     assert all((project / "out" / link).exists() for link in links)
 
 
@@ -167,6 +168,9 @@ def test_what_cannot_be_is_refused_before_any_work(project: Path, capsys: pytest
     with pytest.raises(SystemExit):
         fabricated.run(commands.main, "apply", "sorter", "slides", "--out", "out", "--instances", "none")
     assert "is a model of the task tiles, which has no class map; leave --instances out" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        fabricated.run(commands.main, "apply", "sorter", "slides", "--out", "out", "--ome-tiff")
+    assert "is a model of the task tiles: no class map; leave --ome-tiff out" in capsys.readouterr().err
     assert "no detector; leave --score out" in refused(capsys, "slides", "--instances", "none", "--score", "0.5")
     assert "leave --points out" in refused(capsys, "slides", "--instances", "none", "--points")
     assert "leave --parquet out" in refused(capsys, "slides", "--instances", "none", "--parquet")
