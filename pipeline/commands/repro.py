@@ -20,6 +20,8 @@ from pathlib import Path
 from pipeline.base.errors import Problem
 from pipeline.base.params import PARAMS
 from pipeline.base.study import STUDIES, read_study, study_names
+from pipeline.cluster.asked import add_arguments as add_cluster_arguments
+from pipeline.cluster.asked import shares
 from pipeline.commands import heal
 from pipeline.health.parameters import check_project, check_study
 
@@ -31,13 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "targets", nargs="*", metavar="target", help="studies, or what `dvc repro` takes (with a / : @ or .); else all"
     )
-    parser.add_argument("--jobs", type=int, metavar="N", help="stages at once, of a cluster its jobs (default: cores)")
-    cluster = parser.add_mutually_exclusive_group()
-    cluster.add_argument("--cluster", metavar="NAME", help="on the cluster jobqueue.NAME of Dask's configuration")
-    cluster.add_argument("--scheduler", metavar="ADDRESS", help="on the workers of a Dask scheduler that runs already")
-    parser.add_argument(
-        "--stages-a-gpu", type=int, default=1, metavar="N", help="that share one (default: %(default)s)"
-    )
+    add_cluster_arguments(parser, "stages", "cores")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -60,28 +56,6 @@ def run(arguments: argparse.Namespace) -> None:
 
             where = Where(jobs, arguments.cluster, arguments.scheduler, threads, arguments.stages_a_gpu)
             side_by_side.bring_up_to_date(targets, where)
-
-
-def shares(arguments: argparse.Namespace) -> tuple[int, int]:
-    """Stages at once, and threads of each: OMP_NUM_THREADS, else what this machine's cores give; one on a cluster.
-
-    Raises:
-        Problem: these make no sense.
-    """
-    for option, number in {"--jobs": arguments.jobs, "--stages-a-gpu": arguments.stages_a_gpu}.items():
-        if number is not None and number < 1:
-            raise Problem(f"{option} is {number} and should be at least 1.")
-    if arguments.cluster and not arguments.jobs:
-        raise Problem(f"--cluster {arguments.cluster} needs --jobs N: how many jobs it is asked for.")
-    if arguments.scheduler and arguments.jobs:
-        raise Problem("--jobs says nothing beside --scheduler, whose workers are there already; leave it out.")
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    threads = int(said) if said.isdecimal() and int(said) else None
-    cores = os.cpu_count() or 1
-    if arguments.cluster or arguments.scheduler:
-        return arguments.jobs or 1, threads or 1
-    jobs = arguments.jobs or max(1, cores // (threads or 1))
-    return jobs, threads or max(1, cores // jobs)
 
 
 def without_git() -> None:

@@ -1,6 +1,5 @@
 """`lobule repro`: two small studies, by DVC or side by side; one that fails stops no other."""
 
-import argparse
 import os
 import signal
 import subprocess
@@ -126,46 +125,6 @@ def test_a_target_is_a_study_or_one_of_dvc(tmp_path: Path, monkeypatch: pytest.M
     assert repro.chosen(["dvc.yaml:summary", "convert@a"]) == ["dvc.yaml:summary", "convert@a"]
     with pytest.raises(Problem, match=r"studies has no study named 'd'; it has a, b\.c\."):
         repro.chosen(["a", "d"])
-
-
-@pytest.mark.parametrize(
-    ("words", "threads", "shares"),
-    [
-        ([], None, (CORES, 1)),
-        ([], "2", (max(1, CORES // 2), 2)),
-        (["--jobs", "1"], None, (1, CORES)),
-        (["--jobs", "3"], "5", (3, 5)),
-        (["--jobs", "3", "--cluster", "slurm"], None, (3, 1)),
-        (["--scheduler", "tcp://a:1"], "4", (1, 4)),
-    ],
-)
-def test_jobs_and_threads_share_the_cores(
-    words: list[str], threads: str | None, shares: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    if threads:
-        monkeypatch.setenv("OMP_NUM_THREADS", threads)
-    assert repro.shares(asked(*words)) == shares
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--jobs", "0"], "--jobs is 0 and should be at least 1"),
-        (["--stages-a-gpu", "0"], "--stages-a-gpu is 0 and should be at least 1"),
-        (["--cluster", "slurm"], "--cluster slurm needs --jobs N"),
-        (["--scheduler", "tcp://a:1", "--jobs", "2"], "--jobs says nothing beside --scheduler"),
-    ],
-)
-def test_what_makes_no_sense_is_refused(words: list[str], said: str) -> None:
-    with pytest.raises(Problem, match=said):
-        repro.shares(asked(*words))
-
-
-def asked(*words: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    repro.add_arguments(parser)
-    return parser.parse_args(words)
 
 
 def test_a_wrong_parameter_is_refused_before_dvc_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
