@@ -11,8 +11,6 @@ Out: <slide>.geojson for QuPath, <slide>.csv, <slide>.png; run.json, summary.csv
 import argparse
 import importlib.metadata
 import platform
-import resource
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,15 +19,11 @@ from typing import TYPE_CHECKING
 from pipeline.applying.options import add_arguments, check, parameters_of
 from pipeline.applying.truth.asked import asked
 from pipeline.base.errors import Problem
-from pipeline.base.records import Applied, AppliedParameters, AppliedSlide
+from pipeline.base.records import Applied, AppliedParameters
 
 if TYPE_CHECKING:  # torch takes seconds to be imported
-    import torch
-
-    from pipeline.applying.engine import Engine
     from pipeline.applying.field import Regions
     from pipeline.applying.model import Chosen
-    from pipeline.applying.task import Detect, Task
 
 __all__ = ["add_arguments", "run"]
 
@@ -70,39 +64,22 @@ def apply_model(
     Raises:
         Problem: no slide could be done.
     """
-    import torch
-
     from pipeline.applying.folder import alone
+    from pipeline.applying.here import Asked, Here
     from pipeline.applying.page import write_page
     from pipeline.applying.results import summarise
-    from pipeline.applying.task import BLOCK, MANY, Task
 
     started = time.monotonic()
     record = model.record
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    engine, detect = network(model, device, arguments)
-    parameters = parameters_of(arguments, model, engine.name, regions)
+    wanted = Asked(model, arguments.tile_size, arguments.engine, arguments.batch, regions, arguments.ome_tiff)
+    worker = Here(wanted)
+    parameters = parameters_of(arguments, model, worker.engine, regions)
     announce(model, parameters, len(slides))
     with alone(out, model.sha256, parameters):
-        task = Task(
-            engine.predict,
-            model.sha256,
-            record.classes,
-            record.microns_per_pixel,
-            record.greyscale,
-            parameters,
-            regions,
-            arguments.batch,
-            kind=record.task,
-            detect=detect,
-            ome_tiff=arguments.ome_tiff,
-            block=BLOCK if len(record.classes) <= MANY else BLOCK // 2,
-        )
-        done, failed = apply_to_all(slides, out, task)
+        done, failed = worker.apply_to_all(slides, out, parameters)
         if not done:
             raise Problem(f"none of {len(slides)} slide(s) could be done, as said above.")
         summarise(out / "summary.csv", {each.name: out / f"{each.name}.csv" for each in done})
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         applied = Applied(
             weights=str(model.folder),
             weights_sha256=model.sha256,
@@ -110,18 +87,18 @@ def apply_model(
             licence=record.licence,
             parameters=parameters,
             batch=arguments.batch,
-            device=torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads",
-            engine_difference=engine.difference,
+            device=worker.device,
+            engine_difference=worker.difference,
             versions={name: importlib.metadata.version(name) for name in ("lobule", "torch", "onnxruntime")}
             | {"python": platform.python_version()},
             slides=done,
             failed=failed,
             seconds=round(time.monotonic() - started, 1),
-            peak_memory=peak,
+            peak_memory=worker.peak(),
         )
         applied.write(out / "run.json")
-        write_page(out / "index.html", applied, task.kinds)
-    print(f"{out}: {len(done)} slide(s), at most {peak / 1e9:.2f} GB of memory.")
+        write_page(out / "index.html", applied, worker.task(parameters).kinds)
+    print(f"{out}: {len(done)} slide(s), at most {applied.peak_memory / 1e9:.2f} GB of memory.")
     return applied
 
 
@@ -144,21 +121,6 @@ def chosen(arguments: argparse.Namespace, name: str) -> "Chosen":
     return model if arguments.score is None else model.with_score(arguments.score)
 
 
-def network(model: "Chosen", device: "torch.device", arguments: argparse.Namespace) -> "tuple[Engine, Detect | None]":
-    """What predicts, and what finds nuclei where the model is a detector.
-
-    Raises:
-        Problem: the weights cannot be loaded, or the engine that is asked for cannot run them.
-    """
-    from pipeline.applying.engine import Engine, choose_engine
-    from pipeline.applying.model import detector, network_of
-
-    if model.record.task == "detection":
-        return Engine(None, "torch", 0), detector(model, device)
-    size = arguments.tile_size or model.record.tile_size
-    return choose_engine(network_of(model, device), device, size, arguments.engine), None
-
-
 def announce(model: "Chosen", parameters: AppliedParameters, slides: int) -> None:
     """Say what is used, and what it will find."""
     record = model.record
@@ -171,21 +133,3 @@ def announce(model: "Chosen", parameters: AppliedParameters, slides: int) -> Non
     print(f"finds {what} in {slides} slide(s), by {parameters.engine}; its licence: {record.licence}.", flush=True)
     if record.sample:
         print("It was trained on drawn tiles alone: what it finds on a real slide means nothing.", flush=True)
-
-
-def apply_to_all(slides: Mapping[str, Path], out: Path, task: "Task") -> tuple[list[AppliedSlide], dict[str, str]]:
-    """What was found in each slide, and why others failed, each told when it happens."""
-    from pipeline.applying.work import apply_to
-
-    done, failed = [], {}
-    for name, path in slides.items():
-        try:
-            found = apply_to(path, name, out, task)
-        except (Problem, OSError) as error:
-            failed[name] = str(error)
-            print(f"lobule: {name}: {error}", file=sys.stderr, flush=True)
-            continue
-        done.append(found)
-        rate = found.square_millimetres / found.seconds if found.seconds else 0
-        print(f"{name}: {found.square_millimetres:.3g} mm2 in {found.seconds:.1f} s ({rate:.3g} mm2/s)", flush=True)
-    return done, failed

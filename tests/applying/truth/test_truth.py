@@ -11,6 +11,7 @@ from PIL import Image
 
 from pipeline import commands
 from pipeline.applying.engine import Engine
+from pipeline.applying.here import Asked
 from pipeline.base.records import Model, Seen
 from pipeline.slides.outlines import outlines
 from tests import fabricated
@@ -52,10 +53,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         truth.write(tmp_path / f"slides/{name}.tif")
         write_truth(tmp_path / f"truth/{name}.geojson", truth)
 
-    def network(model: Any, device: Any, arguments: Any) -> tuple[Engine, None]:
-        return Engine(drawn.predict if model.folder.name == "weights" else predict_worse, "torch", 0), None
+    def network(asked: Asked, device: Any) -> tuple[Engine, None]:
+        return Engine(drawn.predict if asked.model.folder.name == "weights" else predict_worse, "torch", 0), None
 
-    monkeypatch.setattr("pipeline.commands.apply.network", network)
+    monkeypatch.setattr("pipeline.applying.here.network", network)
     yield tmp_path
 
 
