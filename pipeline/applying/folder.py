@@ -19,12 +19,7 @@ def alone(out: Path, sha256: str, parameters: AppliedParameters) -> Iterator[Non
         Problem: another call is at work there, or it holds what another model or other parameters gave.
     """
     state = out / ".lobule"
-    state.mkdir(parents=True, exist_ok=True)
-    with (state / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Problem(f"another `lobule apply` is at work in {out}; wait for it, or give another --out.") from None
+    with held(state, out):
         path, mine = state / "model", f"{sha256} {parameters.model_dump_json()}\n"
         if path.exists() and path.read_text(encoding="utf-8") != mine:
             raise Problem(
@@ -37,6 +32,22 @@ def alone(out: Path, sha256: str, parameters: AppliedParameters) -> Iterator[Non
             # Where nothing was begun the folder is nobody's: what was refused may be given with other parameters.
             if {each.name for each in state.rglob("*") if each.is_file()} <= {"lock", "model", "key"}:
                 path.unlink()
+
+
+@contextmanager
+def held(folder: Path, out: Path) -> Iterator[None]:
+    """Hold a folder, made where it is not there, for one call.
+
+    Raises:
+        Problem: another call holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Problem(f"another `lobule apply` is at work in {out}; wait for it, or give another --out.") from None
+        yield
 
 
 def folders_of(out: Path, models: Sequence[Chosen]) -> dict[str, Path]:

@@ -36,14 +36,14 @@ class Here:
         Problem: the weights cannot be loaded, or the engine that is asked for cannot run them.
     """
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, device: torch.device | None = None) -> None:
         self._asked = asked
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._engine, self._detect = network(asked, device)
         self.engine, self.difference = self._engine.name, self._engine.difference
-        self.device = (
-            torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-        )
+        self.on_gpu = device.type == "cuda"
+        threads = torch.get_num_threads()
+        self.device = torch.cuda.get_device_name(device) if self.on_gpu else f"cpu, {threads} threads"
 
     def apply_to_all(
         self, slides: Mapping[str, Path], out: Path, parameters: AppliedParameters
@@ -58,7 +58,7 @@ class Here:
                 failed[name] = str(error)
                 tell_failed(name, str(error))
                 continue
-            done.append(found)
+            done.append(found.model_copy(update={"path": str(path)}))  # an earlier call may have named it otherwise
             tell(found)
         return done, failed
 
@@ -67,8 +67,7 @@ class Here:
         return task_of(self._asked, parameters, self._engine, self._detect)
 
     def peak(self) -> int:
-        """The most memory that this process has had, bytes."""
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return peak()
 
 
 def network(asked: Asked, device: torch.device) -> tuple[Engine, Detect | None]:
@@ -84,11 +83,13 @@ def network(asked: Asked, device: torch.device) -> tuple[Engine, Detect | None]:
     return choose_engine(network_of(model, device), device, size, asked.engine), None
 
 
-def task_of(asked: Asked, parameters: AppliedParameters, engine: Engine, detect: Detect | None = None) -> Task:
+def task_of(
+    asked: Asked, parameters: AppliedParameters, engine: Engine | None = None, detect: Detect | None = None
+) -> Task:
     """What is done on every slide, by a network."""
     record = asked.model.record
     return Task(
-        engine.predict,
+        engine.predict if engine else None,
         asked.model.sha256,
         record.classes,
         record.microns_per_pixel,
@@ -101,6 +102,11 @@ def task_of(asked: Asked, parameters: AppliedParameters, engine: Engine, detect:
         ome_tiff=asked.ome_tiff,
         block=BLOCK if len(record.classes) <= MANY else BLOCK // 2,
     )
+
+
+def peak() -> int:
+    """The most memory that this process has had, bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def tell(found: AppliedSlide) -> None:

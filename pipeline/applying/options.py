@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.applying.truth.asked import add_arguments as add_truth_arguments
 from pipeline.base.errors import Problem
 from pipeline.base.records import AppliedParameters
+from pipeline.cluster.asked import add_arguments as add_cluster_arguments
 
 if TYPE_CHECKING:  # torch takes seconds to be imported
     from pipeline.applying.field import Regions
@@ -66,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="another one, into a folder in --out; may be given often",
     )
+    add_cluster_arguments(parser, "slides", "1")
     add_truth_arguments(parser)
 
 

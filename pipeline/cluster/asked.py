@@ -37,10 +37,14 @@ def shares(arguments: argparse.Namespace) -> tuple[int, int]:
         raise Problem(f"--cluster {arguments.cluster} needs --jobs N: how many jobs it is asked for.")
     if arguments.scheduler and arguments.jobs:
         raise Problem("--jobs says nothing beside --scheduler, whose workers are there already; leave it out.")
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    threads = int(said) if said.isdecimal() and int(said) else None
-    cores = os.cpu_count() or 1
+    threads, cores = said_threads(), os.cpu_count() or 1
     if arguments.cluster or arguments.scheduler:
         return arguments.jobs or 1, threads or 1
     jobs = arguments.jobs or max(1, cores // (threads or 1))
     return jobs, threads or max(1, cores // jobs)
+
+
+def said_threads() -> int | None:
+    """OMP_NUM_THREADS, where it is a number."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdecimal() and int(said) else None

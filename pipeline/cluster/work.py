@@ -12,14 +12,14 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 POLL = 0.05  # seconds between two looks at a command
-LOOKS = 20  # at the project's folder, half a second apart: a network's file system may show a new file late
+LOOKS = 20  # at the shared folder, half a second apart: a network's file system may show a new file late
 GUARD = "trap '' INT TERM HUP; cat >/dev/null; kill -KILL 0"  # reads until the worker closes the pipe, or is gone
 CANNOT_RUN = 127  # a shell's exit code for what it does not find
 CLOSING = {"closing", "closed", "failed", "stopping", "stopped"}  # a worker that has lost its scheduler closes
@@ -50,7 +50,7 @@ class Ended:
 
 
 async def join(marker: str, token: str, stages_a_gpu: int, dask_worker: Any = None) -> bool:
-    """Say what this worker has (cores, GPUs, bytes of memory), once it has seen that it shares the project's folder."""
+    """Say what this worker has (cores, GPUs, bytes of memory), once it has seen that it shares the folder."""
     from distributed.system import MEMORY_LIMIT
 
     for look in range(LOOKS):
@@ -64,6 +64,7 @@ async def join(marker: str, token: str, stages_a_gpu: int, dask_worker: Any = No
         "cores": float(dask_worker.state.nthreads),
         "GPU": float(stated.get("GPU", len(devices())) * stages_a_gpu),
         "memory": float(dask_worker.memory_manager.memory_limit or MEMORY_LIMIT),
+        "worker": 1.0,  # which a task takes that has a worker for itself
     }
     await dask_worker.set_resources(**has)
     return True
@@ -81,19 +82,17 @@ async def end(run: str, patience: float) -> None:
 
 def work(job: Job) -> Ended:
     """Run the commands of a stage; SIGKILL to all of it where nobody waits for it any more."""
-    from distributed.worker import get_worker, thread_state
-
-    worker, key = get_worker(), thread_state.key
-    begin, code = time.monotonic(), 0
+    is_wanted, begin, code = wanted(), time.monotonic(), 0
     environment = {**os.environ, **job.environment, "PATH": f"{job.path}{os.pathsep}{os.environ.get('PATH', '')}"}
-    with _device(job) as device, Path(job.log).open("wb") as log:
-        if device is not None:
-            environment["CUDA_VISIBLE_DEVICES"] = device
+    taken = device(job.run, devices(), job.stages_a_gpu) if job.on_gpu else nullcontext()
+    with taken as name, Path(job.log).open("wb") as log:
+        if name is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = name
         for command in job.commands:
             if job.run in ended:
                 return Ended(-signal.SIGINT, time.monotonic() - begin)
             try:
-                code = _run(command, job, environment, log, lambda: _is_wanted(worker, key))
+                code = _run(command, job, environment, log, is_wanted)
             except OSError as error:  # no such shell here, or no such folder
                 log.write(f"{error}\n".encode())
                 code = CANNOT_RUN
@@ -121,6 +120,22 @@ def _run(
     return process.wait()
 
 
+def wanted() -> Callable[[], bool]:
+    """Whether somebody still waits for the task that this thread is at; may be asked from any other thread, too.
+
+    Nobody does once the worker is about to close, or the one who gave it the task is gone.
+    """
+    from distributed.worker import get_worker, thread_state
+
+    worker, key = get_worker(), thread_state.key
+
+    def is_wanted() -> bool:
+        task = worker.state.tasks.get(key)
+        return worker.status.name not in CLOSING and task is not None and task.state == "executing"
+
+    return is_wanted
+
+
 def devices() -> list[str]:
     """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     if "CUDA_VISIBLE_DEVICES" in os.environ:
@@ -135,14 +150,14 @@ def devices() -> list[str]:
 
 
 @contextmanager
-def _device(job: Job) -> Iterator[str | None]:
-    """A GPU that nobody else on this machine was given here; None where the stage needs none.
+def device(run: str, names: Sequence[str], at_once: int) -> Iterator[str | None]:
+    """One of these GPUs, which nobody else on this machine was given here, or fewer than so many; None of none.
 
     Several workers of a machine may see the same GPUs: a locked file, which a death unlocks, says who has which.
     """
-    places = [(name, turn) for turn in range(job.stages_a_gpu) for name in devices()] if job.on_gpu else []
+    places = [(name, turn) for turn in range(at_once) for name in names]
     folder = Path(tempfile.gettempdir()) / f"lobule-gpus-{os.getuid()}"
-    while places and job.run not in ended:
+    while places and run not in ended:
         folder.mkdir(mode=0o700, exist_ok=True)
         for name, turn in places:
             with (folder / f"{name.replace('/', '_')}.{turn}").open("w") as file:
@@ -172,12 +187,6 @@ def _signal(run: str, number: int) -> None:
         if of == run:
             with suppress(ProcessLookupError):
                 os.killpg(group, number)
-
-
-def _is_wanted(worker: Any, key: str) -> bool:
-    """Whether the worker is not about to close, and the one who gave it the stage is still there."""
-    task = worker.state.tasks.get(key)
-    return worker.status.name not in CLOSING and task is not None and task.state == "executing"
 
 
 def _says(marker: str, token: str) -> bool:

@@ -10,7 +10,7 @@ import queue
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +32,17 @@ TMP = Path(".dvc/tmp")
 LOOPBACK = "127.0.0.1:0"  # for web pages, which Dask cannot be kept from serving; these have none
 LOOK = 1.0  # seconds between two looks at which workers there are
 PATIENCE = 15.0  # seconds that an interrupted stage may take to end; then it is killed, which loses nothing but time
+ANSWER = 10.0  # seconds in which a worker tells how it ended what has ended
 QUIET = {  # Dask looks at itself many times a second, which costs a core 5 % for as long as a training takes
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "5s",
+}
+BOUNDED = {  # a worker that takes more than its part of the memory is ended, no more: it holds no data of Dask's
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": 0.95,
 }
 TRIES = 3  # of a stage whose worker is lost
 
@@ -51,6 +58,8 @@ class Where:
     scheduler: str | None = None
     threads: int = 1  # of each stage
     stages_a_gpu: int = 1
+    processes: bool = False  # on this machine: a worker a job, with its part of the memory, which is lost alone
+    folder: Path = TMP  # that all workers share with this process
 
 
 class Gone(Problem):
@@ -68,7 +77,7 @@ class Workers:
         self._needs: dict[str, Needs] = {}  # of the stages that run
         self._futures: dict[str, Any] = {}
         self._done: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._marker = (TMP / "lobule-folder").resolve()
+        self._marker = (where.folder / "lobule-folder").resolve()
         self._marker.write_text(self.run, encoding="utf-8")
 
     def workers(self) -> dict[str, Needs]:
@@ -97,11 +106,11 @@ class Workers:
             if isinstance(shares, gone_meanwhile):
                 continue
             if isinstance(shares, BaseException):
-                raise Gone(f"The worker {address} cannot run stages ({shares}); start it by this project's .venv.")
+                raise Gone(f"The worker {address} cannot work here ({shares}); start it by this project's .venv.")
             if not shares:
                 raise Gone(
-                    f"The worker {address} does not see {Path.cwd()} as this machine does; start workers where the"
-                    " project's folder is shared under the same path."
+                    f"The worker {address} does not see {self._marker.parent} as this machine does; start workers"
+                    " where this folder is shared under the same path."
                 )
         if new:
             found = self._client.scheduler_info()["workers"]
@@ -120,21 +129,27 @@ class Workers:
 
     def start(self, name: str, job: work.Job, needs: Needs, priority: int) -> None:
         """Hand a stage to a worker that has what it needs."""
+        self.submit(name, work.work, (job,), needs, priority)
+
+    def submit(
+        self, name: str, function: Callable[..., Any], arguments: Sequence[Any], needs: Needs, priority: int
+    ) -> None:
+        """Have a worker that has what it needs call a function."""
         possible = self._possible(needs)
         self._needs[name] = possible
         resources = {name: amount for name, amount in possible.items() if amount}
         key = f"{name}-{uuid.uuid4().hex}"
         future = self._client.submit(
-            work.work, job, key=key, pure=False, retries=0, resources=resources, priority=priority
+            function, *arguments, key=key, pure=False, retries=0, resources=resources, priority=priority
         )
         self._futures[name] = future
         future.add_done_callback(lambda _: self._done.put(name))
 
-    def next_ended(self, timeout: float) -> tuple[str, work.Ended | None] | None:
-        """A stage that has ended, and how: None where its worker was lost. None at all where none ends in time, in s.
+    def next_ended(self, timeout: float) -> tuple[str, Any] | None:
+        """What has ended, and how: None where its worker was lost. None at all where nothing ends in time, in s.
 
         Raises:
-            Gone: a worker cannot run stages at all.
+            Gone: a worker cannot do it at all.
         """
         from distributed import CancelledError, KilledWorker
 
@@ -145,8 +160,9 @@ class Workers:
         future = self._futures.pop(name)
         del self._needs[name]
         try:
-            return name, future.result()
-        except (KilledWorker, CancelledError):
+            return name, future.result(ANSWER)
+        except (KilledWorker, CancelledError, TimeoutError):  # a worker may be lost with what it has not yet told
+            future.cancel()
             self._looked = -LOOK
             return name, None
         except Exception as error:
@@ -156,6 +172,11 @@ class Workers:
         """Interrupt all that runs and start nothing more; returns when all has ended."""
         with suppress(Exception):  # who cannot be reached kills what it runs when it finds itself alone
             self._client.run(work.end, self.run, PATIENCE, on_error="ignore")
+
+    def each(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Have every worker that can be reached call a function."""
+        with suppress(Exception):  # of who cannot be reached nothing is left to be cleared away
+            self._client.run(function, *arguments, on_error="ignore")
 
     def at_once(self, needs: Needs) -> int:
         """How many stages with such needs the workers can run at once, at least 1."""
@@ -181,7 +202,7 @@ def opened(where: Where) -> Iterator[Workers]:
 
     dask.config.set(QUIET)
     dask.config.set({"distributed.scheduler.allowed-failures": 0})  # a lost stage is begun anew here, outputs cleared
-    for left in TMP.glob(".dask-jobqueue.worker.*"):  # by one that was killed
+    for left in where.folder.glob(".dask-jobqueue.worker.*"):  # by one that was killed
         left.unlink()
     if where.scheduler:
         try:
@@ -205,18 +226,30 @@ def _cluster(where: Where) -> Any:
 
     if where.cluster is None:
         from distributed import LocalCluster
+        from distributed.system import MEMORY_LIMIT
 
         dask.config.set({f"distributed.{who}.http.routes": [] for who in ("scheduler", "worker")})
+        common = {
+            "silence_logs": logging.CRITICAL if where.processes else logging.ERROR,  # a lost worker is told here
+            "dashboard_address": LOOPBACK,
+            "worker_dashboard_address": LOOPBACK,
+            "local_directory": str(where.folder / "dask"),
+        }
+        if where.processes:
+            dask.config.set(BOUNDED)
+            # Other users of this machine may reach the port, but without a certificate nobody is listened to.
+            return LocalCluster(
+                n_workers=where.jobs,
+                threads_per_worker=where.threads,
+                memory_limit=MEMORY_LIMIT // where.jobs,
+                security=True,
+                env={"TQDM_DISABLE": "1"},  # bars of several processes would overwrite each other
+                preload=["pipeline.cluster.deaf"],
+                **common,
+            )
         # One thread a core, of which a stage takes as many as it has threads.
         return LocalCluster(
-            n_workers=1,
-            threads_per_worker=where.jobs * where.threads,
-            processes=False,
-            memory_limit=0,
-            silence_logs=logging.ERROR,
-            dashboard_address=LOOPBACK,
-            worker_dashboard_address=LOOPBACK,
-            local_directory=str(TMP / "dask"),
+            n_workers=1, threads_per_worker=where.jobs * where.threads, processes=False, memory_limit=0, **common
         )
     import dask_jobqueue
 
@@ -230,7 +263,7 @@ def _cluster(where: Where) -> Any:
     dask.config.set({f"jobqueue.{where.cluster}": dask.config.get(f"jobqueue.{kind}") | section})
     try:
         cluster = getattr(dask_jobqueue, CLUSTERS[kind])(
-            config_name=where.cluster, security=True, shared_temp_directory=str(TMP.resolve())
+            config_name=where.cluster, security=True, shared_temp_directory=str(where.folder.resolve())
         )
         cluster.adapt(minimum_jobs=where.jobs, maximum_jobs=where.jobs)  # a job that ends early is replaced
     except (ValueError, TypeError, KeyError, OSError) as error:

@@ -24,6 +24,7 @@ from pipeline.base.records import Applied, AppliedParameters
 if TYPE_CHECKING:  # torch takes seconds to be imported
     from pipeline.applying.field import Regions
     from pipeline.applying.model import Chosen
+    from pipeline.cluster.workers import Workers
 
 __all__ = ["add_arguments", "run"]
 
@@ -36,6 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     slides = find_slides(arguments.inputs, arguments.out)  # before torch is imported, which takes seconds
     from pipeline.applying.field import Regions
     from pipeline.applying.folder import folders_of
+    from pipeline.applying.spread import workers_for
     from pipeline.applying.truth.work import Done, compare, plan
 
     models = [chosen(arguments, name) for name in (arguments.model, *arguments.also)]
@@ -43,10 +45,11 @@ def run(arguments: argparse.Namespace) -> None:
     planned = None if truth is None else plan(models, slides, truth, arguments.out)
     regions = None if arguments.regions is None else Regions(arguments.regions)
     results, failed = [], dict[str, str]()
-    for (title, out), model in zip(folders.items(), models, strict=True):
-        applied = apply_model(arguments, model, slides, out, regions)
-        results.append(Done(model, title, out, applied.parameters, [slide.name for slide in applied.slides]))
-        failed |= applied.failed
+    with workers_for(arguments, len(slides), arguments.out) as hands:
+        for (title, out), model in zip(folders.items(), models, strict=True):
+            applied = apply_model(arguments, model, slides, out, regions, hands)
+            results.append(Done(model, title, out, applied.parameters, [slide.name for slide in applied.slides]))
+            failed |= applied.failed
     if planned is not None:
         compare(planned, results, slides, regions, arguments.out)
     if failed:
@@ -57,22 +60,31 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def apply_model(
-    arguments: argparse.Namespace, model: "Chosen", slides: Mapping[str, Path], out: Path, regions: "Regions | None"
+    arguments: argparse.Namespace,
+    model: "Chosen",
+    slides: Mapping[str, Path],
+    out: Path,
+    regions: "Regions | None",
+    hands: "Workers | None",
 ) -> Applied:
     """Apply a model to all slides, and write run.json, summary.csv and index.html beside their results.
+
+    Args:
+        hands: that do it; None for this process.
 
     Raises:
         Problem: no slide could be done.
     """
     from pipeline.applying.folder import alone
-    from pipeline.applying.here import Asked, Here
+    from pipeline.applying.here import Asked, Here, task_of
     from pipeline.applying.page import write_page
     from pipeline.applying.results import summarise
+    from pipeline.applying.spread import Spread
 
     started = time.monotonic()
     record = model.record
     wanted = Asked(model, arguments.tile_size, arguments.engine, arguments.batch, regions, arguments.ome_tiff)
-    worker = Here(wanted)
+    worker = Here(wanted) if hands is None else Spread(hands, wanted, arguments.stages_a_gpu)
     parameters = parameters_of(arguments, model, worker.engine, regions)
     announce(model, parameters, len(slides))
     with alone(out, model.sha256, parameters):
@@ -97,7 +109,7 @@ def apply_model(
             peak_memory=worker.peak(),
         )
         applied.write(out / "run.json")
-        write_page(out / "index.html", applied, worker.task(parameters).kinds)
+        write_page(out / "index.html", applied, task_of(wanted, parameters).kinds)
     print(f"{out}: {len(done)} slide(s), at most {applied.peak_memory / 1e9:.2f} GB of memory.")
     return applied
 

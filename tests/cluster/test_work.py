@@ -41,7 +41,7 @@ def test_a_worker_tells_what_it_has_once_it_sees_the_folder(joined: Any, tmp_pat
     assert not joined.has
     marker.write_text("token")
     assert asyncio.run(work.join(str(marker), "token", 3, dask_worker=joined))
-    assert joined.has == {"cores": 2, "GPU": 6, "memory": 5e9}
+    assert joined.has == {"cores": 2, "GPU": 6, "memory": 5e9, "worker": 1}
     joined.state.total_resources["GPU"] = 1  # as it was started
     asyncio.run(work.join(str(marker), "token", 1, dask_worker=joined))
     assert joined.has["GPU"] == 1

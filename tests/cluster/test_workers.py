@@ -126,9 +126,56 @@ def test_workers_that_cannot_run_stages_are_refused() -> None:
     assert workers.Workers(Client(True), workers.Where()).workers() == {"tcp://one": {"cores": 2.0}}
     with pytest.raises(Problem, match=r"tcp://one does not see .* as this machine does; start workers where"):
         workers.Workers(Client(False), workers.Where()).workers()
-    with pytest.raises(Problem, match=r"tcp://one cannot run stages \(no pipeline\); start it by"):
+    with pytest.raises(Problem, match=r"tcp://one cannot work here \(no pipeline\); start it by"):
         workers.Workers(Client(ModuleNotFoundError("no pipeline")), workers.Where()).workers()
     assert workers.Workers(Client(OSError("gone")), workers.Where()).workers() == {}
+
+
+class Future:
+    """Of what has ended, of which nothing can be had."""
+
+    is_cancelled = False
+
+    def add_done_callback(self, function: Any) -> None:
+        function(self)
+
+    def result(self, timeout: float) -> None:
+        raise TimeoutError
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+def test_what_a_lost_worker_has_not_told_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    client, future = Client(True), Future()
+    monkeypatch.setattr(client, "submit", lambda *arguments, **options: future, raising=False)
+    hands = workers.Workers(client, workers.Where())
+    hands.submit("one", len, ("",), SMALL, 0)
+    assert hands.next_ended(LIMIT) == ("one", None)
+    assert future.is_cancelled
+
+
+@pytest.mark.slow
+def test_processes_are_bounded_and_do_not_hear_of_ctrl_c(folder: Path) -> None:
+    from distributed.system import MEMORY_LIMIT
+
+    with workers.opened(workers.Where(2, processes=True, folder=folder)) as hands:
+        while len(hands.workers()) < 2:
+            pass
+        first = hands.workers()
+        assert all(has["worker"] == 1 and has["memory"] == MEMORY_LIMIT // 2 for has in first.values())
+        for name in ("a", "b"):
+            hands.submit(name, os.getpid, (), {"worker": 1.0}, 0)
+        processes = set(ended(hands, 2).values())
+        assert os.getpid() not in processes
+        hands.submit("c", signal.getsignal, (signal.SIGINT,), {"worker": 1.0}, 0)
+        assert ended(hands, 1)["c"] == signal.SIG_IGN
+        hands.submit("d", os.kill, (next(iter(processes)), signal.SIGKILL), {"worker": 1.0}, 0)
+        assert ended(hands, 1) == {"d": None}
+        while hands.workers().keys() == first.keys():  # another one is started
+            pass
+        hands.submit("e", abs, (-1,), {"worker": 1.0}, 0)
+        assert ended(hands, 1)["e"] == 1
 
 
 @pytest.mark.slow
