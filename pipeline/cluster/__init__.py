@@ -1,1 +1,1 @@
-"""Stages on a Dask cluster: the cluster, what a stage needs of it, what its workers do, and the table of what runs."""
+"""Stages and slides on a Dask cluster: who has room, what each needs, what a worker does, the table of what runs."""
