@@ -32,7 +32,7 @@ TMP = Path(".dvc/tmp")
 LOOPBACK = "127.0.0.1:0"  # for web pages, which Dask cannot be kept from serving; these have none
 LOOK = 1.0  # seconds between two looks at which workers there are
 PATIENCE = 15.0  # seconds that an interrupted stage may take to end; then it is killed, which loses nothing but time
-ANSWER = 10.0  # seconds in which a worker tells how it ended what has ended
+ANSWER = 30.0  # seconds in which a worker tells how it ended what has ended
 QUIET = {  # Dask looks at itself many times a second, which costs a core 5 % for as long as a training takes
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
