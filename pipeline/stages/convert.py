@@ -2,7 +2,8 @@
 
 In: `data/raw/<dataset>/SOURCE.json`, which says where the files lie, and how params.yaml has slides cut
 (`datasets.<name>.tiling`). Out: `data/tiles/<dataset>/<shard>.h5`, one shard a part of the data set; beside those of
-slides an index of all tiles and a contact sheet. Tiles are streamed, so memory grows with neither.
+slides an index of all tiles and a contact sheet. Tiles are streamed, so memory grows with neither. LOBULE_WORKERS has
+several processes convert slides, one each (see pipeline.base.apart).
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline import datasets
+from pipeline.base import apart
 from pipeline.base.errors import Problem, run_stage
 from pipeline.base.files import replacing
 from pipeline.base.params import Tiling, read_params
@@ -69,15 +71,26 @@ def convert(name: str, record_path: Path, tiles: Path, tiling: Tiling | None = N
         licence_url=record.licence_url,
         citation=record.citation,
     )
-    problems = []
-    written: dict[str, Counter[str]] = {}
+    named, at_once = {part.name: part for part in parts}, apart.workers() if tiling else 1
+    told: dict[str, str] = {}
+    counted: dict[str, Counter[str]] = {}
     with replacing(tiles) as temporary:
-        for part in parts:
-            try:
-                written[part.name] = write_shard(part, temporary / f"{part.name}.h5", info)
-            except Problem as problem:
-                print(f"{part.name}: {problem}")
-                problems.append(str(problem))
+
+        def write(part: Part) -> tuple[Counter[str], Counter[str]]:
+            counts = write_shard(part, temporary / f"{part.name}.h5", info, at_once == 1)
+            return counts, Counter(part.left_out) if isinstance(part, SlidePart) else Counter()
+
+        for title, found in apart.each(named, write, at_once):
+            if isinstance(found, Problem):
+                print(f"{title}: {found}")
+                told[title] = str(found)
+                continue
+            counted[title], left_out = found
+            if isinstance(part := named[title], SlidePart):  # which another process may have read
+                part.left_out.clear()
+                part.left_out.update(left_out)
+        problems = [told[title] for title in named if title in told]
+        written = {title: counted[title] for title in named if title in counted}
         if problems:
             listed = "\n        ".join(problems)
             raise Problem(
@@ -131,10 +144,13 @@ def check_used(card: Card, folder: Path, parts: Sequence[Part], written: dict[st
         )
 
 
-def write_shard(part: Part, path: Path, info: ShardInfo) -> Counter[str]:
+def write_shard(part: Part, path: Path, info: ShardInfo, bar: bool = True) -> Counter[str]:
     """Write one part of the data set at its own resolution, and print what was in it; tiles, nuclei and so on.
 
     Beside the shard of a slide its index and pictures are written.
+
+    Args:
+        bar: whether a terminal shows how far it is.
     """
     counts: Counter[str] = Counter()
     slide = part if isinstance(part, SlidePart) else None
@@ -144,9 +160,9 @@ def write_shard(part: Part, path: Path, info: ShardInfo) -> Counter[str]:
         own = replace(info, microns_per_pixel=pixel, magnification=magnification)
         with (
             ShardWriter(path, part.count, part.tile_size, own, bits=slide is not None and overlapping) as shard,
-            tqdm(part.tiles(), desc=part.name, total=part.count, unit="tile", disable=None) as progress,
+            tqdm(part.tiles(), desc=part.name, total=part.count, unit="tile", disable=None if bar else True) as tiles,
         ):
-            for tile in progress:
+            for tile in tiles:
                 shard.add(tile)
                 counts["tiles"] += 1
                 counts["nuclei"] += len(tile.nuclei)

@@ -1,6 +1,8 @@
 """BRACS: slides, outlines and table become shards; what is wrong with one slide is said while the others go on."""
 
+import os
 import shutil
+import signal
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from pipeline.slides.tiling import select_tiles
 from pipeline.stages.convert import convert
 from pipeline.stages.download import source_record
 from pipeline.tiles.store import IGNORE, Shard
+from pipeline.tiles.writer import ShardWriter
 from tests.slide_files import box, feature, speckled, write_features, write_scn, write_tiff
 
 SETTINGS = Tiling(tile_size=32, stride=32, background=12.5, lesion_free=3)
@@ -48,6 +51,48 @@ def run(folder: Path, root: Path, settings: Tiling = SETTINGS) -> Path:
     source_record(CARD, str(folder), folder, named).write(root / "SOURCE.json")
     convert("bracs", root / "SOURCE.json", root / "tiles", settings)
     return root / "tiles"
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_slides_in_several_processes_are_the_same_bytes(
+    is_lost: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unused = feature("Polygon", [box(200, 200, 230, 230)], "Artefact")
+    for number in range(3):
+        write(tmp_path / "slides", number, feature("Polygon", [box(40, 40, 90, 90)]), unused)
+    alone, several = tmp_path / "alone", tmp_path / "several"
+    run(tmp_path / "slides", alone)
+    monkeypatch.setenv("LOBULE_WORKERS", "2")
+    if is_lost:
+        whole = ShardWriter.cut
+
+        def cut(self: ShardWriter) -> None:
+            whole(self)
+            if not (tmp_path / "was-lost").exists() and "BRACS_1" in self._path.name:
+                (tmp_path / "was-lost").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        monkeypatch.setattr(ShardWriter, "cut", cut)
+    run(tmp_path / "slides", several)
+    assert ("BRACS_1: its process was lost (signal 9), it is begun anew" in capsys.readouterr().out) == is_lost
+    made, expected = (
+        {path.name: path.read_bytes() for path in (root / "tiles").iterdir()} for root in (several, alone)
+    )
+    assert len(expected) >= 6
+    assert made == expected
+
+
+def test_of_slides_in_several_processes_all_that_are_wrong_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        write(tmp_path / "slides", number)
+    for number in (0, 2):
+        (tmp_path / f"slides/train/Group_BT/Type_UDH/BRACS_{number}.svs").write_bytes(b"nothing")
+    alone = failure(tmp_path / "slides", tmp_path)
+    monkeypatch.setenv("LOBULE_WORKERS", "2")
+    assert failure(tmp_path / "slides", tmp_path) == alone
+    assert alone.startswith("2 of 3 parts failed:")
 
 
 def failure(folder: Path, root: Path, settings: Tiling = SETTINGS) -> str:
