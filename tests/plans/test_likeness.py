@@ -41,6 +41,16 @@ def test_what_shows_nothing_has_no_texture(seed: int, side: int, kind: str) -> N
     assert has_texture(image) == (kind == "tissue")
 
 
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_texture_of_one_channel_is_seen(channel: int) -> None:
+    image = np.full((64, 64, 3), 200, np.uint8)
+    image[::2, ::2, channel] = 0
+    assert has_texture(image)
+    image[::2, ::2, channel] = 200
+    image[:2, :2, channel] = 0  # as little as a corner
+    assert not has_texture(image)
+
+
 def brute(hashes: list[int], sides: list[str]) -> set[tuple[int, frozenset[int]]]:
     """Groups by comparing every two, and joining until nothing changes."""
     found = [{row} for row in range(len(hashes))]
