@@ -294,8 +294,13 @@ def test_a_study_without_a_paper_begins_with_what_a_person_wants_to_know(project
     assert rest and "**No patient is known.** So one patient may be on two sides" in first
     best = re.findall(r"\*\*Which model:\*\* (.+), (plain|augmented|balanced), has the highest mean IoU: \*\*", first)
     assert len(best) == 1
-    assert "**How sure:** on other test tiles like these 0." in first
-    assert "**On how many:** tested on 5 test tiles, trained on 5 tiles. **These are few" in first
+    assert (
+        "**How sure:** 5 test tiles are too few for an interval, and no verdict is possible on so few ([why](" in first
+    )
+    assert re.search(r"; their own values range from 0\.\d{3} to 0\.\d{3}\. It is one", first) and "95 %" not in first
+    assert "**5 test tiles are too few for 95 %**: no interval leaves the range of their own values, which" in rest
+    assert "like these with a confidence of 93.8 % at most ([why](" in rest
+    assert "**On how many:** tested on 5 test tiles, trained on 5 tiles.\n" in first
     assert first.count("**Better than no model?**") == 2
     assert "**Against the second best,**" in first and "other variants against the best: " in first
     assert re.search(r"\*\*[\d,]+ more test tiles\*\* to test on|too much alike|better \(p|by chance", first)

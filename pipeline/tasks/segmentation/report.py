@@ -11,7 +11,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import REPORTS, plan_folder
 from pipeline.base.study import PixelStudy
 from pipeline.metrics import stats
-from pipeline.reporting import band, facts, figures, lesions, repeats, strips, tables
+from pipeline.reporting import band, facts, few, figures, lesions, repeats, strips, tables
 from pipeline.reporting.paper import Paper, differences, headline
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render_report
@@ -80,6 +80,7 @@ def write(study: PixelStudy, params: Params) -> None:
             cells=tables.classes(rows, nuclei, published, classification, study.report.min_count),
             against_best=tested,
             next_best=tables.next_best(evidence, rows, tested, paper.score),
+            own_range=few.range_of_units(evidence, paper.score, best),
             least_p=min(1.0, evidence.least_p * (len(rows) - 1)),
             ablations=tables.ablations(evidence, rows, changed),
             by_verdict=tables.by_verdict,
