@@ -302,6 +302,14 @@ def test_a_study_without_a_paper_begins_with_what_a_person_wants_to_know(project
     assert "like these with a confidence of 93.8 % at most ([why](" in rest
     assert "**On how many:** tested on 5 test tiles, trained on 5 tiles.\n" in first
     assert first.count("**Better than no model?**") == 2
+    nuclei = re.search(r"- \*\*Nuclei, one by one:\*\* bPQ (\S+), without a model (\S+) at best \((.+)\)\.\n", first)
+    scores = pd.read_csv("reports/pannuke/scores.csv").set_index("variant")["bpq_images"]
+    assert (
+        nuclei
+        and nuclei.groups()[1:] == (f"{scores['otsu']:.3f}", "Otsu on haematoxylin")
+        and scores["background"] == 0
+    )
+    assert float(nuclei[1]) in scores.drop(["otsu", "background"]).round(3).tolist()
     assert "**Against the second best,**" in first and "other variants against the best: " in first
     assert re.search(r"\*\*[\d,]+ more test tiles\*\* to test on|too much alike|better \(p|by chance", first)
     assert "| model | plan | mean IoU | Dice, macro | pixel accuracy | bPQ | mPQ | AJI |" in page
