@@ -88,6 +88,14 @@ def count_parts(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
+def cut_images(folder: Path) -> dict[str, int]:
+    """Test tiles that are parts of a larger image or slide, and of how many such, from a folder of plans."""
+    plan = read_plan(folder / "split.csv")
+    plan = plan[plan["slide"] != ""]
+    parts = plan[plan.duplicated(["dataset", "slide"], keep=False) & (plan["split"] == "test")]
+    return {"tiles": len(parts), "images": len(parts.drop_duplicates(["dataset", "slide"]))}
+
+
 def native_size(dataset: str) -> dict[str, float]:
     """Size of the data set's tiles in pixels, and of a pixel in micrometres."""
     shard = shards(dataset)[0]

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
 from pipeline.base.params import read_params
 from pipeline.base.study import read_study
 from pipeline.reporting import facts
+from pipeline.tiles.plan import COLUMNS, write_plan
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,3 +30,16 @@ def test_parameters_are_printed_as_their_files_have_them(monkeypatch: pytest.Mon
     }
     assert shown.keys() == own.keys() and list(found["datasets"]) == ["tnbc", "monuseg"]
     assert "encoder" not in found and "encoder" in facts.as_yaml(read_params(), read_study("pannuke"))
+
+
+def test_tiles_of_larger_images_are_counted_and_whole_images_are_not(tmp_path: Path) -> None:
+    def write(*rows: tuple[str, str]) -> None:
+        """Rows of a slide and a split."""
+        table = [["mine", "part001", n, "", slide, n, 0, 0.25, split, 0, "{}"] for n, (slide, split) in enumerate(rows)]
+        write_plan(pd.DataFrame(table, columns=list(COLUMNS)), tmp_path / "split.csv")
+
+    whole = [("a", "test"), ("b", "train"), ("", "test"), ("", "test")]
+    write(*whole)
+    assert facts.cut_images(tmp_path) == {"tiles": 0, "images": 0}
+    write(*whole, ("c", "test"), ("c", "test"), ("d", "train"), ("d", "train"), *[("e", "test")] * 3)
+    assert facts.cut_images(tmp_path) == {"tiles": 5, "images": 2}

@@ -21,6 +21,8 @@ from pipeline.reporting.tile_classifier import at_ratio
 from pipeline.reporting.track import track
 from pipeline.tiles.store import shards
 
+RANKED = 3  # trained variants at least for a picture of ranks: of fewer the table of differences says it all
+
 
 def write(study: PixelStudy, params: Params) -> None:
     """Write reports/<study>.md and reports/<study>/: scores.csv, intervals.csv, counts.csv, ..., figures.
@@ -70,6 +72,7 @@ def write(study: PixelStudy, params: Params) -> None:
             pictures_at=name if public else f"private/{name}",
             runs=variants[best].runs,
             tiles=facts.count_tiles(plans),
+            cut=facts.cut_images(first),
             parts=facts.count_parts(first),
             native=facts.native_size(study.datasets[0]),
             guarded=facts.guarded(plans),
@@ -138,9 +141,10 @@ def draw_figures(
     figures.ranking(rows, paper.score, paper.label, folder / "ranking.png", printed, paper.least)
     places = [place for place, row in enumerate(rows) if not row["baseline"]]
     trained, named = [variants[place] for place in places], [rows[place] for place in places]
-    per_image = np.stack([image_scores(variant, study.classes)[:, 0] for variant in trained], axis=1)
-    all_pairs = evidence.compare_all(places)
-    figures.ranks(named, stats.average_ranks(per_image), all_pairs, folder / "ranks.png")
+    if len(trained) >= RANKED:
+        per_image = np.stack([image_scores(variant, study.classes)[:, 0] for variant in trained], axis=1)
+        all_pairs = evidence.compare_all(places)
+        figures.ranks(named, stats.average_ranks(per_image), all_pairs, folder / "ranks.png")
     figures.learning_curves(trained, named, folder / "losses.png")
     if figures.validated(trained):
         figures.validation_curves(trained, named, folder / "validation.png")
