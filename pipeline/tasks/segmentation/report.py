@@ -73,6 +73,7 @@ def write(study: PixelStudy, params: Params) -> None:
             runs=variants[best].runs,
             tiles=facts.count_tiles(plans),
             cut=facts.cut_images(first),
+            cut_slides=facts.cut_slides,
             parts=facts.count_parts(first),
             native=facts.native_size(study.datasets[0]),
             guarded=facts.guarded(plans),
