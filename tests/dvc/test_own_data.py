@@ -71,6 +71,8 @@ def test_other_kinds_of_data(project: Project, home: Path, name: str, found: str
     assert sum(stored) == tiles
     report = (project.folder / f"reports/{name}.md").read_text()
     assert words in report and ("AJI" in report) == (name != "lesions")
+    shown = (project.folder / f"reports/private/{name}/slide.jpg").is_file()
+    assert shown == ("/slide.jpg)" in report) == ("tiles on the grid = " in report) == (name == "lesions")
     assert ran(project.run(*run)) == set()
 
 

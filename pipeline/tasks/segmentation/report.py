@@ -11,7 +11,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import REPORTS, plan_folder
 from pipeline.base.study import PixelStudy
 from pipeline.metrics import stats
-from pipeline.reporting import band, facts, few, figures, lesions, repeats, strips, tables
+from pipeline.reporting import band, facts, few, figures, lesions, repeats, slide_maps, strips, tables
 from pipeline.reporting.paper import Paper, differences, headline
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render_report
@@ -61,8 +61,10 @@ def write(study: PixelStudy, params: Params) -> None:
         of_target: dict[str, Any] = {}
         if study.target is not None and "train" in study.predict.splits:
             of_target = lesions.add(folder, shown, study, variants, rows, best, first)
+        slide = None if study.target is not None else slide_maps.draw(shown / "slide.jpg", variants[best], study, first)
         page = render_report(
             study,
+            map_of=slide,
             **of_target,
             params=params,
             parameters=facts.as_yaml(params, study),
