@@ -237,7 +237,7 @@ class Evidence:
 
     @property
     def few(self) -> bool:
-        """Whether the units are too few for an interval: a bootstrap never leaves the range of their values."""
+        """Whether the units are too few for an interval: even the range of their own values holds too little."""
         return self.spanned < CONFIDENCE
 
     @property

@@ -55,7 +55,7 @@ def test_the_range_is_that_of_each_patient_scored_alone() -> None:
     low, high = range_of_units(evidence, "mean_iou", 0)
     assert low == pytest.approx((10 / 15 + 5 / 10) / 2) and high == 1
     figure = evidence.figures()[0]["mean_iou"]
-    assert low <= figure.low <= figure.high <= high  # which is why no interval of so few can be wide enough
+    assert low <= figure.low <= figure.high <= high  # no interval of so few can be wide enough
 
 
 @pytest.mark.parametrize(

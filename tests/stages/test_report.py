@@ -299,8 +299,8 @@ def test_a_study_without_a_paper_begins_with_what_a_person_wants_to_know(project
         "**How sure:** 5 test tiles are too few for an interval, and no verdict is possible on so few ([why](" in first
     )
     assert re.search(r"; their own values range from 0\.\d{3} to 0\.\d{3}\. It is one", first) and "95 %" not in first
-    assert "**5 test tiles are too few for 95 %**: no interval leaves the range of their own values, which" in rest
-    assert "like these with a confidence of 93.8 % at most ([why](" in rest
+    assert "**5 test tiles are too few for 95 %**: a bootstrap knows these alone, and even the range of" in rest
+    assert "like these with a confidence of 93.8 % ([why](" in rest
     assert "**On how many:** tested on 5 test tiles, trained on 5 tiles.\n" in first
     assert first.count("**Better than no model?**") == 2
     nuclei = re.search(r"- \*\*Nuclei, one by one:\*\* bPQ (\S+), without a model (\S+) at best \((.+)\)\.\n", first)
