@@ -2,7 +2,7 @@
 
 import platform
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from io import StringIO
@@ -15,6 +15,7 @@ from pipeline.base import tracking
 from pipeline.base.params import Params
 from pipeline.base.paths import PLANS
 from pipeline.base.records import Leaks, NearDuplicates
+from pipeline.base.slide_index import account, count_states
 from pipeline.base.study import AnyStudy
 from pipeline.reporting.markdown import literal
 from pipeline.tiles.plan import SPLITS, read_plan
@@ -86,6 +87,26 @@ def count_parts(folder: Path) -> list[dict[str, Any]]:
         for split in SPLITS
         for dataset, rows in plan[plan["split"] == split].groupby("dataset", sort=False)
     ]
+
+
+def cut_images(folder: Path) -> dict[str, int]:
+    """Test tiles that are parts of a larger image or slide, and of how many such, from a folder of plans."""
+    plan = read_plan(folder / "split.csv")
+    plan = plan[plan["slide"] != ""]
+    parts = plan[plan.duplicated(["dataset", "slide"], keep=False) & (plan["split"] == "test")]
+    return {"tiles": len(parts), "images": len(parts.drop_duplicates(["dataset", "slide"]))}
+
+
+def cut_slides(datasets: Sequence[str]) -> dict[str, str]:
+    """What became of the tiles of each data set of whole slides, a clause; data sets without an index are left out."""
+    found = {}
+    for dataset in datasets:
+        indices = [
+            path for shard in shards(dataset) if (path := shard.path.with_name(f"{shard.path.stem}.csv")).exists()
+        ]
+        if indices:
+            found[dataset] = account(sum(map(count_states, indices), Counter[str]()))
+    return found
 
 
 def native_size(dataset: str) -> dict[str, float]:

@@ -81,7 +81,7 @@ def strip(rows: Sequence[Row], classes: Sequence[str]) -> Image.Image:
     width = GAP + len(PANELS) * (side + GAP)
     font = ImageFont.load_default(size=14)
     errors = ERROR_COLOURS if pixel.BACKGROUND in classes else {"wrong class": ERROR_COLOURS["wrong class"]}
-    lines = [*_lines(colours(classes), width, font), *_lines(errors, width, font)]
+    lines = [*legend_lines(colours(classes), width, font), *legend_lines(errors, width, font)]
     height = LINE + len(rows) * (side + LINE + GAP) + len(lines) * LINE + GAP
     canvas = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(canvas)
@@ -107,7 +107,7 @@ def save(picture: Image.Image, path: Path) -> None:
     picture.save(path, optimize=True)
 
 
-def _lines(entries: dict[str, Colour], width: int, font: Font) -> list[dict[str, Colour]]:
+def legend_lines(entries: dict[str, Colour], width: int, font: Font) -> list[dict[str, Colour]]:
     """Entries of a legend, parted into lines that fit into `width` px."""
     lines: list[dict[str, Colour]] = [{}]
     left = GAP

@@ -62,6 +62,7 @@ def render(template: str, folder: Path = Path(), **values: Any) -> str:
         "score": score,
         "signed": signed,
         "count": count,
+        "many": many,
         "figure": figure,
         "change": change,
         "spread": spread,
@@ -90,6 +91,11 @@ def signed(value: float | None, digits: int = 3) -> str:
 def count(value: int | None) -> str:
     """A whole number with thousands set apart, or a dash where there is none."""
     return "–" if value is None else f"{value:,}"
+
+
+def many(value: int, things: str) -> str:
+    """A number of things, whose plural ends in s: 1 patient, 2,000 patients."""
+    return f"{value:,} {things.removesuffix('s') if value == 1 else things}"
 
 
 def figure(value: Estimate) -> str:

@@ -22,6 +22,7 @@ RANKED = 50_000  # for the tests of all pairs, which are many
 MEANS_OVER_CLASSES = ("mean_iou", "mean_iou_no_background", "dice_macro", "dice_macro_no_background")
 CLASS_SCORES = ("iou", "precision", "recall", "f1")
 ONE_CLASS = ("jaccard", "f1", "recall", "precision", "accuracy")  # of an image, where there is one class to find
+CONFIDENCE = 0.95  # of an interval
 NUCLEI = (*instance.COLUMNS, *instance.JOIN_COLUMNS)
 Figures = dict[str, FloatArray]
 
@@ -228,6 +229,16 @@ class Evidence:
         replicates = over_runs(drawn[:, first] - drawn[:, second], known[first] - known[second])
         difference = float(nan_mean(known[first] - known[second], axis=0))
         return stats.needed_units(difference, float(np.nanstd(replicates)), self.units, tests)
+
+    @property
+    def spanned(self) -> float:
+        """Confidence with which the range of so many units' own values holds the median of all: 1 - 2 / 2^n."""
+        return 1 - 2 * 0.5**self.units
+
+    @property
+    def few(self) -> bool:
+        """Whether the units are too few for an interval: even the range of their own values holds too little."""
+        return self.spanned < CONFIDENCE
 
     @property
     def least_p(self) -> float:

@@ -21,6 +21,7 @@ from pipeline.base.files import replacing
 from pipeline.base.params import Tiling, read_params
 from pipeline.base.paths import RAW, TILES
 from pipeline.base.records import Source
+from pipeline.base.slide_index import account, count_states
 from pipeline.datasets import Card, Part, SlidePart
 from pipeline.tiles.store import IGNORE, ShardInfo
 from pipeline.tiles.writer import ShardWriter
@@ -173,6 +174,7 @@ def write_shard(part: Part, path: Path, info: ShardInfo, bar: bool = True) -> Co
                 shard.cut()
         if slide:
             slide.write_index(path.parent)
+            print(f"{part.name}: {account(count_states(path.parent / f'{part.name}.csv'))}")
     finally:
         if slide:
             slide.close()

@@ -71,6 +71,8 @@ def test_other_kinds_of_data(project: Project, home: Path, name: str, found: str
     assert sum(stored) == tiles
     report = (project.folder / f"reports/{name}.md").read_text()
     assert words in report and ("AJI" in report) == (name != "lesions")
+    shown = (project.folder / f"reports/private/{name}/slide.jpg").is_file()
+    assert shown == ("/slide.jpg)" in report) == ("tiles on the grid = " in report) == (name == "lesions")
     assert ran(project.run(*run)) == set()
 
 
@@ -110,4 +112,4 @@ def test_nuclei_without_patients_and_without_validation(project: Project, tmp_pa
     project.run("dvc", "repro", "studies/few/dvc.yaml")
     report = (project.folder / "reports/few.md").read_text()
     assert "**No patient is known.** The split is by images" in report and "AJI" in report
-    assert "Nothing was validated" in report and "an interval needs two" in report
+    assert "Nothing was validated" in report and "too few for an interval, and no verdict is possible" in report

@@ -30,4 +30,4 @@ def test_one_real_slide_leads_to_a_report(tmp_path: Path, real_data: Path) -> No
     report = (project.folder / "reports/slide.md").read_text()
     assert "**Each slide or image is split within itself**" in report and "says nothing of another slide" in report
     assert "**This split leaks, as asked for** (`split.by: block`). On two sides: slide 1" in report
-    assert "an interval needs two" in report and "No patient is known for " in report
+    assert "too few for an interval, and no verdict is possible" in report and "No patient is known for " in report

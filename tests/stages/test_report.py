@@ -17,6 +17,7 @@ from pipeline.base.study import read_study
 from pipeline.reporting import band, facts, scoring
 from pipeline.stages import report as stage
 from pipeline.tasks.segmentation import report
+from pipeline.tiles.plan import read_plan, write_plan
 from pipeline.tiles.store import shards
 from tests import fabricated
 
@@ -294,9 +295,53 @@ def test_a_study_without_a_paper_begins_with_what_a_person_wants_to_know(project
     assert rest and "**No patient is known.** So one patient may be on two sides" in first
     best = re.findall(r"\*\*Which model:\*\* (.+), (plain|augmented|balanced), has the highest mean IoU: \*\*", first)
     assert len(best) == 1
-    assert "**How sure:** on other test tiles like these 0." in first
-    assert "**On how many:** tested on 5 test tiles, trained on 5 tiles. **These are few" in first
+    assert (
+        "**How sure:** 5 test tiles are too few for an interval, and no verdict is possible on so few ([why](" in first
+    )
+    assert re.search(r"; their own values range from 0\.\d{3} to 0\.\d{3}\. It is one", first) and "95 %" not in first
+    assert "**5 test tiles are too few for 95 %**: a bootstrap knows these alone, and even the range of" in rest
+    assert "like these with a confidence of 93.8 % ([why](" in rest
+    assert "**On how many:** tested on 5 test tiles, trained on 5 tiles.\n" in first
     assert first.count("**Better than no model?**") == 2
+    nuclei = re.search(r"- \*\*Nuclei, one by one:\*\* bPQ (\S+), without a model (\S+) at best \((.+)\)\.\n", first)
+    scores = pd.read_csv("reports/pannuke/scores.csv").set_index("variant")["bpq_images"]
+    assert (
+        nuclei
+        and nuclei.groups()[1:] == (f"{scores['otsu']:.3f}", "Otsu on haematoxylin")
+        and scores["background"] == 0
+    )
+    assert float(nuclei[1]) in scores.drop(["otsu", "background"]).round(3).tolist()
     assert "**Against the second best,**" in first and "other variants against the best: " in first
     assert re.search(r"\*\*[\d,]+ more test tiles\*\* to test on|too much alike|better \(p|by chance", first)
     assert "| model | plan | mean IoU | Dice, macro | pixel accuracy | bPQ | mPQ | AJI |" in page
+
+
+@pytest.mark.parametrize("trained", [1, 3])
+def test_few_models_are_ranked_by_no_picture(project: Path, trained: int) -> None:
+    shutil.rmtree("studies/pannuke/paper")
+    names = ["unet", "resnet50", "vgg19"][:trained]
+    fabricated.change_study({"compare": names, "plans": ["plain"], "ablation": []})
+    page = write(figures=True)
+    drawn = Path("reports/pannuke/ranks.png").exists()
+    assert drawn == ("ranks.png" in page) == ("All pairs of models at once" in page) == (trained == 3)
+    assert "\n\n\n" not in page and "\n\n## Every class" in page
+
+
+def test_texts_count_right_and_say_what_a_mean_holds(project: Path) -> None:
+    shutil.rmtree("studies/pannuke/paper")
+    page = write()
+    assert "| 1 | test | – | 5 |" in page and "Nuclei at borders" not in page
+    assert page.count(", the mean over 6 classes, the background among them.") == 1
+    for name in ("split.csv", "plain.csv"):
+        path = Path("data/plans/pannuke/run1") / name
+        plan = read_plan(path)
+        write_plan(plan.assign(patient=plan["shard"], slide=plan["shard"]), path)
+    for path in Path("models").rglob("*.csv"):
+        if path.name in ("counts.csv", "instances.csv"):
+            pd.read_csv(path).assign(patient="fold3").to_csv(path, index=False)
+    page = write()
+    assert "tested on 1 patient, trained on 1 patient and 5 tiles." in page and "| 1 | test | 1 | 5 |" in page
+    assert "- **How sure:** 1 patient is too few for an interval, and no verdict is possible on so few (" in page
+    assert "- Nuclei at borders: 5 test tiles are parts of 1 larger image. A nucleus that a tile's border cuts" in page
+    fabricated.change_study({"ignore": ["background"]})
+    assert "the background among them" not in write()

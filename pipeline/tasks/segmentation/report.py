@@ -11,7 +11,7 @@ from pipeline.base.params import Params
 from pipeline.base.paths import REPORTS, plan_folder
 from pipeline.base.study import PixelStudy
 from pipeline.metrics import stats
-from pipeline.reporting import band, facts, figures, lesions, repeats, strips, tables
+from pipeline.reporting import band, facts, few, figures, lesions, repeats, slide_maps, strips, tables
 from pipeline.reporting.paper import Paper, differences, headline
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render_report
@@ -20,6 +20,8 @@ from pipeline.reporting.scoring import Evidence, Figure, count_nuclei, image_sco
 from pipeline.reporting.tile_classifier import at_ratio
 from pipeline.reporting.track import track
 from pipeline.tiles.store import shards
+
+RANKED = 3  # trained variants at least for a picture of ranks: of fewer the table of differences says it all
 
 
 def write(study: PixelStudy, params: Params) -> None:
@@ -59,8 +61,10 @@ def write(study: PixelStudy, params: Params) -> None:
         of_target: dict[str, Any] = {}
         if study.target is not None and "train" in study.predict.splits:
             of_target = lesions.add(folder, shown, study, variants, rows, best, first)
+        slide = None if study.target is not None else slide_maps.draw(shown / "slide.jpg", variants[best], study, first)
         page = render_report(
             study,
+            map_of=slide,
             **of_target,
             params=params,
             parameters=facts.as_yaml(params, study),
@@ -70,6 +74,8 @@ def write(study: PixelStudy, params: Params) -> None:
             pictures_at=name if public else f"private/{name}",
             runs=variants[best].runs,
             tiles=facts.count_tiles(plans),
+            cut=facts.cut_images(first),
+            cut_slides=facts.cut_slides,
             parts=facts.count_parts(first),
             native=facts.native_size(study.datasets[0]),
             guarded=facts.guarded(plans),
@@ -80,6 +86,7 @@ def write(study: PixelStudy, params: Params) -> None:
             cells=tables.classes(rows, nuclei, published, classification, study.report.min_count),
             against_best=tested,
             next_best=tables.next_best(evidence, rows, tested, paper.score),
+            own_range=few.range_of_units(evidence, paper.score, best),
             least_p=min(1.0, evidence.least_p * (len(rows) - 1)),
             ablations=tables.ablations(evidence, rows, changed),
             by_verdict=tables.by_verdict,
@@ -137,9 +144,10 @@ def draw_figures(
     figures.ranking(rows, paper.score, paper.label, folder / "ranking.png", printed, paper.least)
     places = [place for place, row in enumerate(rows) if not row["baseline"]]
     trained, named = [variants[place] for place in places], [rows[place] for place in places]
-    per_image = np.stack([image_scores(variant, study.classes)[:, 0] for variant in trained], axis=1)
-    all_pairs = evidence.compare_all(places)
-    figures.ranks(named, stats.average_ranks(per_image), all_pairs, folder / "ranks.png")
+    if len(trained) >= RANKED:
+        per_image = np.stack([image_scores(variant, study.classes)[:, 0] for variant in trained], axis=1)
+        all_pairs = evidence.compare_all(places)
+        figures.ranks(named, stats.average_ranks(per_image), all_pairs, folder / "ranks.png")
     figures.learning_curves(trained, named, folder / "losses.png")
     if figures.validated(trained):
         figures.validation_curves(trained, named, folder / "validation.png")

@@ -129,7 +129,7 @@ def test_a_slide_becomes_a_shard(tmp_path: Path) -> None:
     assert len(shard.nuclei()) == 0
 
 
-def test_the_index_has_every_tile_and_why(tmp_path: Path) -> None:
+def test_the_index_has_every_tile_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     over_glass = feature("Polygon", [box(600, 100, 610, 110)], "DCIS")
     raw = write(tmp_path / "raw", 7, feature("Polygon", [box(40, 40, 90, 90)]), over_glass)
     tiles = run(raw, tmp_path)
@@ -144,6 +144,13 @@ def test_the_index_has_every_tile_and_why(tmp_path: Path) -> None:
     assert index["spread"].notna().equals(index["state"].isin(["lesion", "lesion-free"]))
     assert (index.loc[index["state"] == "lesion-free", "spread"] >= 12.5).all()
     assert (tiles / "BRACS_7.jpg").read_bytes()[:3] == b"\xff\xd8\xff"
+    glassy, undrawn = (index["state"].value_counts()[state] for state in ("glass", "not drawn"))
+    told = next(line for line in capsys.readouterr().out.splitlines() if "on the grid" in line)
+    assert told.startswith(
+        "BRACS_7: 210 tiles on the grid = 6 kept with an outline of a class but the first + 18 kept "
+    )
+    assert f"+ {glassy} left out as glass (RGB standard deviation below tiling.background)" in told
+    assert told.endswith(f" + {undrawn} without one not drawn (tiling.lesion_free, tiling.at_least)")
 
 
 def test_background_that_looks_like_tissue_from_afar_is_dropped_when_it_is_read(tmp_path: Path) -> None:
