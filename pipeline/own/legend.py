@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from csv import Error as CsvError
 from csv import reader
 from pathlib import Path
 
@@ -83,7 +84,10 @@ def _json_rows(text: str, path: Path) -> list[tuple[str, str]]:
 def _text_rows(text: str, path: Path) -> list[tuple[str, str]]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     delimiter = max(",;\t", key=text.count)
-    rows = [[cell.strip() for cell in row] for row in reader(lines, delimiter=delimiter)]
+    try:
+        rows = [[cell.strip() for cell in row] for row in reader(lines, delimiter=delimiter)]
+    except CsvError as error:  # a cell too long, a quotation mark without an end
+        raise Problem(f"{path} is no legend ({error}); give lines of a value and a name.") from None
     if rows and len(rows) > 1 and not any(CODE.fullmatch(cell) or COLOUR.fullmatch(cell) for cell in rows[0]):
         del rows[0]  # a header
     return [_row(row, path, row[0]) for row in rows]

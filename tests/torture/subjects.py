@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.base.records import Record
 from tests.records import RECORDS
+from tests.torture import own
 
 ROOT = Path(__file__).parents[2]
 SAMPLES: dict[str, dict[str, Any]] = {  # the smallest that is drawn of each data set
@@ -84,6 +85,12 @@ def of_record(record: Record) -> Subject:
         (folder / "record.json").write_text(record.model_dump_json(indent=2))
 
     return Subject(f"{type(record).__name__} (JSON)", make, lambda folder, _: type(record).read(folder / "record.json"))
+
+
+def of_own(title: str) -> Subject:
+    """Data of one's own, in a project that lies in the folder that is written."""
+    make, words, files = own.KINDS[title]
+    return Subject(title, make, lambda folder, out: own.read(folder, out, words), files)
 
 
 def copied(path: Path, to: str) -> Callable[[Path], None]:
@@ -187,6 +194,7 @@ SUBJECTS = [
     Subject(
         "MoNuSeg (zip)", lambda folder: zipped("monuseg", folder), lambda folder, out: convert("monuseg", folder, out)
     ),
+    *map(of_own, own.KINDS),
     Subject("table (csv)", make_table("csv"), read_table),
     Subject("table (xlsx)", make_table("xlsx"), read_table),
     Subject("params.yaml", copied(ROOT / "params.yaml", "params.yaml"), read_project),

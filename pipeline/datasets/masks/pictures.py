@@ -105,7 +105,7 @@ def read_numbers(member: Member) -> Labels:
         return read_labels(member)
 
 
-def read_colours(member: Member) -> npt.NDArray[np.int64]:
+def read_colours(member: Member) -> npt.NDArray[np.int32]:
     """The colours of a mask as numbers (H, W): red, green and blue, eight bits each.
 
     Raises:
@@ -115,8 +115,12 @@ def read_colours(member: Member) -> npt.NDArray[np.int64]:
         picture = member.picture()
     if picture.mode not in {*GREY, "RGB", "RGBA"}:
         raise Problem(f"{member} holds no colours: its mode is {picture.mode}; give `--values codes` or `instances`.")
-    rgba = np.asarray(picture.convert("RGBA")).astype(np.int64)
+    rgba = np.asarray(picture.convert("RGBA"))
     if (rgba[..., 3] < OPAQUE).any():
         count = int((rgba[..., 3] < OPAQUE).sum())
         raise Problem(f"{member} has {count:,} transparent px, which have no colour of the legend; fill them.")
-    return rgba[..., 0] << 16 | rgba[..., 1] << 8 | rgba[..., 2]
+    numbers = rgba[..., 0].astype(np.int32)
+    for channel in (1, 2):
+        numbers <<= 8
+        numbers |= rgba[..., channel]
+    return numbers
