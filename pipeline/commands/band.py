@@ -4,8 +4,8 @@
     lobule band bach/resnet50-augmented --seeds 1 2 3
 
 For each seed the variant is trained on the plans of the study's first run, predicted and evaluated in a copy of the
-project. Writes studies/<name>/paper/band.csv, which holds for these parameters and data alone, and a page in
-docs/results. Run it from a project whose data stages have run (`dvc repro`).
+project. Writes studies/<name>/paper/band.csv, which holds for these parameters and data alone, and a page of
+the variant's in docs/results. Run it from a project whose data stages have run (`dvc repro`).
 """
 
 import argparse
@@ -31,7 +31,10 @@ PAGES = Path("docs/results")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("variant", metavar="STUDY/VARIANT-PLAN", help="as in reports/STUDY/scores.csv")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5], help="at least three")
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5], help="at least three (default: 1 2 3 4 5)"
+    )
+    parser.add_argument("--replace", action="store_true", help="replace a band that more seeds were trained for")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -40,7 +43,10 @@ def run(arguments: argparse.Namespace) -> None:
     started = time.monotonic()
     study, name = named_variant(arguments.variant)
     reported(study, name)  # refuses what cannot be trained before the first training
-    labels = headline(study).bands
+    labels, basis = headline(study).bands, band.basis(read_params(), study, name, checksums(study))
+    seeds = max((each.seeds for each in band.read_bands(study.study, name, basis).values()), default=0)
+    if seeds > len(set(arguments.seeds)) and not arguments.replace:
+        raise Problem(f"{band.band_path(study.study)} has a band of {seeds} seeds; name more, or give --replace.")
     parts = []
     for seed in arguments.seeds:
         scores = train_again(study, name, study.runs[:1], [seed])
@@ -48,11 +54,15 @@ def run(arguments: argparse.Namespace) -> None:
         parts.append(scores)
     scores = pd.concat(parts, ignore_index=True)
     found = [band.measure(score, scores[score].tolist()) for score in labels]
-    band.write_bands(study.study, name, band.basis(read_params(), study, name, checksums(study)), found)
+    band.write_bands(study.study, name, basis, found)
     source = shards(study.datasets[0])[0].info.source
     _, settings = settings_of(study, name.rpartition("-")[0])
     text = page(study.study, name, settings, source, scores, found, time.monotonic() - started)
-    write_text(PAGES / f"seed_band_{study.study}.md", text)
+    written = PAGES / f"seed_band_{study.study}_{name}.md"
+    write_text(written, text)
+    for each in found:
+        print(f"{each.score}: {each.mean:.3f}, with another seed {each.low:.3f} to {each.high:.3f}")
+    print(f"written: {band.band_path(study.study)}, {written}; `lobule repro {study.study}` puts it into the report.")
 
 
 def page(

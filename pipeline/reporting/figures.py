@@ -91,7 +91,9 @@ def ranks(rows: Sequence[dict[str, Any]], average: FloatArray, tests: Sequence[s
         axis.set_xticks(range(1, int(last) + 1))
         axis.set(xlim=(0.6, last + 1.5 + 0.5 * len(groups)), ylim=(-len(rows) + 0.4, 0.6))
         axis.set_xlabel("average rank, 1 = best", loc="left")
-        axis.text(last + 1 + 0.25 * (len(groups) - 1), 0.75, "no difference\nshown between", ha="center", va="bottom")
+        if groups:
+            middle = last + 1 + 0.25 * (len(groups) - 1)
+            axis.text(middle, 0.75, "no difference\nshown between", ha="center", va="bottom")
         axis.grid(visible=False)
 
 

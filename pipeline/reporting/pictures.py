@@ -80,7 +80,10 @@ def strip(rows: Sequence[Row], classes: Sequence[str]) -> Image.Image:
     side = pixels * max(1, round(PANEL_SIDE / pixels))
     width = GAP + len(PANELS) * (side + GAP)
     font = ImageFont.load_default(size=14)
-    errors = ERROR_COLOURS if pixel.BACKGROUND in classes else {"wrong class": ERROR_COLOURS["wrong class"]}
+    objects = [name for name in classes if name != pixel.BACKGROUND]
+    possible = {"missed", "invented"} if len(objects) < len(classes) else set()
+    possible |= {"wrong class"} if len(objects) > 1 else set()
+    errors = {name: colour for name, colour in ERROR_COLOURS.items() if name in possible}
     lines = [*legend_lines(colours(classes), width, font), *legend_lines(errors, width, font)]
     height = LINE + len(rows) * (side + LINE + GAP) + len(lines) * LINE + GAP
     canvas = Image.new("RGB", (width, height), "white")

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import read_params
-from pipeline.base.study import read_study
+from pipeline.base.study import AnyStudy, read_study
 from pipeline.commands import band as command
 from pipeline.commands import verify
 from pipeline.reporting import band
@@ -133,6 +133,29 @@ def test_a_band_of_an_unknown_variant_is_the_same_sentence(project: Path) -> Non
     command.add_arguments(parser)
     with pytest.raises(Problem, match=f"has no variant 'nosuch' to train again; it has .*{VARIANT}"):
         command.run(parser.parse_args([f"{STUDY}/nosuch"]))
+
+
+def test_a_band_of_more_seeds_is_replaced_only_where_that_is_asked_for(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = headline(read_study(STUDY)).bands
+
+    def trained(study: AnyStudy, name: str, runs: list[int], seeds: list[int]) -> pd.DataFrame:
+        return pd.DataFrame({score: [0.5 + seeds[0] / 100] for score in labels} | {"seed": seeds})
+
+    monkeypatch.setattr(command, "train_again", trained)
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    measure_band(0.1)  # of five seeds
+    path = band.band_path(STUDY)
+    before = path.read_bytes()
+    with pytest.raises(Problem, match=rf"{path} has a band of 5 seeds; name more, or give --replace"):
+        command.run(parser.parse_args([f"{STUDY}/{VARIANT}", "--seeds", "1", "2", "3"]))
+    assert path.read_bytes() == before
+    command.run(parser.parse_args([f"{STUDY}/{VARIANT}", "--seeds", "1", "2", "3", "--replace"]))
+    page = f"docs/results/seed_band_{STUDY}_{VARIANT}.md"
+    assert path.read_bytes() != before and Path(page).exists()
+    assert f"written: {path}, {page}; `lobule repro {STUDY}`" in capsys.readouterr().out
 
 
 def test_the_project_is_left_as_it_was(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
