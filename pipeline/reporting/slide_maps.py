@@ -73,14 +73,14 @@ def richest(variant: Variant, classes: Sequence[str]) -> tuple[str, str] | None:
 
 
 def lay(panel: Image.Image, class_map: ClassMap, classes: Sequence[str], corner: Sequence[float], side: float) -> None:
-    """Colour the pixels of a tile (H, W) that are of a class other than the background, and frame the tile."""
+    """Colour the pixels of a tile (H, W) that are of a class other than the background, over the tile's frame."""
     left, top, right, bottom = (round(at) for at in (*corner, *(start + side for start in corner)))
     size = max(1, right - left), max(1, bottom - top)
     shown = np.append(pixel.foreground(classes), np.zeros(256 - len(classes), bool))
     opacity = Image.fromarray(np.where(shown[class_map], OPAQUE, 0).astype(np.uint8)).resize(size, Image.Resampling.BOX)
     colour = Image.fromarray(paint(class_map, classes)).resize(size, Image.Resampling.NEAREST)
-    panel.paste(colour, (left, top), opacity)
     ImageDraw.Draw(panel).rectangle((left, top, left + size[0] - 1, top + size[1] - 1), outline=FRAME)
+    panel.paste(colour, (left, top), opacity)
 
 
 def side_by_side(panels: Sequence[Image.Image], classes: Sequence[str]) -> Image.Image:
