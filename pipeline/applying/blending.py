@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,8 @@ from pipeline.tiles.store import IGNORE
 
 FULL = 65535  # a probability of 1
 STEPS = 64  # of the weight between a tile's border and its middle
-KEPT = 256 << 20  # bytes of probabilities that are kept for the neighbouring blocks
+KEPT = 1 << 30  # bytes of probabilities that are kept in a file for the neighbouring blocks
+STRIP = 256  # rows of a block that are decided at once: what numpy makes on the way takes many times their memory
 
 Map = npt.NDArray[np.uint8]  # (H, W)
 Sums = npt.NDArray[np.uint32]  # (C, H, W), or (H, W) of weights
@@ -37,13 +38,46 @@ def weights(size: int, overlap: int) -> npt.NDArray[np.uint32]:
     return np.multiply.outer(line, line).astype(np.uint32)
 
 
-class Blender:
-    """Predicts block after block; tiles that reach into a neighbour are kept for it, as many as fit."""
+class Kept:
+    """Probabilities of tiles, each (C, S, S), in a file: memory would hold no row of blocks of a wide slide."""
 
-    def __init__(self, predict: Predict, pixels: Pixels, classes: int, size: int, overlap: int, batch: int) -> None:
+    def __init__(self, file: IO[bytes], classes: int, size: int) -> None:
+        self._file, self._shape = file, (classes, size, size)
+        self._bytes = 2 * classes * size**2
+        self._places: OrderedDict[Corner, int] = OrderedDict()  # the oldest one first
+
+    def __contains__(self, tile: Corner) -> bool:
+        return tile in self._places
+
+    def put(self, tile: Corner, found: Probabilities) -> None:
+        """Keep a tile, in place of the oldest one where there are as many as may be."""
+        if tile in self._places:
+            return
+        is_full = len(self._places) >= max(1, KEPT // self._bytes)
+        place = self._places.popitem(last=False)[1] if is_full else len(self._places)
+        self._file.seek(place * self._bytes)
+        self._file.write(found.tobytes())
+        self._places[tile] = place
+
+    def get(self, tile: Corner) -> Probabilities:
+        """A tile that is kept."""
+        self._file.seek(self._places[tile] * self._bytes)
+        return np.frombuffer(self._file.read(self._bytes), np.uint16).reshape(self._shape)
+
+
+class Blender:
+    """Predicts block after block; tiles that reach into a neighbour are kept for it.
+
+    Args:
+        file: for them, open for reading and writing.
+    """
+
+    def __init__(
+        self, predict: Predict, pixels: Pixels, classes: int, size: int, overlap: int, batch: int, file: IO[bytes]
+    ) -> None:
         self.predict, self.pixels, self.classes, self.size, self.batch = predict, pixels, classes, size, batch
         self.weights = weights(size, overlap)
-        self._kept: OrderedDict[Corner, Probabilities] = OrderedDict()
+        self._kept = Kept(file, classes, size)
 
     def block(self, window: Window, tiles: Sequence[Corner], told: Callable[[int], object]) -> tuple[Map, Map]:
         """Class map and probability of the class (0 to 255) of a block, as `decide` makes them of `sums`."""
@@ -73,32 +107,27 @@ class Blender:
         batches = list(_batches(new, self.batch))
         with ThreadPoolExecutor(1) as ahead:  # the network is at the next batch while this one is added up
             waiting = deque(ahead.submit(self._predict, batch) for batch in batches[:1])
-            yield from [(tile, self._kept[tile]) for tile in tiles if tile in self._kept]
+            yield from ((tile, self._kept.get(tile)) for tile in tiles if tile in self._kept)
             for number, batch in enumerate(batches):
                 waiting.extend(ahead.submit(self._predict, later) for later in batches[number + 1 : number + 2])
                 for tile, found in zip(batch, waiting.popleft().result(), strict=True):
                     if not window.holds(Window(*tile, self.size, self.size)):
-                        self._keep(tile, found.copy())  # of its own, not a part of the batch
+                        self._kept.put(tile, found)
                     yield tile, found
                 told(len(batch))
 
     def _predict(self, batch: Sequence[Corner]) -> npt.NDArray[np.uint16]:
         return self.predict(np.stack([self.pixels.read(Window(*tile, self.size, self.size)) for tile in batch]))
 
-    def _keep(self, tile: Corner, found: Probabilities) -> None:
-        self._kept[tile] = found
-        while len(self._kept) * found.nbytes > KEPT:
-            self._kept.popitem(last=False)
-
 
 def decide(sums: Sums, total: Sums) -> tuple[Map, Map]:
     """Class map and probability of the class (0 to 255), each (H, W); IGNORE where no tile was."""
-    classes = sums.argmax(axis=0).astype(np.uint8)
-    best = np.take_along_axis(sums, classes[None].astype(np.intp), axis=0)[0]
-    seen = total > 0
-    probability = np.zeros(classes.shape, np.uint8)
-    probability[seen] = np.rint(best[seen] / total[seen] * (255 / FULL))
-    classes[~seen] = IGNORE
+    classes, probability = np.zeros(total.shape, np.uint8), np.zeros(total.shape, np.uint8)
+    for top in range(0, len(total), STRIP):
+        rows = slice(top, top + STRIP)
+        best, seen = sums[:, rows].max(axis=0), total[rows] > 0
+        probability[rows][seen] = np.rint(best[seen] / total[rows][seen] * (255 / FULL))
+        classes[rows] = np.where(seen, sums[:, rows].argmax(axis=0), IGNORE)
     return classes, probability
 
 

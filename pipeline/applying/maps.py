@@ -15,7 +15,7 @@ from pipeline.tiles.store import IGNORE
 Map = npt.NDArray[np.uint8]  # (H, W)
 Position = tuple[int, int]
 Look = Callable[[Window], tuple[Map, Map]]  # class map and probabilities of a window
-READ = 12  # blocks that are kept in memory once they were read
+READ = 4  # blocks that are kept in memory once they were read
 
 
 class Maps:

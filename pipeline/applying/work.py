@@ -5,6 +5,7 @@ is killed goes on from the last of them, and ends in the same bytes.
 """
 
 import shutil
+import tempfile
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -114,10 +115,11 @@ def find_objects(slide: Slide, name: str, field: Field, maps: Maps, cells: Cells
         ThreadPoolExecutor(1) as outliner,  # one, since a cell needs those before it
         ThreadPoolExecutor(1) as decider,
         area_bar(name, field.tiles * tile_area) as bar,
+        tempfile.TemporaryFile(dir=maps.folder.parent) as file,
         ExitStack() as stack,
     ):
         pixels = Pixels(slide, task.microns_per_pixel, task.greyscale, readers, kept)
-        blender = Blender(task.predict, pixels, len(task.classes), size, task.parameters.overlap, task.batch)
+        blender = Blender(task.predict, pixels, len(task.classes), size, task.parameters.overlap, task.batch, file)
         waiting = list(cells.windows)
         outlined: list[Future[None]] = []
         decided = decider.submit(lambda: None)

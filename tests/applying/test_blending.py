@@ -1,12 +1,14 @@
 """Overlapping tiles give one map: without a seam, and the same whatever the block is."""
 
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
-from pipeline.applying.blending import FULL, Blender, weights
+from pipeline.applying.blending import FULL, Blender, Predict, weights
 from pipeline.applying.reading import Pixels
 from pipeline.applying.windows import Window, squares
 from pipeline.slides.slide import Slide
@@ -26,11 +28,13 @@ def by_place(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
     return np.rint(np.stack([1 - second, second], axis=1) * FULL).astype(np.uint16)
 
 
-def blend(path: Path, windows: list[Window], tiles: list[tuple[int, int]]) -> npt.NDArray[np.uint8]:
+def blend(
+    path: Path, windows: list[Window], tiles: list[tuple[int, int]], predict: Predict = by_place
+) -> npt.NDArray[np.uint8]:
     """Class map and probabilities, (2, H, W), made in windows."""
     found = np.zeros((2, WHOLE.height, WHOLE.width), np.uint8)
-    with Slide(path) as slide, ThreadPoolExecutor(2) as pool:
-        blender = Blender(by_place, Pixels(slide, 0.5, False, pool, 4), 2, SIZE, OVERLAP, batch=3)
+    with Slide(path) as slide, ThreadPoolExecutor(2) as pool, tempfile.TemporaryFile() as file:
+        blender = Blender(predict, Pixels(slide, 0.5, False, pool, 4), 2, SIZE, OVERLAP, 3, file)
         for window in windows:
             own = [tile for tile in tiles if window.part_of(Window(*tile, SIZE, SIZE)).height]
             own = [tile for tile in own if window.part_of(Window(*tile, SIZE, SIZE)).width]
@@ -45,6 +49,22 @@ def test_blocks_and_the_order_of_tiles_and_blocks_change_nothing(tmp_path: Path)
         windows = [window for _, window in squares(WHOLE.height, WHOLE.width, side)]
         assert np.array_equal(blend(path, windows, TILES), whole)
         assert np.array_equal(blend(path, windows[::-1], TILES[::-1]), whole)
+
+
+def test_a_tile_is_predicted_once_as_long_as_it_is_kept_and_the_same_where_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, predicted = write_tiff(tmp_path / "slide.tif", speckled(WHOLE.height, WHOLE.width), 0.5), []
+    windows = [window for _, window in squares(WHOLE.height, WHOLE.width, 32)]
+
+    def counted(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+        predicted.append(len(images))
+        return by_place(images)
+
+    whole, often = blend(path, windows, TILES, counted), sum(predicted)
+    assert often == len(TILES)
+    monkeypatch.setattr("pipeline.applying.blending.KEPT", 3 * 2 * 2 * SIZE**2)  # three tiles
+    assert np.array_equal(blend(path, windows, TILES, counted), whole) and sum(predicted) > 2 * often
 
 
 def test_a_tile_gives_way_to_its_neighbour_step_by_step(tmp_path: Path) -> None:
