@@ -1,13 +1,15 @@
 """Speed and memory of `lobule apply`'s work on a slide, beside a plain loop over the same tiles.
 
     python -m benchmarks.apply [FOLDER] [--side PX] [--nuclei N] [--encoder NAME] [--plain] [--valid] [--engine NAME]
-    python -m benchmarks.apply --side 40000 --nuclei 500000 --encoder colour    # an hour or so: memory alone
+    python -m benchmarks.apply --plain --peer ENVIRONMENT/bin/python    # an environment with tiatoolbox
+    python -m benchmarks.apply --side 40000 --nuclei 500000 --encoder colour    # ten minutes or more: memory alone
 
 Draws a slide (JPEG tiles, 0.25 um/px) with nuclei of two classes under FOLDER (or a temporary folder), and applies a
 U-Net with random weights to it in a child process; `--plain` reads, predicts and sorts the same tiles one batch after
-the other in another child, with torch's defaults and neither blending nor outlines. `colour` is no network, but reads
+the other in another child, with torch's defaults and neither blending nor outlines. `--peer` has tiatoolbox's engine
+make a class map of the same slide with the same network (benchmarks/apply_peer.py). `colour` is no network, but reads
 the classes off the colours, so that what is not the network can be measured on a large slide. Prints seconds a mm2 of
-each, of the clock and of all cores' work, their ratio, and the most memory that each process had. A busy machine slows
+each, of the clock and of all cores' work, their ratios, and the most memory that each process had. A busy machine slows
 the clock; the cores' work says what an idle one would do.
 """
 
@@ -27,6 +29,7 @@ import numpy.typing as npt
 import tifffile
 
 ROOT = Path(__file__).resolve().parents[1]
+NETWORK = "network.pt"
 TILE = 512  # px, of the TIFF
 MICRONS = 0.25
 CLASSES = ("background", "one", "two")
@@ -41,22 +44,39 @@ def main() -> None:
     parser.add_argument("--nuclei", type=int, default=1500)
     parser.add_argument("--encoder", default="timm-tf_efficientnet_lite0", help="colour: no network")
     parser.add_argument("--plain", action="store_true", help="measure the plain loop, too")
+    parser.add_argument("--peer", metavar="PYTHON", help="measure tiatoolbox, too: the Python of where it is installed")
+    parser.add_argument("--ome-tiff", action="store_true", help="write the class map as a pyramid, too")
     parser.add_argument("--valid", action="store_true", help="look at every outline")
     parser.add_argument("--engine", help="torch or onnx; as `lobule apply` chooses if not given")
-    parser.add_argument("--child", choices=["apply", "plain"], help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=["apply", "plain", "trace"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.child:
-        measure(arguments.child, arguments.folder, arguments.encoder, arguments.engine)
+    if arguments.child == "trace":
+        trace(arguments.folder / NETWORK, arguments.encoder)
         return
+    if arguments.child:
+        measure(arguments.child, arguments.folder, arguments.encoder, arguments.engine, arguments.ome_tiff)
+        return
+    if arguments.peer and arguments.encoder == "colour":
+        parser.error("--peer takes a network, and `colour` is none; leave one of them out")
+    if arguments.peer and not has_peer(arguments.peer):
+        parser.error(f"{arguments.peer} has no tiatoolbox; make a virtual environment, `pip install tiatoolbox` there")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         drawn = write_slide(folder / "slide.tif", arguments.side, arguments.nuclei)
         area = (arguments.side * MICRONS / 1000) ** 2
         print(f"{arguments.side:,} x {arguments.side:,} px, {drawn:,} nuclei, {area:.2f} mm2, {arguments.encoder}")
         found = {}
-        for kind in ["apply", *(["plain"] if arguments.plain else [])]:
-            command = [sys.executable, "-m", "benchmarks.apply", name, "--encoder", arguments.encoder, "--child", kind]
-            command += [] if arguments.engine is None else ["--engine", arguments.engine]
+        child = [sys.executable, "-m", "benchmarks.apply", name, "--encoder", arguments.encoder, "--child"]
+        own = ["--ome-tiff"] * arguments.ome_tiff + ([] if arguments.engine is None else ["--engine", arguments.engine])
+        commands = {"apply": [*child, "apply", *own]}
+        if arguments.plain:
+            commands["plain"] = [*child, "plain"]
+        if arguments.peer:
+            subprocess.run([*child, "trace"], cwd=ROOT, check=True)
+            paths = [str(folder / each) for each in ("slide.tif", NETWORK, "peer")]
+            told = map(str, (SEEN, SEEN - OVERLAP, BATCH, MICRONS))
+            commands["tiatoolbox"] = [arguments.peer, "-m", "benchmarks.apply_peer", *paths, *told]
+        for kind, command in commands.items():
             done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
             found[kind] = json.loads(done.stdout.splitlines()[-1])
             seconds, peak = found[kind]["seconds"], found[kind]["peak"] / 2**20
@@ -65,9 +85,9 @@ def main() -> None:
             print(f"{kind}: {seconds:.1f} s, {seconds / area:.1f} s/mm2 ({work}), {told}{peak:,.0f} MiB", flush=True)
         if arguments.valid:
             print(f"of {count_outlines(folder / 'out/slide.geojson')}", flush=True)
-    if arguments.plain:
-        ratio, work = (found["plain"][key] / found["apply"][key] for key in ("seconds", "work"))
-        print(f"the plain loop takes {ratio:.2f} times as long, and {work:.2f} times the work")
+    for kind in list(found)[1:]:
+        ratio, work = (found[kind][key] / found["apply"][key] for key in ("seconds", "work"))
+        print(f"{kind} takes {ratio:.2f} times as long as apply, and {work:.2f} times the work")
 
 
 def write_slide(path: Path, side: int, nuclei: int) -> int:
@@ -117,7 +137,23 @@ def count_outlines(path: Path) -> str:
     return f"{count:,} outlines {wrong:,} are no valid polygons"
 
 
-def measure(kind: str, folder: Path, encoder: str, engine: str | None) -> None:
+def has_peer(python: str) -> bool:
+    """Whether an interpreter is there and finds tiatoolbox."""
+    look = "import importlib.util, sys; sys.exit(importlib.util.find_spec('tiatoolbox') is None)"
+    try:
+        return subprocess.run([python, "-c", look], check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def trace(path: Path, encoder: str) -> None:
+    """Write the network of the plain loop, up to its logits, as TorchScript."""
+    import torch
+
+    torch.jit.trace(build(encoder), torch.zeros((1, SEEN, SEEN, 3), dtype=torch.uint8), check_trace=False).save(path)
+
+
+def measure(kind: str, folder: Path, encoder: str, engine: str | None, ome_tiff: bool) -> None:
     """Print seconds and the most memory of one way, as JSON."""
     predict, network = make(encoder, engine)
     (network if kind == "plain" else predict)(
@@ -127,7 +163,7 @@ def measure(kind: str, folder: Path, encoder: str, engine: str | None) -> None:
     if kind == "plain":
         run_plainly(folder, network)
     else:
-        nuclei = run_apply(folder, predict)
+        nuclei = run_apply(folder, predict, ome_tiff)
     seconds, work = time.perf_counter() - started, time.process_time() - worked
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"seconds": seconds, "work": work, "peak": peak, "nuclei": nuclei}))
@@ -140,11 +176,9 @@ def make(encoder: str, engine: str | None) -> tuple[Any, Any]:
     import torch
 
     from pipeline.applying.engine import choose_engine
-    from pipeline.models import build
     from pipeline.tasks.segmentation.predict import Predictor
 
-    torch.manual_seed(0)
-    network = Predictor(build(encoder, len(CLASSES), 16, [128, 64, 32, 16]), [0.5] * 3, [0.5] * 3).eval()
+    network = build(encoder)
 
     @torch.inference_mode()
     def plain(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
@@ -153,6 +187,17 @@ def make(encoder: str, engine: str | None) -> tuple[Any, Any]:
     device = torch.device("cpu")
     fast = Predictor(network.network, [0.5] * 3, [0.5] * 3).eval().to(device, memory_format=torch.channels_last)
     return choose_engine(fast, device, SEEN, engine).predict, plain
+
+
+def build(encoder: str) -> Any:
+    """A network that nobody trained, from images (B, H, W, 3) to logits."""
+    import torch
+
+    from pipeline import models
+    from pipeline.tasks.segmentation.predict import Predictor
+
+    torch.manual_seed(0)
+    return Predictor(models.build(encoder, len(CLASSES), 16, [128, 64, 32, 16]), [0.5] * 3, [0.5] * 3).eval()
 
 
 def by_colour(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
@@ -165,7 +210,7 @@ def by_colour(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
     return found
 
 
-def run_apply(folder: Path, predict: Any) -> int:
+def run_apply(folder: Path, predict: Any, ome_tiff: bool) -> int:
     from pipeline.applying.task import Task
     from pipeline.applying.work import apply_to
     from pipeline.base.records import AppliedParameters
@@ -185,7 +230,7 @@ def run_apply(folder: Path, predict: Any) -> int:
         parquet=False,
         engine="torch",
     )
-    task = Task(predict, "0" * 64, CLASSES, MICRONS, False, parameters, None, BATCH)
+    task = Task(predict, "0" * 64, CLASSES, MICRONS, False, parameters, None, BATCH, ome_tiff=ome_tiff)
     found = apply_to(folder / "slide.tif", "slide", folder / "out", task)
     return sum((found.nuclei or {}).values())
 
