@@ -55,7 +55,8 @@ def common_folder(**given: str | None) -> tuple[Path, dict[str, str]]:
     Raises:
         Problem: one of them is not there.
     """
-    paths = {key: expand(value).resolve() for key, value in given.items() if value}
+    # resolve() fails where a link leads to itself
+    paths = {key: Path(os.path.realpath(expand(value))) for key, value in given.items() if value}
     for key, path in paths.items():
         if key in FILES and not path.is_file():
             raise Problem(f"--{key.replace('_', '-')} is {path}, which is no file; give {FILES[key]}.")

@@ -76,7 +76,7 @@ def _plain(value: str) -> int | str:
 def _json_rows(text: str, path: Path) -> list[tuple[str, str]]:
     try:
         pairs = [(str(key), str(value)) for key, value in json.loads(text).items()]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Problem(f"{path} is no JSON ({error}); correct it, or give lines of a value and a name.") from None
     return [_row([key, value], path, key) for key, value in pairs]
 

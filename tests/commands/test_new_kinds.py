@@ -160,6 +160,8 @@ def test_instances_that_are_wrong(project: Path, tmp_path: Path, capsys: pytest.
     )
     assert "names gland, which is no category of" in refused(capsys, *given, "--classes", "background,gland")
     assert "--images is missing beside --coco" in refused(capsys, *given[:2])
+    (tmp_path / "loop.json").symlink_to(tmp_path / "loop.json")
+    assert "is no file; give the JSON file" in refused(capsys, "--coco", str(tmp_path / "loop.json"), *given[2:])
     assert "is no file; give the JSON file" in refused(capsys, "--coco", "none.json", *given[2:])
     for image in content["images"][:2]:
         image["height"] = 99

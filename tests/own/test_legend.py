@@ -57,6 +57,7 @@ def test_colours_come_back_in_every_spelling(legend: dict[int, str]) -> None:
         ("", "names 0 classes"),
         ("1,a\n#ff0000,2\n", "the line of '#ff0000' is not a value and a name"),
         ("{1: 2}", "is no JSON"),
+        ('{"a":' * 100_000, "is no JSON"),
         (f'1,"{"a" * 200_000}', "is no legend (field larger than field limit (131072))"),
         ("1,a\n2,b|c\n", "calls a class 'b|c'; give it letters, digits, dots, underscores and hyphens, such as b_c"),
     ],
