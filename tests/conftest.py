@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from pipeline.models.processor import use_common_kernels
+
+use_common_kernels()  # as the stages do that tests start; torch takes it when it is imported
 settings.register_profile("lobule", deadline=None)  # a slow machine is no fault of what is tested
 settings.load_profile("lobule")
 
