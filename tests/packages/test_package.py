@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a package of a plain U-Net, `out`, which is written once."""
     folder = tmp_path_factory.mktemp("unet")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("error")  # a person has nothing to do about those of torch
         patch.chdir(folder)
         export(make_project(folder))
     return folder
@@ -210,7 +212,7 @@ def test_a_detector_goes_out_without_a_format_that_does_not_hold(here: Path, mon
     def write_onnx(*_: object) -> None:
         raise RuntimeError("no such operator")
 
-    monkeypatch.setattr(formats, "write_onnx", write_onnx)
+    monkeypatch.setattr(formats, "write_free", write_onnx)
     export(name)
     mlflow = {"MLmodel", "served_model.py", "python_env.yaml", "requirements.txt"}
     assert {path.name for path in Path("out").iterdir()} == FILES - mlflow - {"model.onnx"}
