@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,10 @@ def trace(path: Path, encoder: str) -> None:
     """Write the network of the plain loop, up to its logits, as TorchScript."""
     import torch
 
-    torch.jit.trace(build(encoder), torch.zeros((1, SEEN, SEEN, 3), dtype=torch.uint8), check_trace=False).save(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that torch has newer formats, which the peer does not take
+        traced = torch.jit.trace(build(encoder), torch.zeros((1, SEEN, SEEN, 3), dtype=torch.uint8), check_trace=False)
+    traced.save(path)
 
 
 def measure(kind: str, folder: Path, encoder: str, engine: str | None, ome_tiff: bool) -> None:

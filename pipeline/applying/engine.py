@@ -6,7 +6,6 @@ said of it depends on neither.
 
 import os
 import tempfile
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 
 from pipeline.applying.blending import FULL, Predict
 from pipeline.base.errors import Problem
+from pipeline.packages.onnx_file import write_onnx
 from pipeline.tasks.segmentation.predict import Flipped
 
 ENGINES = ("torch", "onnx")
@@ -100,12 +100,11 @@ def by_onnx(network: torch.nn.Module, size: int) -> Predict:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    options.enable_mem_pattern = False  # a tenth less memory, in the same time
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         image = torch.zeros((1, size, size, 3), dtype=torch.uint8)
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(_Probable(inner).eval(), (image,), path, dynamo=False, input_names=["images"])
+        write_onnx(_Probable(inner).eval(), image, path, ["probabilities"], {})
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     pool = ThreadPoolExecutor(cores())
 

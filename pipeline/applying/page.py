@@ -12,11 +12,12 @@ STYLE = (
 )
 
 
-def write_page(path: Path, record: Applied, kinds: tuple[str, ...]) -> None:
+def write_page(path: Path, record: Applied, kinds: tuple[str, ...], truth: str | None = None) -> None:
     """A page that needs nothing but the files beside it.
 
     Args:
         kinds: what the names of a slide's files end in.
+        truth: where the comparison with annotations lies, from the page; None where none was asked for.
     """
     model = record.model
     told = f"{model.study}, {model.variant}: {model.task} at {model.microns_per_pixel:g} µm/px"
@@ -31,6 +32,7 @@ def write_page(path: Path, record: Applied, kinds: tuple[str, ...]) -> None:
         rows.append(f"<tr><td></td><td>{escape(name)}</td><td colspan=3>{escape(why)}</td></tr>")
     head = "<tr><th></th><th>slide</th><th>mm²</th><th>nuclei</th><th>files</th></tr>"
     body = f"<h1>{escape(told)}</h1><p>Licence: {escape(record.licence)}</p><table>{head}{''.join(rows)}</table>"
-    links = '<p><a href="summary.csv">summary.csv</a> <a href="run.json">run.json</a></p>'
+    links = '<p><a href="summary.csv">summary.csv</a> <a href="run.json">run.json</a>'
+    links += "</p>" if truth is None else f' <a href="{quote(truth)}">truth.md</a></p>'
     start = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(told)}</title><style>{STYLE}</style>'
     write_text(path, f"{start}{body}{links}</html>\n")

@@ -10,6 +10,7 @@ Out: <slide>.geojson for QuPath, <slide>.csv, <slide>.png; run.json, summary.csv
 
 import argparse
 import importlib.metadata
+import os
 import platform
 import time
 from collections.abc import Mapping
@@ -37,6 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
     slides = find_slides(arguments.inputs, arguments.out)  # before torch is imported, which takes seconds
     from pipeline.applying.field import Regions
     from pipeline.applying.folder import folders_of
+    from pipeline.applying.page import write_page
     from pipeline.applying.spread import workers_for
     from pipeline.applying.truth.work import Done, compare, plan
 
@@ -44,14 +46,17 @@ def run(arguments: argparse.Namespace) -> None:
     folders = folders_of(arguments.out, models)
     planned = None if truth is None else plan(models, slides, truth, arguments.out)
     regions = None if arguments.regions is None else Regions(arguments.regions)
-    results, failed = [], dict[str, str]()
+    results, pages, failed = [], list[tuple[Path, Applied, tuple[str, ...]]](), dict[str, str]()
     with workers_for(arguments, len(slides), arguments.out) as hands:
         for (title, out), model in zip(folders.items(), models, strict=True):
-            applied = apply_model(arguments, model, slides, out, regions, hands)
+            applied, kinds = apply_model(arguments, model, slides, out, regions, hands)
+            pages.append((out / "index.html", applied, kinds))
             results.append(Done(model, title, out, applied.parameters, [slide.name for slide in applied.slides]))
             failed |= applied.failed
     if planned is not None:
         compare(planned, results, slides, regions, arguments.out)
+        for page, applied, kinds in pages:
+            write_page(page, applied, kinds, truth=os.path.relpath(arguments.out / "truth.md", page.parent))
     if failed:
         raise Problem(f"{len(failed)} of {len(slides)} slides failed, as said above: {', '.join(failed)}.")
     if planned is not None and planned.failed:
@@ -66,11 +71,14 @@ def apply_model(
     out: Path,
     regions: "Regions | None",
     hands: "Workers | None",
-) -> Applied:
+) -> tuple[Applied, tuple[str, ...]]:
     """Apply a model to all slides, and write run.json, summary.csv and index.html beside their results.
 
     Args:
         hands: that do it; None for this process.
+
+    Returns:
+        What run.json says, and what the names of a slide's results end in.
 
     Raises:
         Problem: no slide could be done.
@@ -109,9 +117,10 @@ def apply_model(
             peak_memory=worker.peak(),
         )
         applied.write(out / "run.json")
-        write_page(out / "index.html", applied, task_of(wanted, parameters).kinds)
+        kinds = task_of(wanted, parameters).kinds
+        write_page(out / "index.html", applied, kinds)
     print(f"{out}: {len(done)} slide(s), at most {applied.peak_memory / 1e9:.2f} GB of memory.")
-    return applied
+    return applied, kinds
 
 
 def chosen(arguments: argparse.Namespace, name: str) -> "Chosen":

@@ -1,22 +1,26 @@
 """The model card of a package, README.md: what it is, what it may be used for, how good it is, what it has seen."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.base.records import Model, Seen
+from pipeline.base.study import DetectionStudy
 from pipeline.datasets import load_card
 from pipeline.packages.formats import ONNX, TORCHSCRIPT
 from pipeline.packages.networks import OUTPUTS
+from pipeline.packages.score_words import OF_NUCLEI, parted, words
+from pipeline.packages.variants import rare
 from pipeline.plans.job import Job
-from pipeline.reporting.markdown import code, literal
+from pipeline.reporting.markdown import literal
 from pipeline.reporting.paper import headline
-from pipeline.reporting.rendering import figure
+from pipeline.reporting.rendering import figure, render
+from pipeline.reporting.scoring import Figure
 
-TEMPLATES = Path(__file__).parent
+TEMPLATE = "card.md.j2"
 LISTED = 40  # names of shards or patients in a row of the card; model.json has all
 
 
@@ -27,22 +31,23 @@ def card(job: Job, record: Model, figures: pd.DataFrame, left_out: Sequence[str]
         figures: rows of intervals.csv.
         left_out: which formats are missing, a sentence each.
     """
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # what comes out is Markdown: names from outside go through `literal` or `code`
-    )
-    environment.filters |= {"literal": literal, "code": code, "figure": figure, "listed": listed}
     paper = headline(job.settings)
-    return environment.get_template("card.md.j2").render(
+    few, classes = rare(job), record.classes
+    of_nuclei = isinstance(job.settings, DetectionStudy) or job.settings.instances is not None
+    return render(
+        TEMPLATE,
+        Path(__file__).parent,
         job=job,
         record=record,
         question=paper.question,
-        headline=paper.score,
+        headline=paper.label,
         figures=[row for _, row in figures.iterrows()],
+        rows=[
+            (words(row["score"], classes), "n/a" if is_rare(row["score"], record.task, classes, few) else shown(row))
+            for row in figures.to_dict("records")
+        ],
+        few=few,
+        least=f"{job.settings.report.min_count:,} {'nuclei' if of_nuclei else 'pixels'}",
         cards=[load_card(name) for name in record.datasets],
         forbids=forbids_sharing(record.licence),
         left_out=left_out,
@@ -51,7 +56,19 @@ def card(job: Job, record: Model, figures: pd.DataFrame, left_out: Sequence[str]
         outputs=list(OUTPUTS[record.task]),
         flips=getattr(job.settings.predict, "flips", False),
         seen=[(part, counted(part)) for part in record.trained_on],
+        listed=listed,
     )
+
+
+def shown(row: Mapping[Any, Any]) -> str:
+    """A row of intervals.csv as reports print a figure."""
+    return figure(Figure(row["value"], row["low"], row["high"], row["sd"]))
+
+
+def is_rare(score: str, task: str, classes: Sequence[str], few: Sequence[str]) -> bool:
+    """Whether a score is of a class of which too little was tested."""
+    kind, name = parted(score.removeprefix("train_") if task == "detection" else score, classes)
+    return name in few and (task != "detection" or kind in OF_NUCLEI)
 
 
 def forbids_sharing(licence: str) -> bool:

@@ -12,10 +12,10 @@ from torch import nn
 
 from pipeline.base.errors import Problem
 from pipeline.packages.networks import OUTPUTS
+from pipeline.packages.onnx_file import write_onnx
 
 AGREES = 1e-4  # largest difference of a probability, and of what is measured in px for each px
 ONNX, TORCHSCRIPT = "model.onnx", "model.torchscript.pt"
-OPSET = 17
 Array = npt.NDArray[np.generic]
 Found = dict[str, Array]
 Run = Callable[[npt.NDArray[np.uint8]], Found]
@@ -34,12 +34,10 @@ def write_formats(network: nn.Module, task: str, examples: Sequence[npt.NDArray[
     """
     left_out = []
     wanted = [running(network, task)(images) for images in examples]
-    for name, write, load in ((ONNX, write_onnx, run_onnx), (TORCHSCRIPT, write_torchscript, run_torchscript)):
+    for name, write, load in ((ONNX, write_free, run_onnx), (TORCHSCRIPT, write_torchscript, run_torchscript)):
         path = folder / name
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of what is constant in a graph, which the comparison below judges
-                write(network, task, examples[0], path)
+            write(network, task, examples[0], path)
             run = load(path, task)
             wrong = next(filter(None, map(difference, wanted, map(run, examples))), "")
         except Exception as error:  # torch's and ONNX Runtime's exceptions have no common class
@@ -77,21 +75,12 @@ def running(network: nn.Module, task: str) -> Run:
     return run
 
 
-def write_onnx(network: nn.Module, task: str, images: npt.NDArray[np.uint8], path: Path) -> None:
+def write_free(network: nn.Module, task: str, images: npt.NDArray[np.uint8], path: Path) -> None:
     """Write a network as ONNX whose number and size of images are free."""
     free = {"images": {1: "h", 2: "w"} if task == "detection" else {0: "n", 1: "h", 2: "w"}}
     for name, axes in OUTPUTS[task].items():
         free[name] = {number: axis for number, axis in enumerate(axes) if axis in "nhwk"}
-    torch.onnx.export(
-        network,
-        (torch.from_numpy(images),),
-        str(path),
-        dynamo=False,
-        opset_version=OPSET,
-        input_names=["images"],
-        output_names=list(OUTPUTS[task]),
-        dynamic_axes=free,
-    )
+    write_onnx(network, torch.from_numpy(images), path, list(OUTPUTS[task]), free)
 
 
 def run_onnx(path: Path, task: str) -> Run:
@@ -104,10 +93,14 @@ def run_onnx(path: Path, task: str) -> Run:
 
 def write_torchscript(network: nn.Module, task: str, images: npt.NDArray[np.uint8], path: Path) -> None:
     """Write a network as TorchScript."""
-    with torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of what is constant in a graph, which the comparison judges
         torch.jit.trace(network, (torch.from_numpy(images),), check_trace=False).save(path)
 
 
 def run_torchscript(path: Path, task: str) -> Run:
     """TorchScript on the CPU as a function of arrays."""
-    return running(torch.jit.load(path, map_location="cpu"), task)
+    with warnings.catch_warnings():
+        # A colleague's C++ reads nothing newer; torch names no other format that does without its own Python.
+        warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
+        return running(torch.jit.load(path, map_location="cpu"), task)

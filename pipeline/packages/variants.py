@@ -8,7 +8,8 @@ from pipeline.base.errors import Problem
 from pipeline.base.params import read_params
 from pipeline.base.paths import PLANS, REPORTS
 from pipeline.base.records import Metrics, Model
-from pipeline.base.study import read_study, study_names, variant
+from pipeline.base.study import DetectionStudy, read_study, study_names, variant
+from pipeline.metrics.pixel import BACKGROUND
 from pipeline.plans.job import Job
 
 DIGITS = 1e-6  # relative; scores.csv has ten
@@ -61,6 +62,23 @@ def figures_of(job: Job, record: Model) -> pd.DataFrame:
         if score in row and isinstance(value, float) and not math.isclose(row[score].iloc[0], value, rel_tol=DIGITS):
             raise Problem(f"{tables['scores']} is of another training than {job.folder} ({score} differs); {cure}.")
     return figures
+
+
+def rare(job: Job) -> list[str]:
+    """The classes of which fewer nuclei, or pixels where there are no nuclei, were tested than the report asks for."""
+    least, metrics = job.settings.report.min_count, Metrics.read(job.evaluation / "metrics.json")
+    if job.task == "tiles":
+        return []
+    if isinstance(job.settings, DetectionStudy):
+        votes = pd.read_csv(job.evaluation / "votes.csv")
+        tested = votes[votes["split"] == "test"].groupby("truth")["nuclei"].sum().to_dict()
+        return [name for name in job.settings.classes if name != BACKGROUND and tested.get(name, 0) < least]
+    few = []
+    for name, found in metrics.scores.get("per_class", {}).items():
+        nuclei = found["nuclei"] if job.settings.instances else None
+        if (found["pixels"] if nuclei is None else nuclei) < least:
+            few.append(name)
+    return few
 
 
 def _of(table: pd.DataFrame, job: Job) -> pd.DataFrame:

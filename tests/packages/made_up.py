@@ -18,6 +18,7 @@ from tests.tiny_study import STUDY, set_params
 
 LOSS = {"cross_entropy": 1, "dice": 0, "focal": 0}
 ANCHORS = {"anchors": [8, 16, 32, 64, 128], "anchor_iou": [0.3, 0.7], "proposals": 20, "sampled": 16, "nms": 0.5}
+TESTED = {"background": None, "neoplastic": 30, "dead": 29}  # nuclei
 SEEN = Seen(
     dataset="pannuke", sha256="a" * 64, shards=["fold1"], patients=["Mr_7"], sample=True, tiles={"fold1": "0-4,7"}
 )
@@ -78,14 +79,18 @@ def write_report(name: str, plan: str, sha256: str, score: float = 0.512345) -> 
         epochs_run=4,
         best_epoch=3,
         weights_sha256=sha256,
-        scores={"mean_iou": 0.512345, "per_class": {"dead": 0.1}},
+        scores={"mean_iou": 0.512345, "per_class": {each: {"pixels": 99, "nuclei": n} for each, n in TESTED.items()}},
     ).write(evaluation_folder(STUDY, 1, 42, name, plan) / "metrics.json")
+    votes = {"split": "test", "truth": ["normal", "benign"], "nuclei": [40, 20]}
+    pd.DataFrame(votes).to_csv(evaluation_folder(STUDY, 1, 42, name, plan) / "votes.csv", index=False)  # a detector's
     folder = REPORTS / STUDY
     folder.mkdir(parents=True, exist_ok=True)
     named = {"study": STUDY, "source": "sample", "variant": name, "plan": plan}
     pd.DataFrame([{**named, "run": 1, "seed": 42, "mean_iou": score}]).to_csv(folder / "scores.csv", index=False)
-    figures = {"value": [score, 0.4], "sd": [float("nan")] * 2, "low": [0.41, 0.3], "high": [0.61, 0.5]}
-    rows = pd.DataFrame({**{key: [value] * 2 for key, value in named.items()}, "score": ["mean_iou", "f1_dead"]})
+    value, low, high = [score, 0.4, 0.0], [0.41, 0.3, 0.0], [0.61, 0.5, 0.0]
+    figures = {"value": value, "sd": [float("nan")] * 3, "low": low, "high": high}
+    scores = ["mean_iou", "f1_neoplastic", "f1_dead"]
+    rows = pd.DataFrame({**{key: [value] * 3 for key, value in named.items()}, "score": scores})
     rows.assign(**figures, runs=1, unit="test tiles", units=48).to_csv(folder / "intervals.csv", index=False)
 
 

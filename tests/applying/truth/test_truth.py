@@ -1,5 +1,6 @@
 """`lobule apply --truth`: from slides and annotations in folders to truth.md, and what is told on the way."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,12 @@ def test_results_that_lie_there_are_compared_and_several_models_are_tested(proje
     apply("slides", truth="")
     touched = (project / "out/one.geojson").stat().st_mtime_ns
     assert not (project / "out/truth.md").exists()
+    assert "truth.md" not in (project / "out/index.html").read_text()
     apply("slides", "--also", "worse", "--patient-pattern", "^(.)")  # one, and two with three: two patients
+    for page in [project / "out/index.html", *(project / "out").glob("*/index.html")]:
+        (link,) = re.findall('href="([^"]*truth.md)"', page.read_text())
+        assert (page.parent / link).samefile(project / "out/truth.md")
+    assert len([*(project / "out").glob("*/index.html")]) == 1
     assert (project / "out/one.geojson").stat().st_mtime_ns == touched
     found = intervals()
     assert found["unet-plain", "mean_iou"] == 1 > found["worse-plain", "mean_iou"]
