@@ -36,6 +36,17 @@ def machine_problem(what: object, error: BaseException) -> Problem | None:
     return Problem(said) if said else None
 
 
+def hear_interruptions() -> None:
+    """Let Ctrl-C, SIGTERM and SIGHUP end a command that starts others; for main threads.
+
+    A shell's & has it ignore Ctrl-C, and all that it starts would do so, too. Under nohup the others stay ignored.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
 def run_stage(main: Callable[[], None]) -> None:
     """Run a stage's `main`; a `Problem` becomes one line on stderr and exit code 1, without a traceback.
 

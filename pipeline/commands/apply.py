@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.applying.options import add_arguments, check, parameters_of
 from pipeline.applying.truth.asked import asked
-from pipeline.base.errors import Problem
+from pipeline.base.errors import Problem, hear_interruptions
 from pipeline.base.records import Applied, AppliedParameters
 
 if TYPE_CHECKING:  # torch takes seconds to be imported
@@ -31,6 +31,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def run(arguments: argparse.Namespace) -> None:
+    hear_interruptions()
     check(arguments)
     from pipeline.applying.inputs import find_slides
 

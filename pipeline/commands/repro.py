@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.base.errors import Problem
+from pipeline.base.errors import Problem, hear_interruptions
 from pipeline.base.params import PARAMS
 from pipeline.base.study import STUDIES, read_study, study_names
 from pipeline.cluster.asked import add_arguments as add_cluster_arguments
@@ -40,10 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     jobs, threads = shares(arguments)
     targets = chosen(arguments.targets)
     check_parameters()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & ignores it, and stages would do so, too
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup it stays ignored
-            signal.signal(number, signal.default_int_handler)
+    hear_interruptions()
     with heal.alone():
         without_git()
         if not is_stale(targets):
