@@ -1,7 +1,9 @@
-"""`lobule repro --jobs` as a process of its own, and what it leaves."""
+"""`lobule repro --jobs` as a process of its own, and what it leaves; a scheduler that runs already."""
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,17 @@ def lobule(folder: Path, *words: str, **options: Any) -> subprocess.Popen[bytes]
             start_new_session=True,
             **options,
         )
+
+
+@contextmanager
+def running_scheduler(threads: int) -> Iterator[str]:
+    """The address of a scheduler in this process, with one worker of so many threads."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=threads, processes=False, protocol="tcp://", dashboard_address=None
+    ) as cluster:
+        yield cluster.scheduler_address
 
 
 def said(folder: Path) -> str:

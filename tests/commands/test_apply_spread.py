@@ -16,6 +16,7 @@ import pytest
 from pipeline import commands
 from pipeline.base.records import Applied
 from tests import fabricated
+from tests.commands.beside import running_scheduler
 from tests.commands.slurm import Slurm
 from tests.commands.test_apply import make_model
 from tests.slide_files import speckled, write_tiff
@@ -92,12 +93,8 @@ def has_begun(folder: Path, out: str) -> bool:
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
     """The address of a scheduler with one worker of a thread, in this process."""
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp://", dashboard_address=None
-    ) as cluster:
-        yield cluster.scheduler_address
+    with running_scheduler(threads=1) as address:
+        yield address
 
 
 def test_a_scheduler_that_runs_already_gives_the_same_bytes(

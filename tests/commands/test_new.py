@@ -345,11 +345,7 @@ def test_masks_lie_flat_beside_images_in_a_folder_for_each_patient(
 def test_classes_of_nuclei_from_a_table(project: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     truths = drawn.draw(data / "images", patients=8, classes=3)
     drawn.save(data / "masks", truths, drawn.numbered)
-    rows = [
-        f"{name},{number + 300},{['', 'Tumour', 'Immune cell'][truth.codes[truth.numbers == number].max()]}"
-        for name, truth in truths.items()
-        for number in range(1, truth.numbers.max() + 1)
-    ]
+    rows = drawn.class_rows(truths, ["Tumour", "Immune cell"])
     (data / "nuclei.csv").write_text("\n".join(["image,id,class", *rows]))
     new(data, *MICRONS, "--class-table", str(data / "nuclei.csv"))
     said = capsys.readouterr().out

@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.commands.dvc_steps import log_of, ranks
 from tests.commands import project
-from tests.commands.beside import State, dvc, lobule, repro, said, state
+from tests.commands.beside import State, dvc, lobule, repro, running_scheduler, said, state
 from tests.torture.kills import kill_tree
 
 pytestmark = pytest.mark.slow
@@ -209,12 +209,8 @@ def test_of_two_in_one_folder_the_second_waits(slow_stages: Path, expected: Stat
 @pytest.fixture
 def scheduler() -> Iterator[str]:
     """The address of a scheduler with one worker of two threads, in this process."""
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, protocol="tcp://", dashboard_address=None
-    ) as cluster:
-        yield cluster.scheduler_address
+    with running_scheduler(threads=2) as address:
+        yield address
 
 
 def test_a_scheduler_that_runs_already_is_used_and_outlives_a_runner_that_is_killed(

@@ -1,6 +1,6 @@
 """Images and masks as people have them, drawn small: nuclei or areas in a few colours, of several patients."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,15 @@ def save(folder: Path, truths: dict[str, Truth], array: Callable[[Truth], Image.
     folder.mkdir(parents=True, exist_ok=True)
     for image, truth in truths.items():
         array(truth).save(folder / name.format(image))
+
+
+def class_rows(truths: dict[str, Truth], names: Sequence[str]) -> list[str]:
+    """Lines `image,number,class` of all discs, numbered as `numbered` does; `names` are those of codes 1, 2, ..."""
+    return [
+        f"{image},{number + 300},{names[truth.codes[truth.numbers == number].max() - 1]}"
+        for image, truth in truths.items()
+        for number in range(1, truth.numbers.max() + 1)
+    ]
 
 
 def grey(truth: Truth, factor: int = 1) -> Image.Image:

@@ -47,11 +47,7 @@ def nuclei(folder: Path) -> None:
     """Numbered nuclei, their classes in a table, patients in another one."""
     truths = drawn.draw(folder / "images", patients=3, images=1, classes=3)
     drawn.save(folder / "masks", truths, drawn.numbered)
-    rows = [
-        f"{name},{number + 300},{'tumour' if truth.codes[truth.numbers == number].max() == 1 else 'stroma'}"
-        for name, truth in truths.items()
-        for number in range(1, truth.numbers.max() + 1)
-    ]
+    rows = drawn.class_rows(truths, ["tumour", "stroma"])
     (folder / "classes.csv").write_text("\n".join(["image,id,class", *rows]))
     (folder / "patients.csv").write_text("\n".join(["image,patient", *(f"{name},{name[:2]}" for name in truths)]))
 
