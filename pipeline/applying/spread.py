@@ -9,7 +9,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from pipeline.base.records import AppliedParameters, AppliedSlide
 from pipeline.cluster.asked import said_threads, shares
 from pipeline.cluster.board import Board, Estimate
 from pipeline.cluster.work import devices
-from pipeline.cluster.workers import TRIES, Where, Workers, opened
+from pipeline.cluster.workers import TRIES, Gone, Where, Workers, opened
 
 POLL = 0.5  # seconds between two looks at what has ended
 ANSWER = 5.0  # seconds in which workers should have stopped
@@ -153,8 +153,9 @@ class Spread:
             except BaseException:
                 self._hands.end()
                 until = time.monotonic() + ANSWER
-                while running and (ended := self._hands.next_ended(max(0.0, until - time.monotonic()))):
-                    del running[ended[0]]
+                with suppress(Gone):  # what is told is what ended it, not what a worker made of that
+                    while running and (ended := self._hands.next_ended(max(0.0, until - time.monotonic()))):
+                        del running[ended[0]]
                 raise
 
     def _await_workers(self, board: Board) -> None:

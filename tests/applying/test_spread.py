@@ -15,6 +15,7 @@ from pipeline.applying.spread import Spread, workers_for
 from pipeline.base.errors import Problem
 from pipeline.base.records import AppliedParameters, AppliedSlide
 from pipeline.cluster.asked import add_arguments
+from pipeline.cluster.workers import Gone
 from tests.commands.test_apply import make_model
 
 PARAMETERS = AppliedParameters(
@@ -130,6 +131,22 @@ def test_an_interruption_ends_the_workers_and_says_how_far_it_came(slides: dict[
         spread_over(hands).apply_to_all(slides, Path("out"), PARAMETERS)
     assert hands.is_ended
     assert time.monotonic() - began < spread.ANSWER
+
+
+def test_what_a_worker_makes_of_an_interruption_is_not_told_in_its_place(
+    slides: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands = Hands(lambda name, arguments: USED)
+    spreading = spread_over(hands)
+
+    def next_ended(timeout: float) -> tuple[str, Any] | None:
+        if hands.is_ended:
+            raise Gone("A worker cannot run large (RuntimeError: ).")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hands, "next_ended", next_ended)
+    with pytest.raises(KeyboardInterrupt, match="0 of 3 slides were done"):
+        spreading.apply_to_all(slides, Path("out"), PARAMETERS)
 
 
 def asked(*words: str) -> argparse.Namespace:
