@@ -3,12 +3,14 @@
     python -m benchmarks.apply [FOLDER] [--side PX] [--nuclei N] [--encoder NAME] [--plain] [--valid] [--engine NAME]
     python -m benchmarks.apply --plain --peer ENVIRONMENT/bin/python    # an environment with tiatoolbox
     python -m benchmarks.apply --side 40000 --nuclei 500000 --encoder colour    # ten minutes or more: memory alone
+    python -m benchmarks.apply --side 40000 --nuclei 500000 --by-colour    # the network, too: half an hour or more
 
 Draws a slide (JPEG tiles, 0.25 um/px) with nuclei of two classes under FOLDER (or a temporary folder), and applies a
 U-Net with random weights to it in a child process; `--plain` reads, predicts and sorts the same tiles one batch after
 the other in another child, with torch's defaults and neither blending nor outlines. `--peer` has tiatoolbox's engine
 make a class map of the same slide with the same network (benchmarks/apply_peer.py). `colour` is no network, but reads
-the classes off the colours, so that what is not the network can be measured on a large slide. Prints seconds a mm2 of
+the classes off the colours, so that what is not the network can be measured on a large slide; with `--by-colour` the
+network works as ever, and then its classes are those of the colours, since it was not trained. Prints seconds a mm2 of
 each, of the clock and of all cores' work, their ratios, and the most memory that each process had. A busy machine slows
 the clock; the cores' work says what an idle one would do.
 """
@@ -44,6 +46,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=2048, help="px of the slide")
     parser.add_argument("--nuclei", type=int, default=1500)
     parser.add_argument("--encoder", default="timm-tf_efficientnet_lite0", help="colour: no network")
+    parser.add_argument("--by-colour", action="store_true", help="classes of the colours after the network's work")
     parser.add_argument("--plain", action="store_true", help="measure the plain loop, too")
     parser.add_argument("--peer", metavar="PYTHON", help="measure tiatoolbox, too: the Python of where it is installed")
     parser.add_argument("--ome-tiff", action="store_true", help="write the class map as a pyramid, too")
@@ -55,7 +58,7 @@ def main() -> None:
         trace(arguments.folder / NETWORK, arguments.encoder)
         return
     if arguments.child:
-        measure(arguments.child, arguments.folder, arguments.encoder, arguments.engine, arguments.ome_tiff)
+        measure(arguments)
         return
     if arguments.peer and arguments.encoder == "colour":
         parser.error("--peer takes a network, and `colour` is none; leave one of them out")
@@ -68,7 +71,8 @@ def main() -> None:
         print(f"{arguments.side:,} x {arguments.side:,} px, {drawn:,} nuclei, {area:.2f} mm2, {arguments.encoder}")
         found = {}
         child = [sys.executable, "-m", "benchmarks.apply", name, "--encoder", arguments.encoder, "--child"]
-        own = ["--ome-tiff"] * arguments.ome_tiff + ([] if arguments.engine is None else ["--engine", arguments.engine])
+        own = [] if arguments.engine is None else ["--engine", arguments.engine]
+        own += ["--ome-tiff"] * arguments.ome_tiff + ["--by-colour"] * arguments.by_colour
         commands = {"apply": [*child, "apply", *own]}
         if arguments.plain:
             commands["plain"] = [*child, "plain"]
@@ -157,17 +161,22 @@ def trace(path: Path, encoder: str) -> None:
     traced.save(path)
 
 
-def measure(kind: str, folder: Path, encoder: str, engine: str | None, ome_tiff: bool) -> None:
+def measure(asked: argparse.Namespace) -> None:
     """Print seconds and the most memory of one way, as JSON."""
-    predict, network = make(encoder, engine)
-    (network if kind == "plain" else predict)(
+    predict, network = make(asked.encoder, asked.engine)
+    (network if asked.child == "plain" else predict)(
         np.zeros((BATCH, SEEN, SEEN, 3), np.uint8)
     )  # what is done once: in neither
+
+    def both(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+        predict(images)
+        return by_colour(images)
+
     started, worked, nuclei = time.perf_counter(), time.process_time(), 0
-    if kind == "plain":
-        run_plainly(folder, network)
+    if asked.child == "plain":
+        run_plainly(asked.folder, network)
     else:
-        nuclei = run_apply(folder, predict, ome_tiff)
+        nuclei = run_apply(asked.folder, both if asked.by_colour else predict, asked.ome_tiff)
     seconds, work = time.perf_counter() - started, time.process_time() - worked
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"seconds": seconds, "work": work, "peak": peak, "nuclei": nuclei}))
