@@ -18,7 +18,7 @@ import pandas as pd
 from PIL import Image
 
 from pipeline import datasets
-from pipeline.base import hdf5
+from pipeline.base import hdf5, parquet
 from pipeline.base.files import write_json, write_sealed
 from pipeline.base.paths import TILES, evaluation_folder
 from pipeline.base.records import Metrics
@@ -245,12 +245,14 @@ def copy_evaluation(source: Path, job: Job, number: int) -> None:
     for path in sorted(source.iterdir()):
         if path.suffix == ".h5":
             os.link(path, folder / path.name)
-        elif path.suffix == ".csv":
-            table = pd.read_csv(path, dtype={"patient": str, "slide": str}, keep_default_na=path.name == "curves.csv")
-            table["run"], table["seed"] = job.run, job.seed
+        elif path.suffix == ".parquet":
+            table = parquet.read_rows(path).assign(run=job.run, seed=job.seed)
             if "c0_1" in table:
                 table["c0_1"] += random.integers(0, 100 * (number + 1), len(table))
-            table.to_csv(folder / path.name, index=False, lineterminator="\n")
+            parquet.write_rows(folder / path.name, table)
+        elif path.suffix == ".csv":
+            curves = pd.read_csv(path).assign(run=job.run, seed=job.seed)
+            curves.to_csv(folder / path.name, index=False, lineterminator="\n")
         else:
             shutil.copy(path, folder)
     named = {"variant": job.variant, "plan": job.plan, "run": job.run, "seed": job.seed}

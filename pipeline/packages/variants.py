@@ -6,6 +6,7 @@ import pandas as pd
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import read_params
+from pipeline.base.parquet import read_rows
 from pipeline.base.paths import PLANS, REPORTS
 from pipeline.base.records import Metrics, Model
 from pipeline.base.study import DetectionStudy, read_study, study_names, variant
@@ -70,7 +71,7 @@ def rare(job: Job) -> list[str]:
     if job.task == "tiles":
         return []
     if isinstance(job.settings, DetectionStudy):
-        votes = pd.read_csv(job.evaluation / "votes.csv")
+        votes = read_rows(job.evaluation / "votes.parquet")
         tested = votes[votes["split"] == "test"].groupby("truth")["nuclei"].sum().to_dict()
         return [name for name in job.settings.classes if name != BACKGROUND and tested.get(name, 0) < least]
     few = []

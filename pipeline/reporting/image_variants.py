@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.base.errors import Problem
+from pipeline.base.parquet import read_rows
 from pipeline.base.paths import evaluation_folder
 from pipeline.base.records import Machine, Metrics
 from pipeline.base.study import DetectionStudy
@@ -15,7 +14,8 @@ from pipeline.metrics import classification, stats
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.metrics.votes import Figure, FloatArray, Found, Labels, Side, pooled
 from pipeline.reporting.names import BASELINES
-from pipeline.tiles.plan import SPLITS, TEXTS, TILE
+from pipeline.reporting.results import read_curves
+from pipeline.tiles.plan import SPLITS, TILE
 
 NO_CALL = "no call"
 TRAINING = ["run", "seed"]  # the columns that name a training
@@ -71,21 +71,13 @@ def _load(study: DetectionStudy, name: str, plan: str, model: str, seeds: Sequen
             folder = evaluation_folder(study.study, run, number, name, plan)
             trainings.append(Metrics.read(folder / "metrics.json"))
             machines.append(Machine.read(folder / "machine.json"))
-            votes.append(_read(folder / "votes.csv", empty=False))
+            votes.append(read_rows(folder / "votes.parquet"))
             if not baseline:
-                detections.append(_read(folder / "detections.csv"))
-                curves.append(_read(folder / "curves.csv"))
+                detections.append(read_rows(folder / "detections.parquet"))
+                curves.append(read_curves(folder))
     figures = {side: _figures(votes, detections, side, classes, seed) for side in SPLITS}
     all_curves = pd.concat(curves) if curves else pd.DataFrame()
     return Variant(name, plan, model, baseline, trainings, machines, pd.concat(votes), all_curves, figures)
-
-
-def _read(path: Path, empty: bool = True) -> pd.DataFrame:
-    """A table of an evaluation, numbers with all their digits; an empty field is no number where `empty`, else text."""
-    try:
-        return pd.read_csv(path, dtype=TEXTS, keep_default_na=empty)
-    except FileNotFoundError:
-        raise Problem(f"{path} is missing; run `dvc repro` so that the variant is evaluated first.") from None
 
 
 def _figures(
@@ -104,7 +96,7 @@ def _figures(
 
 
 def read_side(votes: pd.DataFrame, detections: pd.DataFrame | None, classes: Sequence[str]) -> Side:
-    """A side of one training from its rows of votes.csv and detections.csv."""
+    """A side of one training from its rows of votes.parquet and detections.parquet."""
     cast, nuclei = (
         votes[[f"{column}_{label}" for label in classes]].to_numpy(np.float64) for column in ("vote", "nuclei")
     )

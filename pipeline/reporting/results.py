@@ -6,13 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.base.errors import Problem
+from pipeline.base.parquet import read_rows
 from pipeline.base.paths import evaluation_folder
 from pipeline.base.records import Machine, Metrics
 from pipeline.base.study import AnyStudy
 from pipeline.metrics import pixel
-from pipeline.tiles.plan import TEXTS
 
-NAMED = ["run", "seed", "dataset", "shard", "index"]  # the columns that name a row of counts.csv and instances.csv
+NAMED = ["run", "seed", "dataset", "shard", "index"]  # the columns that name a row of counts and instances
 TABLES = ("curves", "counts", "instances", "histograms", "train")
 
 
@@ -27,8 +27,8 @@ class Variant:
     machines: list[Machine]  # machine.json, likewise
     folders: list[Path]  # of their evaluation
     curves: pd.DataFrame  # a row an epoch; empty for a baseline
-    images: pd.DataFrame  # counts.csv, a row a test image
-    instances: pd.DataFrame  # instances.csv, the same rows; empty where the study has no instances
+    images: pd.DataFrame  # counts.parquet, a row a test image
+    instances: pd.DataFrame  # instances.parquet, the same rows; empty where the study has no instances
     histograms: pd.DataFrame = field(default_factory=pd.DataFrame)  # of a study with a target, the same rows
     train: pd.DataFrame = field(default_factory=pd.DataFrame)  # as `images`, of the train rows, where predicted
 
@@ -75,7 +75,8 @@ def load_variant(study: AnyStudy, name: str, plan: str, root: Path = Path()) -> 
             folders.append(folder)
             for table, parts in tables.items():
                 if wanted(table, record, baseline, folder):
-                    parts.append(read_table(folder / f"{table}.csv").assign(seed=seed))
+                    rows = read_curves(folder) if table == "curves" else read_rows(folder / f"{table}.parquet")
+                    parts.append(rows.assign(seed=seed))
     pooled = {name: pd.concat(parts, ignore_index=True) if parts else pd.DataFrame() for name, parts in tables.items()}
     return Variant(name, plan, baseline, runs, machines, folders, images=pooled.pop("counts"), **pooled)
 
@@ -86,16 +87,18 @@ def wanted(table: str, record: Metrics, baseline: bool, folder: Path) -> bool:
         return not baseline
     if table == "instances":
         return "instances" in record.scores
-    return table == "counts" or (folder / f"{table}.csv").exists()
+    return table == "counts" or (folder / f"{table}.parquet").exists()
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A table that was written when a variant was scored; empty texts stay texts.
+def read_curves(folder: Path) -> pd.DataFrame:
+    """The learning curves of an evaluation, a row an epoch.
 
     Raises:
-        Problem: it is missing.
+        Problem: they are missing.
     """
     try:
-        return pd.read_csv(path, dtype=TEXTS, keep_default_na=path.name == "curves.csv")
+        return pd.read_csv(folder / "curves.csv")
     except FileNotFoundError:
-        raise Problem(f"{path} is missing; run `dvc repro` so that the variant is evaluated first.") from None
+        raise Problem(
+            f"{folder / 'curves.csv'} is missing; run `dvc repro` so that the variant is evaluated first."
+        ) from None

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.base.parquet import read_rows
 from pipeline.base.paths import evaluation_folder
 from pipeline.base.records import Machine, Metrics
 from pipeline.base.study import Study, variant
 from pipeline.metrics import curve, pixel, stats
 from pipeline.reporting import figures
-from pipeline.reporting.results import Variant, read_table
+from pipeline.reporting.results import Variant, read_curves
 
 PLAN = "balanced"  # on which classifiers of tiles are trained
 
@@ -27,7 +28,7 @@ def add(folder: Path, study: Study) -> dict[str, Any]:
     name = study.classifiers[0]
     found = evaluation_folder(study.study, study.runs[0], study.seeds[0], name, PLAN)
     record, machine = Metrics.read(found / "metrics.json"), Machine.read(found / "machine.json")
-    curves, tiles = read_table(found / "curves.csv"), read_table(found / "tiles.csv")
+    curves, tiles = read_curves(found), read_rows(found / "tiles.parquet")
     none = pd.DataFrame()
     drawn = Variant(name, PLAN, False, [record], [machine], [found], curves, none, none)
     row = {"model": "classifier of tiles", "plan": PLAN, "baseline": False}

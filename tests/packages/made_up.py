@@ -8,6 +8,7 @@ import torch
 from ruamel.yaml import YAML
 from torch import nn
 
+from pipeline.base.parquet import write_rows
 from pipeline.base.paths import REPORTS, evaluation_folder, variant_folder
 from pipeline.base.records import Metrics, Model, Seen
 from pipeline.models import build, weights
@@ -82,7 +83,7 @@ def write_report(name: str, plan: str, sha256: str, score: float = 0.512345) -> 
         scores={"mean_iou": 0.512345, "per_class": {each: {"pixels": 99, "nuclei": n} for each, n in TESTED.items()}},
     ).write(evaluation_folder(STUDY, 1, 42, name, plan) / "metrics.json")
     votes = {"split": "test", "truth": ["normal", "benign"], "nuclei": [40, 20]}
-    pd.DataFrame(votes).to_csv(evaluation_folder(STUDY, 1, 42, name, plan) / "votes.csv", index=False)  # a detector's
+    write_rows(evaluation_folder(STUDY, 1, 42, name, plan) / "votes.parquet", pd.DataFrame(votes))  # a detector's
     folder = REPORTS / STUDY
     folder.mkdir(parents=True, exist_ok=True)
     named = {"study": STUDY, "source": "sample", "variant": name, "plan": plan}

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.base.errors import Problem
+from pipeline.base.parquet import write_rows
 from pipeline.base.paths import evaluation_folder
 from pipeline.base.records import Machine, Metrics
 from pipeline.base.study import Study, read_study
@@ -36,7 +37,7 @@ def write(name: str, plan: str, seed: int, called: list[int], detects: bool = Tr
     named["patient"] = [f"p{number // 2}" if number < 6 else "" for number in range(8)]
     found = table(truth, votes, nuclei, np.full(8, int(detects)), CLASSES)
     rows = pd.concat([pd.DataFrame(named), found], axis=1)
-    rows.assign(split="test", run=run, seed=seed).to_csv(folder / "votes.csv", index=False)
+    write_rows(folder / "votes.parquet", rows.assign(split="test", run=run, seed=seed))
     right = np.array(called) == TRUTH
     detections = pd.DataFrame({"image": np.arange(8), "label": called, "score": np.linspace(0.9, 0.2, 8)})
     detections = detections.assign(**dict.fromkeys(RIGHT, right.astype(int)))
@@ -53,7 +54,7 @@ def write(name: str, plan: str, seed: int, called: list[int], detects: bool = Tr
     Metrics(**metrics).write(folder / "metrics.json")
     Machine(training=None, speed=None).write(folder / "machine.json")
     if detects:
-        detections.assign(split="test").to_csv(folder / "detections.csv", index=False)
+        write_rows(folder / "detections.parquet", detections.assign(split="test"))
         curves = {"run": [run], "seed": [seed], "epoch": [1], "train_loss": [0.5], "validation_loss": [np.nan]}
         pd.DataFrame(curves).to_csv(folder / "curves.csv", index=False)
 
@@ -130,6 +131,6 @@ def test_a_study_of_several_plans_names_them(study: Study) -> None:
 
 def test_what_was_not_evaluated_is_asked_for(study: Study) -> None:
     write("resnet50", "augmented", 1, GOOD)
-    (evaluation_folder("bach", 1, 1, "resnet50", "augmented") / "votes.csv").unlink()
-    with pytest.raises(Problem, match=r"votes\.csv is missing; run `dvc repro`"):
+    (evaluation_folder("bach", 1, 1, "resnet50", "augmented") / "votes.parquet").unlink()
+    with pytest.raises(Problem, match=r"votes\.parquet is missing; run `dvc repro`"):
         loaded(study)

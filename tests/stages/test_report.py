@@ -13,6 +13,7 @@ from PIL import Image
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import read_params
+from pipeline.base.parquet import read_rows, write_rows
 from pipeline.base.study import read_study
 from pipeline.reporting import band, facts, scoring
 from pipeline.stages import report as stage
@@ -163,10 +164,8 @@ def test_three_runs_give_a_mean_and_a_standard_deviation(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize(("column", "unit"), [("patient", "patients"), ("slide", "slides")])
 def test_patients_are_what_is_resampled_where_they_are_known(project: Path, column: str, unit: str) -> None:
-    for path in Path("models").rglob("*.csv"):
-        if path.name in ("counts.csv", "instances.csv"):
-            table = pd.read_csv(path)
-            table.assign(**{column: ["a", "a", "b", "b", "c"]}).to_csv(path, index=False)
+    for path in Path("models").rglob("*.parquet"):
+        write_rows(path, read_rows(path).assign(**{column: ["a", "a", "b", "b", "c"]}))
     assert f"bootstrap of the 3 {unit} of the run" in write()
 
 
@@ -189,8 +188,8 @@ def test_scores_of_few_nuclei_read_na(project: Path) -> None:
 
 def test_a_variant_missing_is_one_sentence_and_leaves_the_old_report(project: Path) -> None:
     old = page_of(project)
-    Path("models/pannuke/evaluation/run1/seed42/vgg19-plain/counts.csv").unlink()
-    with pytest.raises(Problem, match=r"vgg19-plain/counts\.csv is missing"):
+    Path("models/pannuke/evaluation/run1/seed42/vgg19-plain/counts.parquet").unlink()
+    with pytest.raises(Problem, match=r"vgg19-plain/counts\.parquet is missing"):
         write()
     assert Path("reports/pannuke.md").read_text() == old
 
@@ -210,8 +209,8 @@ def test_an_encoder_that_the_paper_has_not_adds_a_row(project: Path) -> None:
 
 
 def test_a_variant_scored_on_other_tiles_is_refused(project: Path) -> None:
-    path = Path("models/pannuke/evaluation/run1/seed42/vgg19-plain/instances.csv")
-    pd.read_csv(path).iloc[:-1].to_csv(path, index=False)
+    path = Path("models/pannuke/evaluation/run1/seed42/vgg19-plain/instances.parquet")
+    write_rows(path, read_rows(path).iloc[:-1])
     with pytest.raises(Problem, match="vgg19-plain was scored on other test tiles than"):
         write()
 
@@ -336,9 +335,8 @@ def test_texts_count_right_and_say_what_a_mean_holds(project: Path) -> None:
         path = Path("data/plans/pannuke/run1") / name
         plan = read_plan(path)
         write_plan(plan.assign(patient=plan["shard"], slide=plan["shard"]), path)
-    for path in Path("models").rglob("*.csv"):
-        if path.name in ("counts.csv", "instances.csv"):
-            pd.read_csv(path).assign(patient="fold3").to_csv(path, index=False)
+    for path in Path("models").rglob("*.parquet"):
+        write_rows(path, read_rows(path).assign(patient="fold3"))
     page = write()
     assert "tested on 1 patient, trained on 1 patient and 5 tiles." in page and "| 1 | test | 1 | 5 |" in page
     assert "- **How sure:** 1 patient is too few for an interval, and no verdict is possible on so few (" in page

@@ -15,6 +15,7 @@ import pandas as pd
 
 from pipeline.base import hdf5
 from pipeline.base.errors import Problem
+from pipeline.base.parquet import write_rows
 from pipeline.base.paths import TILES
 from pipeline.base.records import Scores
 from pipeline.metrics import average_precision
@@ -32,17 +33,15 @@ ROW = ["dataset", "shard", "index", "patient", "slide"]  # what names an image
 
 
 def score(job: Job, folder: Path) -> None:
-    """Write what was measured of a detector, or of a baseline, which has only votes.csv and the records.
+    """Write what was measured of a detector, or of a baseline, which has only votes.parquet and the records.
 
-    votes.csv       a row an image of each side: class, call, nuclei, detections, votes, nuclei of each class
-    detections.csv  a row a detection: image (its position on its side), label (class code from 0), score, whether it
-                    is right at each IoU (50 to 95), side
-    shown.h5        what was found in the first test image of each class, for pictures
-    curves.csv      of the training
-    metrics.json    every score of each side; nothing in it depends on the machine
-    machine.json    on what it was trained, and how fast it predicts
-
-    Votes and scores have all digits, so that a report computes the same figures from them.
+    votes.parquet       a row an image of each side: class, call, nuclei, detections, votes, nuclei of each class
+    detections.parquet  a row a detection: image (its position on its side), label (class code from 0), score, whether
+                        it is right at each IoU (50 to 95), side
+    shown.h5            what was found in the first test image of each class, for pictures
+    curves.csv          of the training
+    metrics.json        every score of each side; nothing in it depends on the machine
+    machine.json        on what it was trained, and how fast it predicts
     """
     study = job.settings
     rows = {side: job.rows(side) for side in SPLITS}
@@ -71,9 +70,9 @@ def score(job: Job, folder: Path) -> None:
         votes.append(
             pd.concat([examples.plan[ROW], table(truth, cast, nuclei, counted, classes)], axis=1).assign(split=side)
         )
-    write_csv(pd.concat(votes).assign(run=job.run, seed=job.seed), folder / "votes.csv")
+    write_rows(folder / "votes.parquet", pd.concat(votes).assign(run=job.run, seed=job.seed))
     if not job.is_baseline:
-        write_csv(pd.concat(detections), folder / "detections.csv")
+        write_rows(folder / "detections.parquet", pd.concat(detections))
     write_records(job, folder, scores)
 
 
@@ -168,8 +167,3 @@ def write_shown(path: Path, found: Sequence[Objects], truth: Labels) -> None:
             group = file.create_group(str(position))
             for name, values in asdict(found[position]).items():
                 group.create_dataset(name, data=values, compression="gzip" if values.size else None)
-
-
-def write_csv(rows: pd.DataFrame, path: Path) -> None:
-    """Write a table with all digits."""
-    rows.to_csv(path, index=False, lineterminator="\n")

@@ -13,6 +13,7 @@ import pandas as pd
 
 from pipeline.base import hdf5
 from pipeline.base.errors import Problem
+from pipeline.base.parquet import write_rows
 from pipeline.base.paths import TILES
 from pipeline.base.study import PixelStudy
 from pipeline.metrics import curve, pixel
@@ -33,12 +34,12 @@ Target = tuple[curve.Counts, npt.NDArray[np.uint8]]  # histograms (N, 2, STEPS);
 def score(job: Job, folder: Path) -> None:
     """Write what was measured of a variant, or of a baseline, whose predictions are made here.
 
-    counts.csv      pixels of each truth and predicted class, a row a test image, at the study's size
-    instances.csv   matched, invented and missed nuclei, a row a test image, at the tiles' native size (where the
-                    study asks for `instances`)
-    train.csv       as counts.csv, of the train rows (where `predict.splits` asks for them)
-    histograms.csv  pixels of each truth by probability of the target, a row a test image (where the study has one)
-    metrics.json    every score, from those counts; nothing in it depends on the machine
+    counts.parquet      pixels of each truth and predicted class, a row a test image, at the study's size
+    instances.parquet   matched, invented and missed nuclei, a row a test image, at the tiles' native size (where the
+                        study asks for `instances`)
+    train.parquet       as counts.parquet, of the train rows (where `predict.splits` asks for them)
+    histograms.parquet  pixels of each truth by probability of the target, a row a test image (where there is one)
+    metrics.json        every score, from those counts; nothing in it depends on the machine
     curves.csv, machine.json, class_maps.h5   what reports show of training, speed and predictions
     """
     study = job.settings
@@ -75,7 +76,7 @@ def score(job: Job, folder: Path) -> None:
         scores["average_precision"] = pixel.number(curve.average_precision(target[0].sum(axis=0)))
         tables["histograms"] = images.join(pd.DataFrame(target[0].reshape(len(images), -1), columns=curve.COLUMNS))
     for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+        write_rows(folder / f"{name}.parquet", table)
     write_records(job, folder, scores)
 
 

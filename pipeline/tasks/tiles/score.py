@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.base.files import read_sealed
+from pipeline.base.parquet import write_rows
 from pipeline.base.records import Scores
 from pipeline.metrics import curve, pixel
 from pipeline.plans.census import has_lesion
@@ -18,14 +19,14 @@ SIDES = ("train", "test")
 
 
 def score(job: Job, folder: Path) -> None:
-    """Write tiles.csv, truth and probability of every tile; metrics.json, the scores of the train and test tiles;
+    """Write tiles.parquet, truth and probability of every tile; metrics.json, the scores of the train and test tiles;
     curves.csv and machine.json of the training."""
     study = job.settings
     assert study.target is not None  # the study was checked
     predictions = StringIO(read_sealed(job.folder / "predictions" / "predictions.csv"))
     found = pd.read_csv(predictions, dtype=TEXTS, keep_default_na=False)
     tiles = found.assign(truth=has_lesion(found, study.target).astype(int))
-    tiles.to_csv(folder / "tiles.csv", index=False, lineterminator="\n")
+    write_rows(folder / "tiles.parquet", tiles)
     scores = {side: tile_scores(tiles[tiles["split"] == side], study.classes) for side in SIDES}
     write_records(job, folder, scores, timed=False)
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.errors import Problem
+from pipeline.base.parquet import read_rows
 from pipeline.base.records import Machine, Metrics
 from pipeline.plans.job import Job
 from pipeline.tasks.detection.score import overlaps, score, true_classes
@@ -37,7 +38,7 @@ def detector(job: Job) -> Path:
 
 def test_images_are_called_what_their_detections_vote_for(job_of: Callable[..., Job]) -> None:
     folder = detector(job_of())
-    votes = pd.read_csv(folder / "votes.csv", keep_default_na=False)
+    votes = read_rows(folder / "votes.parquet")
     held_out = votes[votes["split"] == "test"]
     assert held_out["truth"].tolist() == NAMES
     assert held_out["call"].tolist() == ["normal", "benign", "invasive", "no call"]
@@ -66,7 +67,7 @@ def test_scores_of_each_side_are_written_without_intervals(job_of: Callable[...,
 
 def test_detections_and_what_pictures_show_are_kept(job_of: Callable[..., Job]) -> None:
     folder = detector(job_of())
-    detections = pd.read_csv(folder / "detections.csv")
+    detections = read_rows(folder / "detections.parquet")
     held_out = detections[detections["split"] == "test"]
     assert held_out[["image", "label"]].to_numpy().tolist() == [[0, 0], [1, 1], [2, 3]]
     assert held_out["right_50"].tolist() == held_out["right_95"].tolist() == [1, 1, 0]
@@ -80,7 +81,7 @@ def test_baselines_need_no_predictions_and_detect_nothing(job_of: Callable[..., 
     accuracy = {}
     for name in ("constant", "colour"):
         folder = scored(job_of(name, "plain"))
-        assert sorted(path.name for path in folder.iterdir()) == ["machine.json", "metrics.json", "votes.csv"]
+        assert sorted(path.name for path in folder.iterdir()) == ["machine.json", "metrics.json", "votes.parquet"]
         metrics = Metrics.read(folder / "metrics.json")
         assert metrics.weights is None and metrics.weights_sha256 is None
         assert Machine.read(folder / "machine.json").speed is None

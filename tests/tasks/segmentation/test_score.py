@@ -5,10 +5,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
 
 from pipeline.base.errors import Problem
+from pipeline.base.parquet import read_rows
 from pipeline.base.records import Machine, Metrics
 from pipeline.metrics import curve, pixel
 from pipeline.plans.job import Job
@@ -46,7 +46,7 @@ def evaluated(monkeypatch: pytest.MonkeyPatch, job: Job) -> Metrics:
 
 def test_scores_come_from_the_counts_of_each_image(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = evaluated(monkeypatch, job).scores
-    table = pd.read_csv(job.evaluation / "counts.csv", keep_default_na=False)
+    table = read_rows(job.evaluation / "counts.parquet")
     with h5py.File(job.folder / "predictions/test.h5") as file:
         predicted = file["class_map"][:]
     assert list(table.columns[:8]) == ["run", "seed", "dataset", "shard", "index", "patient", "slide", "group"]
@@ -130,7 +130,7 @@ def test_training_and_speed_stand_beside_the_scores_and_the_machine_in_a_file_of
     assert machine.training == MACHINE
     assert machine.speed is not None and machine.speed.images_per_second == {"1": 10.0, "16": 25.0}
     assert "seconds" not in (job.evaluation / "metrics.json").read_text()
-    curves = pd.read_csv(job.evaluation / "curves.csv")
+    curves = read_rows(job.evaluation / "curves.parquet")
     assert curves.columns[:3].tolist() == ["run", "seed", "epoch"]
     assert len(curves) == 4 and set(curves["seed"]) == {42}
 
@@ -143,7 +143,7 @@ def test_every_run_and_seed_has_a_folder_of_its_own(job: Job, monkeypatch: pytes
     write_predicted(other, truth_of(other) % IGNORE)
     found = evaluated(monkeypatch, other)
     assert (found.seed, found.scores["mean_iou"]) == (43, 1.0)
-    assert set(pd.read_csv(other.evaluation / "instances.csv")["seed"]) == {43}
+    assert set(read_rows(other.evaluation / "instances.parquet")["seed"]) == {43}
     assert {path.name: path.read_bytes() for path in job.evaluation.iterdir()} == first
 
 
@@ -162,30 +162,30 @@ def test_reports_get_the_class_maps_at_the_studys_and_at_native_size(job: Job, m
     set_params(Path(), compare=["unet"], tile_size=64, instances="none")
     found = evaluated(monkeypatch, job_of("unet"))
     assert "instances" not in found.scores
-    assert not (job.evaluation / "instances.csv").exists()
+    assert not (job.evaluation / "instances.parquet").exists()
     with h5py.File(job.evaluation / "class_maps.h5") as file:
         assert list(file) == ["class_map"]
 
 
 def test_the_train_tiles_are_counted_where_they_are_predicted(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluated(monkeypatch, job)
-    assert not (job.evaluation / "train.csv").exists()
+    assert not (job.evaluation / "train.parquet").exists()
     set_params(Path(), compare=["unet"], predict__splits=["train", "test"])
     job = job_of("unet")
     write_predicted(job, truth_of(job, "train") % IGNORE, name="train")
     evaluated(monkeypatch, job)
-    table = pd.read_csv(job.evaluation / "train.csv")
+    table = read_rows(job.evaluation / "train.parquet")
     assert set(table["shard"]) == {"fold1"}
     counts = table[pixel.columns(6)].to_numpy().reshape(-1, 6, 6)
     assert counts.trace(axis1=1, axis2=2).sum() == counts.sum() > 0
-    assert set(pd.read_csv(job.evaluation / "counts.csv")["shard"]) == {"fold3"}
+    assert set(read_rows(job.evaluation / "counts.parquet")["shard"]) == {"fold3"}
 
 
 def test_instance_scores_can_be_recomputed_from_the_table_with_pandas_alone(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = evaluated(monkeypatch, job).scores["instances"]
-    table = pd.read_csv(job.evaluation / "instances.csv")
+    table = read_rows(job.evaluation / "instances.parquet")
     with_nuclei = table[table["binary_tp"] + table["binary_fn"] > 0]
     wrong = with_nuclei["binary_fp"] / 2 + with_nuclei["binary_fn"] / 2
     assert scores["bpq_images"] == pytest.approx(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.base.parquet import read_rows
 from pipeline.base.records import Machine, Metrics
 from pipeline.metrics import curve
 from pipeline.plans.job import Job
@@ -64,9 +65,9 @@ def test_evaluate_writes_every_tile_and_the_scores_of_both_sides(job: Job, monke
     assert list(found.scores) == ["train", "test"]
     assert found.scores["train"]["tiles"] == SIDES["train"]
     assert found.scores["test"]["counts"] == [[0, 2], [0, 2]]
-    tiles = pd.read_csv(job.evaluation / "tiles.csv")
+    tiles = read_rows(job.evaluation / "tiles.parquet")
     assert len(tiles) == sum(SIDES.values())
     assert tiles["truth"].tolist() == [index % 2 for index in tiles["index"]]
     assert Machine.read(job.evaluation / "machine.json") == Machine(training=MACHINE, speed=None)
-    curves = pd.read_csv(job.evaluation / "curves.csv")
+    curves = read_rows(job.evaluation / "curves.parquet")
     assert curves.columns[:3].tolist() == ["run", "seed", "epoch"] and len(curves) == 4
