@@ -15,7 +15,7 @@ from pipeline.base.files import read_json
 from pipeline.base.paths import TILES
 from pipeline.base.study import PixelStudy
 from pipeline.metrics import curve, pixel
-from pipeline.reporting import figures, tables, tile_classifier
+from pipeline.reporting import figures, tile_classifier
 from pipeline.reporting.results import Variant
 from pipeline.reporting.scoring import name_units
 from pipeline.reporting.style import NEUTRAL, figure
@@ -42,7 +42,7 @@ class DrawnSlide:
 def add(
     folder: Path, private: Path, study: PixelStudy, variants: Sequence[Variant], rows: Any, best: int, plan: Path
 ) -> dict[str, Any]:
-    """Write the study's own figures and tables into the report's folders; return what its template shows beside them.
+    """Write the study's own figures into the report's folders; return what its template shows beside them.
 
     Pictures of slides go to `private`, which is `folder` where they may be published. `plan` is the plans' folder.
     """
@@ -53,8 +53,6 @@ def add(
     figures.confusions(train_side, named, study.classes, folder / "confusion_train.png")
     precision_recall(folder / "precision_recall.png", variants, rows)
     own = tile_classifier.add(folder, study) if study.classifiers else {}
-    tables.stacked(variants, "train").to_csv(folder / "train.csv", index=False, lineterminator="\n")
-    by_unit(variants).to_csv(folder / "histograms.csv", index=False, lineterminator="\n")
     slide = richest_slide(variants[best])
     save_small(heat_map(find_slide(plan, variants[best], study, slide)), private / "heat.jpg")
     with Image.open(TILES / study.datasets[0] / f"{slide}.jpg") as sheet:

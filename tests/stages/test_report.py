@@ -15,7 +15,7 @@ from pipeline.base.errors import Problem
 from pipeline.base.params import read_params
 from pipeline.base.parquet import read_rows, write_rows
 from pipeline.base.study import read_study
-from pipeline.reporting import band, facts, scoring
+from pipeline.reporting import band, facts, row_tables, scoring
 from pipeline.stages import report as stage
 from pipeline.tasks.segmentation import report
 from pipeline.tiles.plan import read_plan, write_plan
@@ -167,6 +167,21 @@ def test_patients_are_what_is_resampled_where_they_are_known(project: Path, colu
     for path in Path("models").rglob("*.parquet"):
         write_rows(path, read_rows(path).assign(**{column: ["a", "a", "b", "b", "c"]}))
     assert f"bootstrap of the 3 {unit} of the run" in write()
+
+
+def test_rows_that_are_too_many_for_git_stay_in_the_cache(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = page_of(project)
+    assert "again from `pannuke/counts.csv` and `pannuke/instances.csv`" in small
+    before = pd.read_csv("reports/pannuke/counts.csv")
+    monkeypatch.setattr(row_tables, "LARGEST", 100)
+    page = write()
+    files = "models/pannuke/evaluation/*/*/*/counts.parquet"
+    assert f"again from `{files}` ({len(before)} rows, too many for git: DVC's cache has them) and `models/" in page
+    left = {path.name for path in Path("reports/pannuke").glob("*.csv")}
+    assert left == {"scores.csv", "intervals.csv", "curves.csv"}
+    found = pd.concat([read_rows(path) for path in Path().glob(files)])
+    counted = [name for name in before if re.fullmatch(r"c\d_\d", name)]
+    assert found[counted].sum().tolist() == before[counted].sum().tolist()
 
 
 def test_the_band_is_printed_where_it_was_measured_on_these_data(project: Path) -> None:

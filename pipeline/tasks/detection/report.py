@@ -15,7 +15,7 @@ from pipeline.base.paths import REPORTS, evaluation_folder, plan_folder
 from pipeline.base.study import DetectionStudy
 from pipeline.base.study import variant as settings
 from pipeline.metrics.pixel import BACKGROUND
-from pipeline.reporting import band, class_figures, detections, facts, pictures
+from pipeline.reporting import band, class_figures, detections, facts, pictures, row_tables
 from pipeline.reporting.image_variants import Variant, against_best, load
 from pipeline.reporting.paper import differences, headline
 from pipeline.reporting.published import Published
@@ -51,11 +51,12 @@ def write(study: DetectionStudy, params: Params) -> None:
     with replacing(REPORTS / name) as folder, replacing(REPORTS / "private" / name) as private:
         folder.mkdir()
         private.mkdir()
-        write_tables(folder, name, info.source, variants, bands)
+        rows_at = write_tables(folder, name, info.source, variants, bands)
         draw_figures(folder, trained, classes)
         pictures.save(draw_detections(study, best, classes), (folder if public else private) / "detections.png")
         page = render_report(
             study,
+            rows_at=rows_at,
             params=params,
             parameters=facts.as_yaml(params, study),
             source=info,
@@ -83,8 +84,8 @@ def write(study: DetectionStudy, params: Params) -> None:
 
 def write_tables(
     folder: Path, study: str, source: str, variants: Sequence[Variant], bands: Sequence[dict[str, Any]]
-) -> None:
-    """Write the tables from which every figure of the report can be recomputed."""
+) -> dict[str, str]:
+    """Write the tables from which every figure of the report can be recomputed; where those with a row an image are."""
     named = [{"variant": variant.name, "plan": variant.plan} for variant in variants]
     intervals = [
         {"study": study, "source": source, **name, "score": score if side == "test" else f"{side}_{score}"}
@@ -106,10 +107,10 @@ def write_tables(
     for title, table, digits in (
         ("scores", pd.DataFrame(scores), 10),
         ("intervals", band.beside(pd.DataFrame(intervals), bands), 10),
-        ("votes", pd.concat(votes), 6),
         ("curves", pd.concat(curves), 6),
     ):
         table.to_csv(folder / f"{title}.csv", index=False, lineterminator="\n", float_format=f"%.{digits}g")
+    return row_tables.write(folder, study, {"votes": pd.concat(votes)}, digits=6)
 
 
 def draw_figures(folder: Path, trained: Sequence[Variant], classes: Sequence[str]) -> None:

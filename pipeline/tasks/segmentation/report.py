@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pipeline.base.files import replacing, write_text
 from pipeline.base.params import Params
 from pipeline.base.paths import REPORTS, plan_folder
 from pipeline.base.study import PixelStudy
 from pipeline.metrics import stats
-from pipeline.reporting import band, facts, few, figures, lesions, repeats, slide_maps, strips, tables
+from pipeline.reporting import band, facts, few, figures, lesions, repeats, row_tables, slide_maps, strips, tables
 from pipeline.reporting.paper import Paper, differences, headline
 from pipeline.reporting.published import Published
 from pipeline.reporting.rendering import render_report
@@ -53,7 +54,9 @@ def write(study: PixelStudy, params: Params) -> None:
     with replacing(REPORTS / name) as folder, replacing(REPORTS / "private" / name) as private:
         folder.mkdir()
         private.mkdir()
-        write_tables(folder, name, "sample" if sample else sources[0].source, variants, scores, evidence, bands)
+        rows_at = write_tables(
+            folder, study, "sample" if sample else sources[0].source, variants, scores, evidence, bands
+        )
         draw_figures(folder, variants, rows, study, paper, published, sample, evidence)
         public = study.report.publish_pictures or all(source.source == "sample" for source in sources)
         shown = folder if public else private
@@ -66,6 +69,7 @@ def write(study: PixelStudy, params: Params) -> None:
             study,
             map_of=slide,
             **of_target,
+            rows_at=rows_at,
             params=params,
             parameters=facts.as_yaml(params, study),
             sources=sources,
@@ -109,24 +113,29 @@ def write(study: PixelStudy, params: Params) -> None:
 
 def write_tables(
     folder: Path,
-    study: str,
+    study: PixelStudy,
     source: str,
     variants: Sequence[Variant],
     scores: Sequence[dict[str, Figure]],
     evidence: Evidence,
     bands: Sequence[dict[str, Any]],
-) -> None:
-    """Write the tables from which every figure of the report can be recomputed."""
+) -> dict[str, str]:
+    """Write the tables from which every figure of the report can be recomputed; where those with a row an image are."""
+    name = study.study
     parts = {
-        "scores": tables.scores_table(study, source, variants, evidence),
-        "intervals": band.beside(tables.intervals_table(study, source, variants, scores, evidence), bands),
-        "counts": tables.stacked(variants, "images"),
-        "instances": tables.stacked(variants, "instances"),
+        "scores": tables.scores_table(name, source, variants, evidence),
+        "intervals": band.beside(tables.intervals_table(name, source, variants, scores, evidence), bands),
         "curves": tables.stacked(variants, "curves"),
     }
-    for name, table in parts.items():
-        if len(table):
-            table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", float_format="%.10g")
+    for title, table in parts.items():
+        table.to_csv(folder / f"{title}.csv", index=False, lineterminator="\n", float_format="%.10g")
+    of_images = {
+        "counts": tables.stacked(variants, "images"),
+        "instances": tables.stacked(variants, "instances"),
+        "train": tables.stacked(variants, "train"),
+        "histograms": lesions.by_unit(variants) if study.target else pd.DataFrame(),
+    }
+    return row_tables.write(folder, name, of_images)
 
 
 def draw_figures(
