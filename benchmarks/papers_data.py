@@ -193,16 +193,17 @@ def write_predictions(job: Job, side: int) -> None:
     (job.folder / "predictions").mkdir(parents=True)
     for part in dict.fromkeys(["test", *study.predict.splits]):
         rows = job.rows(part)["index"].to_numpy() % KINDS
+        keeps_soft = study.predict.probabilities and part == "test"
         with hdf5.create(job.folder / "predictions" / f"{part}.h5") as file:
             hdf5.write_attribute(file, "classes", "[" + ", ".join(f'"{name}"' for name in study.classes) + "]")
             class_map = file.create_dataset("class_map", (len(rows), *maps[0].shape), "u1")
             sums = {"class_map": [hdf5.crc(found) for found in maps]}
-            if study.predict.probabilities:
+            if keeps_soft:
                 probabilities = file.create_dataset("probabilities", (len(rows), *soft[0].shape), "f2")
                 sums["probabilities"] = [hdf5.crc(values) for values in soft]
             for row, kind in enumerate(rows):
                 write_rows(class_map, (row,), maps[kind])
-                for code in range(len(codes) if study.predict.probabilities else 0):
+                for code in range(len(codes) if keeps_soft else 0):
                     write_rows(probabilities, (row, code), soft[kind][code])
             for name, values in sums.items():
                 hdf5.write_sums(file, name, (values[kind] for kind in rows))

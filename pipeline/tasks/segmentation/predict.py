@@ -30,18 +30,20 @@ def predict(job: Job, folder: Path) -> None:
         class_map      (N, H, W) uint8       the most probable class
         probabilities  (N, C, H, W) float16  where `predict.probabilities` asks for them
 
-    train.h5 is the same of the train tiles, where `predict.splits` asks for them; speed.json has FLOPs, parameters,
-    images per second, all on this machine.
+    train.h5 has the class maps of the train tiles, where `predict.splits` asks for them; speed.json has FLOPs,
+    parameters, images per second, all on this machine.
     """
     study = job.settings
     assert isinstance(study, PixelStudy)
     parts = {side: Examples.of(job.rows(side), study) for side in dict.fromkeys(["test", *study.predict.splits])}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, classes = load_model(job.folder / "weights", device, study.predict.flips)
+    maps_alone = study.predict.model_copy(update={"probabilities": False})
     seconds = {}
     for side, examples in parts.items():
+        options = study.predict if side == "test" else maps_alone  # nothing reads other probabilities, a MB a tile
         started = time.perf_counter()
-        write_maps(model, examples, folder / f"{side}.h5", classes, study.predict, device)
+        write_maps(model, examples, folder / f"{side}.h5", classes, options, device)
         seconds[side] = time.perf_counter() - started
     tests = parts["test"]
     images = images_of(tests, range(min(len(tests), 16))).to(device)
