@@ -1,6 +1,6 @@
 """Kills `lobule apply`'s work on a slide at random moments: does it end in the same bytes?
 
-    python -m benchmarks.apply_kills [FOLDER] [--kills N] [--side PX] [--nuclei N] [--seed N]
+    python -m benchmarks.apply_kills [FOLDER] [--kills N] [--side PX] [--nuclei N] [--seed N] [--ome-tiff]
 
 The slide is the drawn one of benchmarks.apply, the classes are read off its colours. Every kill comes at a random part
 of the time that a whole call takes; after the last one a call is left alone. Prints what was killed and compares.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.apply import ROOT, write_slide
 
-KINDS = ("geojson", "csv", "png")
+KINDS = ["geojson", "csv", "png"]
 
 
 def main() -> None:
@@ -27,16 +27,19 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=6144, help="px of the slide")
     parser.add_argument("--nuclei", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ome-tiff", action="store_true", help="write the class map as a pyramid, too")
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         write_slide(folder / "slide.tif", arguments.side, arguments.nuclei)
         command = [sys.executable, "-m", "benchmarks.apply", name, "--encoder", "colour", "--child", "apply"]
+        command += ["--ome-tiff"] * arguments.ome_tiff
+        kinds = [*KINDS, *["ome.tif"] * arguments.ome_tiff]
         started = time.monotonic()
         subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         whole = time.monotonic() - started
-        wanted = [(folder / f"out/slide.{kind}").read_bytes() for kind in KINDS]
+        wanted = [(folder / f"out/slide.{kind}").read_bytes() for kind in kinds]
         print(f"a whole call: {whole:.1f} s", flush=True)
         shutil.rmtree(folder / "out")
         killed = 0
@@ -50,7 +53,7 @@ def main() -> None:
                 child.wait()
                 killed += 1
         subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        same = [(folder / f"out/slide.{kind}").read_bytes() for kind in KINDS] == wanted
+        same = [(folder / f"out/slide.{kind}").read_bytes() for kind in kinds] == wanted
         left = len(list((folder / "out").rglob("*.partial")))
         print(f"{killed} kills: {'the same bytes' if same else 'OTHER BYTES'}, {left} unfinished files")
         if not same or left:
