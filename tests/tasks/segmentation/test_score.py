@@ -5,6 +5,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline.base.errors import Problem
@@ -130,7 +131,7 @@ def test_training_and_speed_stand_beside_the_scores_and_the_machine_in_a_file_of
     assert machine.training == MACHINE
     assert machine.speed is not None and machine.speed.images_per_second == {"1": 10.0, "16": 25.0}
     assert "seconds" not in (job.evaluation / "metrics.json").read_text()
-    curves = read_rows(job.evaluation / "curves.parquet")
+    curves = pd.read_csv(job.evaluation / "curves.csv")
     assert curves.columns[:3].tolist() == ["run", "seed", "epoch"]
     assert len(curves) == 4 and set(curves["seed"]) == {42}
 

@@ -69,5 +69,5 @@ def test_evaluate_writes_every_tile_and_the_scores_of_both_sides(job: Job, monke
     assert len(tiles) == sum(SIDES.values())
     assert tiles["truth"].tolist() == [index % 2 for index in tiles["index"]]
     assert Machine.read(job.evaluation / "machine.json") == Machine(training=MACHINE, speed=None)
-    curves = read_rows(job.evaluation / "curves.parquet")
+    curves = pd.read_csv(job.evaluation / "curves.csv")
     assert curves.columns[:3].tolist() == ["run", "seed", "epoch"] and len(curves) == 4
