@@ -18,7 +18,7 @@ from tests.fabricated import ROOT
     ],
 )
 def test_a_stand_in_for_slurm_leaves_what_this_machine_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -26,10 +26,11 @@ def test_a_stand_in_for_slurm_leaves_what_this_machine_does(
         monkeypatch.setattr(sys, "argv", ["jobs", *words, "--only", way, "--folder", str(tmp_path / "ways")])
         with pytest.raises(SystemExit) as ended:
             jobs.main()
-        assert ended.value.code == 0, capsys.readouterr().out
-    said = capsys.readouterr().out
+        assert ended.value.code == 0, capfd.readouterr().out
+    said = capfd.readouterr().out
     assert said.endswith("differ: nothing\n") and "slurm: " in said
     assert (tmp_path / "ways/stand-in/jobs/1/said").exists()  # that jobs were submitted
-    report = next((tmp_path / "ways/slurm/reports").glob("*.md"))
-    report.write_text(report.read_text(encoding="utf-8").replace("| commit |", "| other |"), encoding="utf-8")
-    assert jobs.compare({"jobs": 1.0, "slurm": 1.0}, tmp_path / "ways") == [f"reports/{report.name}"]
+    table = next((tmp_path / "ways/slurm/reports").glob("*/scores.csv"))
+    table.write_text(table.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    other = table.relative_to(tmp_path / "ways/slurm").as_posix()
+    assert jobs.compare({"jobs": 1.0, "slurm": 1.0}, tmp_path / "ways") == [other]
