@@ -18,7 +18,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ from pipeline.tiles.store import IGNORE, Shard, Tile
 from pipeline.tiles.writer import ShardWriter
 from pipeline.training.job import Lesson
 from pipeline.training.loop import Epochs, Shuffled, _loader, fit
-from pipeline.training.online import crop, jitter_colour, jitter_stain
+from pipeline.training.online import crop, draw_colour, draw_stain, jitter_colour, jitter_stain
 from tests.tiny_study import INFO, STUDY, job_of, set_params
 
 WORKERS = (0, 2)
@@ -201,9 +200,10 @@ def profile(side: int, count: int) -> Iterator[tuple[str, float]]:
     yield "online: crop and resize", each(lambda index: crop(*tiles[index], drawn.crop, drawn.scale, random), count)
     turned: Callable[[int], Any] = lambda index: [np.rot90(values[:, ::-1]).copy() for values in tiles[index]]  # noqa: E731
     yield "online: flip and turn", each(turned, count)
-    for name, jitter, strength in (("stain", jitter_stain, drawn.stain), ("colour", jitter_colour, drawn.colour)):
-        work = partial(lambda jitter, strength, index: jitter(tiles[index][0], strength, random), jitter, strength)
-        yield f"online: {name}", each(work, count)
+    stain = lambda index: jitter_stain(tiles[index][0], draw_stain(drawn.stain, random))  # noqa: E731
+    yield "online: stain", each(stain, count)
+    colour = lambda index: jitter_colour(tiles[index][0], draw_colour(drawn.colour, random))  # noqa: E731
+    yield "online: colour", each(colour, count)
     yield "a batch of 4 tiles, its share of one", each(lambda index: stack(tiles[:4]), count) / 4
 
 
