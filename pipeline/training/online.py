@@ -16,8 +16,10 @@ from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import ClassMap, Image
 
 Matrix = npt.NDArray[np.float32]
+Item = tuple[Image, ClassMap] | tuple[Image, ClassMap, Matrix]
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # weights of red, green, blue in brightness (ITU-R BT.601)
+PARTS = (9, 3, 9, 1, 1)  # of what `numbers` gives: the matrix and shift of stains, that of colours, their two factors
 
 
 class Stain(NamedTuple):
@@ -46,24 +48,33 @@ class OnlineExamples:
     """Examples of which every epoch shows `online.crops` random versions each; made for a torch `DataLoader`.
 
     Item `epoch * len(self) + position` is (image (S, S, 3) uint8, class map (S, S) uint8), S =
-    `online.crop`; the epoch is in the number because workers are told nothing else.
+    `online.crop`; the epoch is in the number because workers are told nothing else. Where the colours are
+    `left` to the learner, they are as they were, and a third value is what `numbers` gives of the change.
     """
 
     numbered = True  # items by epoch, see pipeline.training.loop.Shuffled
 
-    def __init__(self, examples: Examples, online: Online, seed: int) -> None:
+    def __init__(self, examples: Examples, online: Online, seed: int, left: bool = False) -> None:
         self.examples = examples
         self.online = online
         self.seed = seed
+        self.left = left
+
+    def for_gpu(self) -> "OnlineExamples":
+        """The same versions, whose colours a GPU changes: for a core that is most of the work."""
+        left = bool(self.online.stain or self.online.colour)
+        return OnlineExamples(self.examples, self.online, self.seed, left)
 
     def __len__(self) -> int:
         return len(self.examples) * self.online.crops
 
-    def __getitem__(self, number: int) -> tuple[Image, ClassMap]:
+    def __getitem__(self, number: int) -> Item:
         epoch, position = divmod(number, len(self))
         rng = np.random.default_rng([self.seed, epoch, position])
         image, class_map = self.examples.native(position // self.online.crops)
         image, class_map, jitter = vary(image, class_map, self.online, rng)
+        if self.left:
+            return np.ascontiguousarray(image), np.ascontiguousarray(class_map), numbers(jitter)
         return np.ascontiguousarray(recolour(image, jitter)), np.ascontiguousarray(class_map)
 
 
@@ -127,6 +138,13 @@ def draw_colour(strength: float, rng: np.random.Generator) -> Colour:
     brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3)
     turn = 2 * np.pi * rng.uniform(-strength / 4, strength / 4)
     return Colour(_hue_and_saturation(float(turn), float(saturation)), brightness, contrast)
+
+
+def numbers(jitter: Jitter) -> Matrix:
+    """What was drawn for a tile's colours as (23,) float32, in `PARTS`; what is not asked for changes nothing."""
+    stain = jitter.stain or Stain(np.eye(3, dtype=np.float32), np.zeros(3, np.float32))
+    colour = jitter.colour or Colour(np.eye(3, dtype=np.float32), np.float64(1), np.float64(1))
+    return np.concatenate([np.ravel(part) for part in (*stain, *colour)]).astype(np.float32)
 
 
 def recolour(image: Image, jitter: Jitter) -> Image:
