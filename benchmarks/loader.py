@@ -2,10 +2,12 @@
 
     python -m benchmarks.loader [--sides 128 256 512] [--encoder unet] [--batch 4] [--tiles 24] [--rounds 2]
 
-For tiles of each side, with and without `augment.online`: the tiles a second of a training's own loader, read in the
-training process and in two processes beside it, both by the clock; the tiles a second of the training on this device;
-and a step of the training as a multiple of a step of a plain loop, with the same network on the same batches of the
-same loader, in seconds of the core that runs both. Below, what each part of the loader's work takes of a core.
+For tiles of each side, without `augment.online`, with it, and with it where its stain and colour are left to the
+device, as a training on a GPU leaves them: the tiles a second of a training's own loader, read in the training process
+and in two processes beside it, both by the clock; the tiles a second of the training on this device; and a step of the
+training as a multiple of a step of a plain loop, with the same network on the same batches of the same loader, in
+seconds of the core that runs both. Below, what each part of the loader's work takes of a core, and what this device
+takes for stain and colour.
 
 The first pass over the tiles compares checksums and is left out, as are the first steps. A busy machine slows the
 clock and not the ratio.
@@ -18,9 +20,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -35,17 +38,19 @@ from pipeline.tiles.examples import resize_image, resize_map
 from pipeline.tiles.plan import COLUMNS, write_plan
 from pipeline.tiles.store import IGNORE, Shard, Tile
 from pipeline.tiles.writer import ShardWriter
+from pipeline.training import loop
+from pipeline.training.jitter import recolour
 from pipeline.training.job import Lesson
-from pipeline.training.loop import Epochs, Shuffled, _loader, fit
-from pipeline.training.online import crop, jitter_colour, jitter_stain
+from pipeline.training.online import OnlineExamples, crop, draw_colour, draw_stain, jitter_colour, jitter_stain
 from tests.tiny_study import INFO, STUDY, job_of, set_params
 
+PLANS = ("plain", "augmented")
 WORKERS = (0, 2)
 WARM = 2  # steps that are not counted
 STORE = Path("data/tiles/pannuke/fold1.h5")
 
 
-class Timed(Epochs):
+class Timed(loop.Epochs):
     """Notes when each step ended, s of this process's cores."""
 
     def __init__(self) -> None:
@@ -65,10 +70,9 @@ def main() -> None:
     parser.add_argument("--tiles", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=2, help="in which a step is measured; the fastest counts")
     arguments = parser.parse_args()
-    device = (
-        torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} threads of a CPU"
-    )
-    print(f"{arguments.encoder}, batches of {arguments.batch}, {device}\n")
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "a CPU"
+    threads = f"{torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
+    print(f"{arguments.encoder}, batches of {arguments.batch}, {device}, {threads}\n")
     print("| px | online | loader, tiles/s | with 2 workers | training, tiles/s | step / plain loop's |")
     print("|--:|---|--:|--:|--:|--:|", flush=True)
     parts: dict[str, list[str]] = {}
@@ -76,16 +80,15 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
             write_tiles(side, arguments.tiles)
-            for plan in ("plain", "augmented"):
-                lesson = lesson_of(arguments.encoder, side, arguments.batch, plan)
+            plain, drawn = (lesson_of(arguments.encoder, side, arguments.batch, plan) for plan in PLANS)
+            left = replace(drawn, training=drawn.training.for_gpu())
+            for name, lesson in {"no": plain, "yes": drawn, "colours by the device": left}.items():
                 rates = [loader_rate(lesson, workers) for workers in WORKERS]
-                step, plain = steps(lesson, arguments.rounds)
+                step, plain_step = steps(lesson, arguments.rounds)
                 told = " | ".join(f"{rate:.1f}" for rate in (*rates, arguments.batch / step))
-                print(
-                    f"| {side} | {'yes' if plan == 'augmented' else 'no'} | {told} | {step / plain:.3f} |", flush=True
-                )
-            for name, seconds in profile(side, arguments.tiles):
-                parts.setdefault(name, []).append(f"{1000 * seconds:.2f}")
+                print(f"| {side} | {name} | {told} | {step / plain_step:.3f} |", flush=True)
+            for name, seconds in profile(side, arguments.tiles, arguments.batch, drawn.training, device):
+                parts.setdefault(name, []).append(f"{1000 * seconds:.3f}")
             os.chdir("/")
     print(f"\n| ms of a core a tile | {' | '.join(f'{side} px' for side in arguments.sides)} |")
     print(f"|---|{'--:|' * len(arguments.sides)}")
@@ -137,7 +140,7 @@ def loader_rate(lesson: Lesson, workers: int) -> float:
     learner, taken = lesson.learner, 0.0
     learner.train_params = learner.train_params.model_copy(update={"workers": workers})
     order = order_of(lesson)
-    loader = _loader(lesson.training, learner, order)
+    loader = loop._loader(lesson.training, learner, order)
     for epoch in range(2):
         order.set_epoch(epoch)
         start = time.perf_counter()
@@ -148,8 +151,8 @@ def loader_rate(lesson: Lesson, workers: int) -> float:
     return len(lesson.training) / taken
 
 
-def order_of(lesson: Lesson) -> Shuffled:
-    return Shuffled(len(lesson.training), 0, numbered=getattr(lesson.training, "numbered", False))
+def order_of(lesson: Lesson) -> loop.Shuffled:
+    return loop.Shuffled(len(lesson.training), 0, numbered=getattr(lesson.training, "numbered", False))
 
 
 def steps(lesson: Lesson, rounds: int) -> tuple[float, float]:
@@ -159,7 +162,8 @@ def steps(lesson: Lesson, rounds: int) -> tuple[float, float]:
         network = copy.deepcopy(lesson.learner.network)
         found["plain"].append(typical(plain_loop(network, lesson)))
         epochs = Timed()
-        fit(copy.deepcopy(lesson.learner), epochs, lesson.training, [])
+        with mock.patch.object(loop, "shown_to", lambda _, training: training):  # either way, whatever the device
+            loop.fit(copy.deepcopy(lesson.learner), epochs, lesson.training, [])
         found["training"].append(typical(epochs.marks))
     return min(found["training"]), min(found["plain"])
 
@@ -174,9 +178,12 @@ def plain_loop(network: torch.nn.Module, lesson: Lesson) -> list[float]:
     network = network.to(device, memory_format=torch.channels_last).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=0.001, fused=True)
     model, marks = lesson.model, []
-    for images, truth in _loader(lesson.training, lesson.learner, order_of(lesson)):
+    for images, truth, *numbers in loop._loader(lesson.training, lesson.learner, order_of(lesson)):
         optimiser.zero_grad()
-        logits = network(to_input(images.to(device), model.mean, model.std))
+        images = images.to(device)
+        if numbers:
+            images = recolour(images, numbers[0].to(device))
+        logits = network(to_input(images, model.mean, model.std))
         loss = functional.cross_entropy(logits, truth.to(device).long(), ignore_index=IGNORE)
         loss.backward()
         optimiser.step()
@@ -184,8 +191,8 @@ def plain_loop(network: torch.nn.Module, lesson: Lesson) -> list[float]:
     return marks
 
 
-def profile(side: int, count: int) -> Iterator[tuple[str, float]]:
-    """Each part of the loader's work, and its seconds of a core a tile."""
+def profile(side: int, count: int, batch: int, training: OnlineExamples, device: str) -> Iterator[tuple[str, float]]:
+    """Each part of the loader's work, and its seconds of a core a tile; what this device takes for a part of it."""
     shard, random, drawn = Shard(STORE), np.random.default_rng(0), online(side)
     read = lambda index: (shard.image(index), shard.class_map(index))  # noqa: E731
     yield "HDF5: read and compare the checksum, the first time", each(read, count)
@@ -201,10 +208,27 @@ def profile(side: int, count: int) -> Iterator[tuple[str, float]]:
     yield "online: crop and resize", each(lambda index: crop(*tiles[index], drawn.crop, drawn.scale, random), count)
     turned: Callable[[int], Any] = lambda index: [np.rot90(values[:, ::-1]).copy() for values in tiles[index]]  # noqa: E731
     yield "online: flip and turn", each(turned, count)
-    for name, jitter, strength in (("stain", jitter_stain, drawn.stain), ("colour", jitter_colour, drawn.colour)):
-        work = partial(lambda jitter, strength, index: jitter(tiles[index][0], strength, random), jitter, strength)
-        yield f"online: {name}", each(work, count)
+    stain = lambda index: jitter_stain(tiles[index][0], draw_stain(drawn.stain, random))  # noqa: E731
+    yield "online: stain", each(stain, count)
+    colour = lambda index: jitter_colour(tiles[index][0], draw_colour(drawn.colour, random))  # noqa: E731
+    yield "online: colour", each(colour, count)
+    yield "all of a tile with online", each(training.__getitem__, count)
+    left = training.for_gpu()
+    yield "all of a tile whose colours are left to the device", each(left.__getitem__, count)
     yield "a batch of 4 tiles, its share of one", each(lambda index: stack(tiles[:4]), count) / 4
+    yield f"stain and colour of a batch, by {device}: a tile's share", on_device(stack([left[i] for i in range(batch)]))
+
+
+def on_device(batch: tuple[torch.Tensor, ...], times: int = 5) -> float:
+    """Seconds that this device takes for the stain and colour of one tile of a batch."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    images, _, numbers = (values.to(device) for values in batch)
+    for _ in range(WARM):
+        recolour(images, numbers)
+    start = clock()
+    for _ in range(times):
+        recolour(images, numbers)
+    return (clock() - start) / times / len(images)
 
 
 def each(work: Callable[[int], Any], count: int) -> float:

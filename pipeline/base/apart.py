@@ -21,14 +21,19 @@ ENVIRONMENT = "LOBULE_WORKERS"
 
 
 def workers() -> int:
-    """How many processes LOBULE_WORKERS asks for; 1 where it is not set.
+    """How many processes LOBULE_WORKERS asks for."""
+    return asked(ENVIRONMENT)
+
+
+def asked(name: str) -> int:
+    """A whole number from 1 that a variable of the environment gives; 1 where it gives none.
 
     Raises:
-        Problem: it is no number from 1.
+        Problem: it is no such number.
     """
-    text = os.environ.get(ENVIRONMENT, "").strip() or "1"
+    text = os.environ.get(name, "").strip() or "1"
     if not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise Problem(f"{ENVIRONMENT} is {text!r} in the environment; give a whole number from 1, or unset it.")
+        raise Problem(f"{name} is {text!r} in the environment; give a whole number from 1, or unset it.")
     return int(text)
 
 

@@ -197,6 +197,15 @@ def read_params(path: Path = PARAMS) -> Params:
     return parse(Params, read_yaml(path), str(path))
 
 
+def convert_stage(dataset: str) -> str:
+    """The stage of dvc.yaml that fills the tile store of a data set, a public one or one's own.
+
+    Raises:
+        Problem: as `read_params`.
+    """
+    return f"convert-own@{dataset}" if dataset in read_params().own else f"convert@{dataset}"
+
+
 def own_folder(name: str, source: str) -> Path | None:
     """The user's folder that is the source of a data set, as an absolute path; None for `sample` and `official`.
 

@@ -34,6 +34,7 @@ import pandas as pd
 
 from pipeline.base import hdf5
 from pipeline.base.errors import Problem
+from pipeline.base.params import convert_stage
 
 IGNORE = 255  # class code of pixels that count in no loss and no metric
 FORMAT = 2  # raised when a reader of the old layout would misread the new one
@@ -229,5 +230,5 @@ def shards(dataset: str, root: Path = Path("data/tiles")) -> list[Shard]:
     """All shards of a data set, in the order of their names."""
     paths = sorted((root / dataset).glob("*.h5"))
     if not paths:
-        raise Problem(f"{root / dataset} holds no tiles; run `dvc repro convert@{dataset}`.")
+        raise Problem(f"{root / dataset} holds no tiles; run `dvc repro {convert_stage(dataset)}`.")
     return [Shard(path) for path in paths]

@@ -166,6 +166,7 @@ def fit(module: Learner, epochs: Epochs, training: Any, validation: Any) -> dict
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
+    training = shown_to(trainer.strategy.root_device, training)
     state = module.peers.tell(epochs.resume and epochs.resume.newest())
     order = Shuffled(len(training), module.seed, numbered=getattr(training, "numbered", False))
     if state is not None:
@@ -194,6 +195,11 @@ def fit(module: Learner, epochs: Epochs, training: Any, validation: Any) -> dict
         "threads": torch.get_num_threads(),
         "parts": module.parts,
     }
+
+
+def shown_to(device: torch.device, training: Any) -> Any:
+    """The examples as a training on a device takes them: a GPU does what of their changes they can leave to it."""
+    return training.for_gpu() if device.type == "cuda" and hasattr(training, "for_gpu") else training
 
 
 def told(error: Problem | RuntimeError) -> Exception:

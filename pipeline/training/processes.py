@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.base.apart import asked
 from pipeline.base.errors import PARENT_ENDS, Problem
 
 SILENT = 75  # exit code of a process that lost another one and leaves it to the one that started both to say so
@@ -86,14 +87,6 @@ def spread() -> None:
     else:
         processes = [_start(command, environment, signal.SIGKILL) for environment in environments(devices)]
     sys.exit(watch(processes))
-
-
-def asked(name: str) -> int:
-    """A whole number from 1 that the environment gives; 1 where it gives none."""
-    text = os.environ.get(name, "").strip() or "1"
-    if not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise Problem(f"{name} is {text!r} in the environment; give a whole number from 1, or unset it.")
-    return int(text)
 
 
 def given(devices: int) -> int:

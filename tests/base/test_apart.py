@@ -92,7 +92,7 @@ def test_how_many_are_asked_for(said: str, expected: int, monkeypatch: pytest.Mo
     assert apart.workers() == expected
 
 
-@pytest.mark.parametrize("said", ["0", "-2", "two", "1.5"])
+@pytest.mark.parametrize("said", ["0", "-2", "two", "1.5", "²"])
 def test_what_is_no_number_is_refused(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(apart.ENVIRONMENT, said)
     with pytest.raises(Problem, match=r"LOBULE_WORKERS is .* give a whole number from 1, or unset it"):

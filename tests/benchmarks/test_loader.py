@@ -14,9 +14,10 @@ def test_the_loader_and_a_training_are_measured(
     monkeypatch.setattr(sys, "argv", ["loader", "--sides", "32", "--tiles", "10", "--batch", "2", "--rounds", "1"])
     loader.main()
     lines = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
-    assert [line[:2] for line in lines[1:3]] == [["32", "no"], ["32", "yes"]]
-    assert all(float(value) > 0 for line in lines[1:3] for value in line[2:])
-    parts = {name: float(value) for name, value in lines[4:]}
-    assert len(parts) == 8
+    assert [line[:2] for line in lines[1:4]] == [["32", name] for name in ("no", "yes", "colours by the device")]
+    assert all(float(value) > 0 for line in lines[1:4] for value in line[2:])
+    parts = {name: float(value) for name, value in lines[5:]}
+    assert len(parts) == 11
     assert all(value >= 0 for value in parts.values())
     assert parts["online: stain"] > 0
+    assert parts["all of a tile whose colours are left to the device"] > 0

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from ruamel.yaml import YAML
 
 from pipeline.base.errors import Problem
 from pipeline.tiles.store import TABLE_COLUMNS, Shard, ShardInfo, Tile, shards
@@ -195,5 +196,15 @@ def test_shards_come_in_the_order_of_their_names(tmp_path: Path) -> None:
     for name in ("fold2", "fold1"):
         write(tmp_path / f"pannuke/{name}.h5", [make_tile()])
     assert [shard.path.stem for shard in shards("pannuke", tmp_path)] == ["fold1", "fold2"]
-    with pytest.raises(Problem, match=r"run `dvc repro convert@bach`"):
-        shards("bach", tmp_path)
+
+
+def test_an_empty_store_names_the_stage_that_fills_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    folds = {"folds": "1, 2, 3", "classes": {"none": 1, "tumour": 0}, "microns_per_pixel": 0.5}
+    params["own"], params["datasets"]["mine"] = {"mine": "folds"}, {"source": "folder", "folds": folds}
+    with (tmp_path / "params.yaml").open("w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(params, file)
+    monkeypatch.chdir(tmp_path)
+    for name, stage in {"bach": "convert@bach", "mine": "convert-own@mine"}.items():
+        with pytest.raises(Problem, match=rf"data/tiles/{name} holds no tiles; run `dvc repro {stage}`\."):
+            shards(name)

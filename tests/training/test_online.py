@@ -1,5 +1,6 @@
 """Online augmentation keeps image and class map together, follows from its seed, and stays within what was asked."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,17 @@ from pipeline.base.study_blocks import Online
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.plan import read_plan
 from pipeline.tiles.store import IGNORE
-from pipeline.training.online import OnlineExamples, crop, jitter_colour, jitter_stain, stain_vectors, vary
+from pipeline.training.online import (
+    OnlineExamples,
+    crop,
+    draw_colour,
+    draw_stain,
+    jitter_colour,
+    jitter_stain,
+    recolour,
+    stain_vectors,
+    vary,
+)
 from tests.tiny_study import SIZE, make_tiny_study
 
 NOTHING = {"crop": 32, "crops": 1, "scale": 0.0, "flips": False, "turns": False, "stain": 0.0, "colour": 0.0}
@@ -24,6 +35,14 @@ def online(**changes: Any) -> Online:
 
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
+
+
+def stained(image: np.ndarray, strength: float, seed: int) -> np.ndarray:
+    return jitter_stain(image, draw_stain(strength, rng(seed)))
+
+
+def coloured(image: np.ndarray, strength: float, seed: int) -> np.ndarray:
+    return jitter_colour(image, draw_colour(strength, rng(seed)))
 
 
 @pytest.fixture
@@ -38,9 +57,10 @@ def tile() -> tuple[np.ndarray, np.ndarray]:
 def test_geometry_moves_image_and_class_map_alike(seed: int, flips: bool, turns: bool) -> None:
     class_map = rng(1).integers(0, 255, (64, 64), np.uint8)
     image = np.repeat(class_map[..., None], 3, axis=-1)
-    changed = vary(image, class_map, online(flips=flips, turns=turns), rng(seed))
-    assert changed[0].shape == (32, 32, 3) and changed[0].dtype == changed[1].dtype == np.uint8
-    np.testing.assert_array_equal(changed[0][..., 2], changed[1])
+    changed, codes, jitter = vary(image, class_map, online(flips=flips, turns=turns), rng(seed))
+    assert changed.shape == (32, 32, 3) and changed.dtype == codes.dtype == np.uint8
+    np.testing.assert_array_equal(changed[..., 2], codes)
+    assert recolour(changed, jitter) is changed
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -49,7 +69,8 @@ def test_all_of_it_invents_no_class_and_keeps_the_size(seed: int) -> None:
     class_map = np.kron(rng(1).choice([0, 1, IGNORE], (8, 8)), np.ones((8, 8))).astype(np.uint8)
     image = rng(2).integers(0, 255, (64, 64, 3), np.uint8)
     settings = online(scale=0.5, flips=True, turns=True, stain=0.3, colour=0.3)
-    changed, codes = vary(image, class_map, settings, rng(seed))
+    changed, codes, jitter = vary(image, class_map, settings, rng(seed))
+    changed = recolour(changed, jitter)
     assert changed.shape == (32, 32, 3) and codes.shape == (32, 32)
     assert set(np.unique(codes)) <= {0, 1, IGNORE}
 
@@ -81,23 +102,23 @@ def test_a_tile_smaller_than_the_crop_is_enlarged() -> None:
 
 def test_jitter_of_nothing_changes_nothing() -> None:
     image = rng().integers(0, 256, (16, 16, 3), np.uint8)
-    assert np.abs(jitter_stain(image, 0.0, rng()).astype(int) - image).max() <= 1
-    assert np.abs(jitter_colour(image, 0.0, rng()).astype(int) - image).max() <= 1
+    assert np.abs(stained(image, 0.0, 0).astype(int) - image).max() <= 1
+    assert np.abs(coloured(image, 0.0, 0).astype(int) - image).max() <= 1
 
 
-@pytest.mark.parametrize("jitter", [jitter_stain, jitter_colour])
+@pytest.mark.parametrize("jitter", [stained, coloured])
 def test_more_strength_changes_more(jitter: Any) -> None:
     image = rng().integers(0, 256, (16, 16, 3), np.uint8)
 
     def change(strength: float) -> float:
-        return float(np.mean([np.abs(jitter(image, strength, rng(i)).astype(int) - image).mean() for i in range(20)]))
+        return float(np.mean([np.abs(jitter(image, strength, i).astype(int) - image).mean() for i in range(20)]))
 
     assert 1 < change(0.1) < change(0.4) < 90
 
 
 def test_stain_jitter_leaves_glass_nearly_white() -> None:
     glass = np.full((4, 4, 3), 255, np.uint8)
-    assert min(int(jitter_stain(glass, 0.3, rng(i)).min()) for i in range(50)) > 225
+    assert min(int(stained(glass, 0.3, i).min()) for i in range(50)) > 225
 
 
 def test_every_epoch_shows_other_versions_and_the_same_ones_again(
@@ -119,6 +140,38 @@ def test_every_epoch_shows_other_versions_and_the_same_ones_again(
     assert not set(first) & set(versions(2))
     data = OnlineExamples(examples, online(crops=2), 1)
     np.testing.assert_array_equal(data[3][1], examples.native(1)[1])
+
+
+EVERYTHING = {"scale": 0.25, "flips": True, "turns": True, "stain": 0.3, "colour": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"flips": True, "turns": True}, "b9ef480d346d581b"),
+        ({"stain": 0.3}, "5873b4a050531c68"),
+        ({"colour": 0.1}, "66a078cf5bf4d365"),
+        (EVERYTHING, "5071e61be9a78c22"),
+        ({"stain": 1.0, "colour": 1.0}, "e56714ce0313888d"),
+    ],
+)
+def test_the_same_versions_are_drawn_as_ever(changes: dict[str, Any], expected: str) -> None:
+    class Tiles:
+        """Two images of blocks, of few colours, so that the last digit of none decides over a byte."""
+
+        def __len__(self) -> int:
+            return 2
+
+        def native(self, position: int) -> tuple[np.ndarray, np.ndarray]:
+            image = np.kron(rng(position).integers(0, 256, (6, 6, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+            return image, image[..., 0].copy()
+
+    data: Any = OnlineExamples(Tiles(), online(crops=2, **changes), 7)  # type: ignore[arg-type]
+    digest = hashlib.sha256()
+    for number in range(12):
+        for values in data[number]:
+            digest.update(values.tobytes())
+    assert digest.hexdigest().startswith(expected), "other versions would train other weights"
 
 
 def test_stains_are_the_published_ones_to_the_last_digit() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.base.errors import Problem
 from pipeline.training import processes
-from pipeline.training.processes import Place, asked, environments, place, spread, watch
+from pipeline.training.processes import Place, environments, place, spread, watch
 
 TASK = {
     "SLURM_STEP_ID": "0",
@@ -67,11 +67,11 @@ def test_tasks_without_a_number_a_machine_are_refused(monkeypatch: pytest.Monkey
         place()
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", "²"])
-def test_what_is_no_number_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    say(monkeypatch, LOBULE_DEVICES=text)
-    with pytest.raises(Problem, match=r"LOBULE_DEVICES is .* give a whole number from 1"):
-        asked("LOBULE_DEVICES")
+@pytest.mark.parametrize("name", ["LOBULE_DEVICES", "LOBULE_NODES"])
+def test_what_is_no_number_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    say(monkeypatch, **{name: "two"})
+    with pytest.raises(Problem, match=rf"{name} is 'two' .* give a whole number from 1"):
+        spread()
 
 
 def test_several_machines_need_slurm(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from pipeline.base.records import Training
 from pipeline.models import unet
 from pipeline.stages import train
 from pipeline.tiles.examples import Examples
-from pipeline.training import resume
+from pipeline.training import loop, resume
 from tests.command_line import asked
 from tests.forked import on_each
 from tests.tiny_study import ROOT, make_tiny_study, set_params
@@ -41,7 +41,7 @@ def note(name: str, text: str) -> None:
         file.write(f"{text}\n")
 
 
-def train_on_two(monkeypatch: pytest.MonkeyPatch, variant: str = "unet") -> list[int | None]:
+def train_on_two(monkeypatch: pytest.MonkeyPatch, variant: str = "unet", plan: str = "plain") -> list[int | None]:
     """Run the stage in the working directory, with a note of who opens a run of MLflow and who reads which tile."""
     read = Examples.__getitem__
 
@@ -53,12 +53,12 @@ def train_on_two(monkeypatch: pytest.MonkeyPatch, variant: str = "unet") -> list
         patch.setattr(Examples, "__getitem__", noted)
         for name, action in MLFLOW.items():
             patch.setattr(tracking.VariantRun, name, action)
-        patch.setattr(sys, "argv", ["train", *asked("tiny", 1, 42, variant, "plain")])
+        patch.setattr(sys, "argv", ["train", *asked("tiny", 1, 42, variant, plan)])
         return on_each(lambda: run_stage(train.main))
 
 
-def losses() -> list[float]:
-    return [float(row[name]) for row in curves(VARIANT) for name in ("train_loss", "validation_loss")]
+def losses(folder: Path = VARIANT) -> list[float]:
+    return [float(row[name]) for row in curves(folder) for name in ("train_loss", "validation_loss")]
 
 
 @pytest.mark.parametrize("terms", [{}, TERMS], ids=["cross-entropy", "terms"])
@@ -83,6 +83,20 @@ def test_two_processes_learn_as_one(
     assert len(list(Path().glob("read.*"))) == 2
     assert [path.name for path in Path().glob("opened.*")] == ["opened.0"]
     assert Training.read(VARIANT / "training/training.json").machine.processes == 2
+
+
+def test_two_processes_change_colours_as_one_where_a_gpu_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = {"crop": 32, "crops": 1, "scale": 0.2, "flips": True, "turns": True, "stain": 0.3, "colour": 0.1}
+    make_tiny_study(tmp_path, **UNEVEN, augment__online=drawn)  # of the last image one process has nothing
+    plans = tmp_path / "data/plans/tiny/run1"
+    (plans / "augmented.csv").write_bytes((plans / "plain.csv").read_bytes())
+    shown_to = loop.shown_to
+    monkeypatch.setattr(loop, "shown_to", lambda _, training: shown_to(torch.device("cuda"), training))
+    run_train(tmp_path, monkeypatch, plan="augmented")
+    folder = VARIANT.with_name("unet-augmented")
+    alone = losses(folder)
+    assert train_on_two(monkeypatch, plan="augmented") == [0, 0]
+    assert losses(folder) == pytest.approx(alone, rel=1e-5)
 
 
 def test_one_process_without_memory_has_all_learn_in_parts(

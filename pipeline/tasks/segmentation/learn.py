@@ -12,6 +12,7 @@ from pipeline.models import build, to_input, weights
 from pipeline.plans.job import Job
 from pipeline.tiles.examples import Examples
 from pipeline.tiles.store import IGNORE
+from pipeline.training.jitter import recolour
 from pipeline.training.job import Lesson, describe, plan_rows
 from pipeline.training.learner import Learner
 from pipeline.training.losses import balanced_weights, segmentation_loss
@@ -24,18 +25,18 @@ CODE = (  # shapes the weights
     "training/peers.py",
     "training/losses.py",
     "training/online.py",
+    "training/jitter.py",
     "tasks/segmentation/learn.py",
     "tiles/*.py",
     "models/*.py",
 )
 
-Batch = tuple[torch.Tensor, torch.Tensor]  # images (B, H, W, 3), class maps (B, H, W)
+Batch = tuple[torch.Tensor, ...]  # images (B, H, W, 3), class maps (B, H, W); (B, 23) where colours are still to change
 
 
 def stack(examples: list[tuple[Any, ...]]) -> Batch:
-    """A batch of examples (see pipeline.tiles.examples)."""
-    images, class_maps = (torch.from_numpy(np.stack(values)) for values in zip(*examples, strict=True))
-    return images, class_maps
+    """A batch of examples (see pipeline.tiles.examples, and pipeline.training.online for a third value)."""
+    return tuple(torch.from_numpy(np.stack(values)) for values in zip(*examples, strict=True))
 
 
 def prepare(job: Job) -> Lesson:
@@ -114,7 +115,9 @@ class Segmentation(Learner):
 
     def measure(self, batch: Batch) -> tuple[torch.Tensor, dict[str, Any]]:
         """The loss; loss times images, images, pixels of each truth and predicted class."""
-        images, truth = batch
+        images, truth, *numbers = batch
+        if numbers:
+            images = recolour(images, *numbers)
         logits = self.network(to_input(images, self.mean, self.std))
         loss = segmentation_loss(logits, truth, self.class_weights, self.loss, self.peers.add)
         with torch.no_grad():
