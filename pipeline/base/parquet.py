@@ -22,10 +22,19 @@ def read_rows(path: Path) -> pd.DataFrame:
         Problem: the file is missing or damaged.
     """
     try:
-        return pq.read_table(path, page_checksum_verification=True).to_pandas()
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read()
+            # no checksum covers the names of columns, but they stand in the file twice
+            if any(_columns(file, group) != table.column_names for group in range(file.num_row_groups)):
+                raise ValueError("a column has two names")
+        return table.to_pandas()
     except FileNotFoundError:
         raise Problem(f"{path} is missing; run `dvc repro` so that the variant is evaluated first.") from None
     except (pa.ArrowException, OSError, ValueError):
-        raise Problem(
-            f"{path} is damaged; `lobule doctor` says what to remove, then `dvc repro` makes it again."
-        ) from None
+        cure = "`lobule doctor` says what to remove, then `dvc repro` makes it again"
+        raise Problem(f"{path} is damaged; {cure}.") from None
+
+
+def _columns(file: pq.ParquetFile, group: int) -> list[str]:
+    found = file.metadata.row_group(group)
+    return [found.column(number).path_in_schema for number in range(found.num_columns)]
