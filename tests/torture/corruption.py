@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 from pipeline.base import hdf5
 from pipeline.base.errors import Problem
 from pipeline.base.files import read_sealed, write_sealed
+from pipeline.base.parquet import read_rows, write_rows
 from pipeline.base.records import Model
 from pipeline.health import storage
 from pipeline.models import weights
@@ -165,6 +166,11 @@ def read_maps(path: Path) -> Any:
         return hdf5.read_attribute(file, "classes"), hdf5.read_array(file, "class_map").tobytes()
 
 
+def make_rows(path: Path) -> None:
+    drawn = np.random.default_rng(SEED)
+    write_rows(path, pd.DataFrame({"patient": ["", "NA", "P1"] * 10, "index": range(30), "score": drawn.random(30)}))
+
+
 def make_weights(path: Path) -> None:
     network = torch.nn.Linear(16, 16)
     weights.save(network, path)
@@ -185,6 +191,7 @@ KINDS = (
     Kind("plan", "split.csv", make_plan, lambda path: read_plan(path).to_csv()),
     Kind("predictions", "test.h5", make_maps, read_maps),
     Kind("predicted table", "predictions.csv", lambda path: write_sealed(path, "tile,p\n1,0.5\n"), read_sealed),
+    Kind("evaluated rows", "counts.parquet", make_rows, lambda path: read_rows(path).to_csv()),
     Kind("weights", "model.safetensors", make_weights, read_weights),
     Kind("record", "model.json", make_record, Model.read),
 )
