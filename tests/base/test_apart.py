@@ -68,7 +68,8 @@ def test_what_nobody_expected_is_raised_and_ends_the_others() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_none_outlives_the_one_that_started_it(number: signal.Signals, tmp_path: Path) -> None:
     script = f"""
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & has what it starts ignore it
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from pipeline.base import apart
