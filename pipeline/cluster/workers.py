@@ -253,14 +253,8 @@ def _cluster(where: Where) -> Any:
         )
     import dask_jobqueue
 
-    kind = where.cluster.partition("-")[0]
-    section = dask.config.get(f"jobqueue.{where.cluster}", None)
-    if kind not in CLUSTERS or section is None:
-        raise Problem(
-            f"Dask's configuration has no jobqueue.{where.cluster}; a name is one of {', '.join(CLUSTERS)}, alone or"
-            " with a word of your own after a hyphen, and its section goes into ~/.config/dask/jobqueue.yaml."
-        )
-    dask.config.set({f"jobqueue.{where.cluster}": dask.config.get(f"jobqueue.{kind}") | section})
+    kind, section = section_of(where.cluster)
+    dask.config.set({f"jobqueue.{where.cluster}": section})
     try:
         cluster = getattr(dask_jobqueue, CLUSTERS[kind])(
             config_name=where.cluster, security=True, shared_temp_directory=str(where.folder.resolve())
@@ -270,6 +264,25 @@ def _cluster(where: Where) -> Any:
         said = " ".join(str(error).split())
         raise Problem(f"jobqueue.{where.cluster} of Dask's configuration cannot be used ({said}).") from None
     return cluster
+
+
+def section_of(cluster: str) -> tuple[str, dict[str, Any]]:
+    """The kind of a cluster, of `CLUSTERS`, and what Dask's configuration says of it.
+
+    Raises:
+        Problem: it says nothing.
+    """
+    import dask
+    import dask_jobqueue  # noqa: F401 - brings what holds for each kind
+
+    kind = cluster.partition("-")[0]
+    section = dask.config.get(f"jobqueue.{cluster}", None)
+    if kind not in CLUSTERS or section is None:
+        raise Problem(
+            f"Dask's configuration has no jobqueue.{cluster}; a name is one of {', '.join(CLUSTERS)}, alone or"
+            " with a word of your own after a hyphen, and its section goes into ~/.config/dask/jobqueue.yaml."
+        )
+    return kind, dask.config.get(f"jobqueue.{kind}") | section
 
 
 def python_folder() -> str:

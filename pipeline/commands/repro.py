@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.base.apart import asked
 from pipeline.base.errors import Problem, hear_interruptions
 from pipeline.base.params import PARAMS
 from pipeline.base.study import STUDIES, read_study, study_names
@@ -25,6 +26,7 @@ from pipeline.cluster.asked import shares
 from pipeline.commands import heal
 from pipeline.health.parameters import check_project, check_study
 
+ASKED = ("LOBULE_WORKERS", "LOBULE_DEVICES", "LOBULE_NODES")  # numbers of processes, which stages read
 TARGET = re.compile("[/:@.]")  # no name of a study has one, but for a dot
 PATIENCE = 20.0  # seconds that an interrupted stage may take to end; then it is killed, which loses nothing but time
 
@@ -40,6 +42,12 @@ def run(arguments: argparse.Namespace) -> None:
     jobs, threads = shares(arguments)
     targets = chosen(arguments.targets)
     check_parameters()
+    for variable in ASKED:
+        asked(variable)
+    if arguments.cluster:
+        from pipeline.cluster.workers import section_of
+
+        section_of(arguments.cluster)  # before another one is waited for
     hear_interruptions()
     with heal.alone():
         without_git()

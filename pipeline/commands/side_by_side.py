@@ -48,9 +48,11 @@ def bring_up_to_date(targets: Sequence[str] | None, where: workers.Where) -> Non
                 work.stop()
                 raise
             if interrupted():
+                board.say("Interrupted: what runs is ended, which may take some seconds.")
                 work.stop()
-                raise KeyboardInterrupt(f"{work.done} stages were done")
+                raise KeyboardInterrupt(f"{work.ran} stages ran to their end")
     work.raise_failures()
+    print(f"Everything is up to date: {work.ran} stages ran, {work.restored} came out of the cache.")
 
 
 @contextmanager
@@ -81,7 +83,9 @@ class Work:
     def __init__(
         self, repo: Any, after: dict[Stage, set[Stage]], hands: workers.Workers, where: workers.Where, board: Board
     ) -> None:
-        self.done = 0
+        self.done = 0  # those that were up to date among them
+        self.ran = 0
+        self.restored = 0
         self._repo, self._hands, self._where, self._board = repo, hands, where, board
         self._rank = ranks(after)
         self._after = {stage: set(before) for stage, before in after.items()}  # of those that have not begun
@@ -192,6 +196,7 @@ class Work:
                 return True
             self._board.say(f"Stage '{stage.addressing}' is cached, its outputs are checked out.")
             keep(stage)
+            self.restored += 1
             return False
 
     def _hand_over(self, stage: Stage) -> None:
@@ -249,6 +254,7 @@ class Work:
                 signal_or_code = f"exit code {how.code}" if how.code > 0 else f"signal {-how.code}"
                 raise Problem(": ".join([signal_or_code, *said.splitlines()[-1:]]))
             keep(stage)
+        self.ran += 1
         self._estimate.learn(stage.addressing, how.seconds)
         return False
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +75,8 @@ def test_a_gpu_is_given_to_one_stage_at_a_time(two: workers.Workers, folder: Pat
         two.start(name, job(two, name, wait, on_gpu=True), training, 0)
     assert not two.fits(training)
     assert two.fits(SMALL)
+    while not all((folder / name).exists() and (folder / name).read_text() for name in ("a", "b")):
+        time.sleep(0.02)  # until both have begun: one after the other may have the same GPU
     (folder / "go").touch()
     ended(two, 2)
     assert sorted((folder / name).read_text() for name in ("a", "b")) == ["5\n", "GPU-6\n"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import Problem
-from pipeline.commands import repro
+from pipeline.commands import heal, repro
 from tests.commands import project
 
 CORES = os.cpu_count() or 1
@@ -91,6 +91,28 @@ def test_a_pipeline_that_cannot_be_read_is_one_line(folder: Path) -> None:
     (folder / "studies/third/dvc.yaml").unlink()
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("lobule: DVC cannot tell what is up to date (")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variables", "words", "told"),
+    [
+        ({"LOBULE_WORKERS": "nonsense"}, [], "LOBULE_WORKERS is 'nonsense' in the environment; give a whole number"),
+        ({"LOBULE_DEVICES": "0"}, [], "LOBULE_DEVICES is '0' in the environment; give a whole number"),
+        ({}, ["--jobs", "2", "--cluster", "moon"], "Dask's configuration has no jobqueue.moon; a name is one of "),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_waits_or_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], words: list[str], told: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (folder / "source-bright").write_text("tiles of another day")
+    monkeypatch.chdir(folder)
+    with heal.alone():  # as another one that is at work
+        done = project.lobule(folder, "repro", *words)
+    assert (done.returncode, done.stderr.splitlines()[-1].startswith(f"lobule: {told}")) == (1, True), done.stderr
+    assert ran(folder) == set()
 
 
 @pytest.mark.slow

@@ -104,6 +104,8 @@ def test_it_ends_where_dvc_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert ignored[0] == ignored[1]
         assert (by_dvc / "ran").read_text() == (by_lobule / "ran").read_text()
         assert ("Stage 'parameters' is cached" in told) != runs
+        counts = re.search(r"^Everything is up to date: (\d+) stages ran, (\d+) came out of the cache\.$", told, re.M)
+        assert counts and (int(counts[1]), int(counts[2])) == (told.count("Running stage"), told.count(" is cached, "))
         assert dvc(by_lobule, "status") == dvc(by_dvc, "status")
     assert re.search(r"Stage 'folders' ended after \d+:\d\d and said:\n  said here\n", told)  # as by DVC, not cached
 
@@ -140,9 +142,9 @@ def test_what_was_done_stays_done_when_it_is_interrupted(slow_stages: Path, expe
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         assert process.wait() == 130
-    assert re.fullmatch(
-        r"lobule: interrupted \([34] stages were done\); run the same command .*", said(slow_stages).splitlines()[-1]
-    )
+    *before, last = said(slow_stages).splitlines()
+    assert re.fullmatch(r"lobule: interrupted \([34] stages ran to their end\); run the same command .*", last)
+    assert "Interrupted: what runs is ended, which may take some seconds." in before
     assert "train@plain' was interrupted." in said(slow_stages)
     for path in slow_stages.glob("began-*"):
         path.unlink()
