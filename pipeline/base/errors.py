@@ -4,11 +4,13 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import TracebackType
 
 from pipeline.base.faults import fault
 
+AGAIN = 0.05  # seconds until a lost interruption comes again: out of where it was lost
 PARENT_ENDS = 1  # prctl's option that has Linux tell a process when the one that started it is gone
 
 
@@ -89,4 +91,16 @@ def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType 
         sys.__excepthook__(kind, error, trace)
 
 
+def _interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Let an interruption come once more that fell into a destructor, from which Python lets nothing out."""
+    handlers = [number for number in (signal.SIGINT, signal.SIGTERM) if callable(signal.getsignal(number))]
+    if issubclass(lost.exc_type, KeyboardInterrupt) and handlers:
+        again = threading.Timer(AGAIN, signal.pthread_kill, [threading.main_thread().ident, handlers[0]])
+        again.daemon = True
+        again.start()
+    else:
+        _tell_unraisable(lost)
+
+
+_tell_unraisable, sys.unraisablehook = sys.unraisablehook, _interrupt_again
 sys.excepthook = _tell  # an interruption while modules are imported, which takes seconds, is no traceback, either

@@ -13,12 +13,16 @@ Stage = Any  # DVC's
 
 
 def plan(repo: Any, targets: Sequence[str] | None) -> dict[Stage, set[Stage]]:
-    """Each stage that these targets need, and those that must be done before it."""
+    """Each stage that these targets need, and those that must be done before it.
+
+    DVC runs nothing for a frozen stage, but hashes its dependencies, which must not be half-written by then.
+    """
     from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
-    graph = get_active_graph(repo.index.graph)
+    whole = repo.index.graph
+    graph = get_active_graph(whole)
     steps = plan_repro(graph, collect_stages(repo, targets) if targets else None)
-    return {stage: set(graph.successors(stage)) for stage in steps}
+    return {stage: set((whole if stage.frozen else graph).successors(stage)).intersection(steps) for stage in steps}
 
 
 def ranks(after: dict[Stage, set[Stage]]) -> dict[Stage, int]:

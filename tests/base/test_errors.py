@@ -86,6 +86,18 @@ def test_a_signal_is_one_sentence(number: signal.Signals) -> None:
     assert process.returncode == 130
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_falls_into_a_destructor_is_not_lost(number: signal.Signals) -> None:
+    falls = (
+        f"class Dying:\n    def __del__(self):\n        signal.raise_signal({int(number)})\n"
+        "def work():\n    Dying()\n    time.sleep(60)\n"
+    )
+    began = time.monotonic()
+    with start(WAITING.rpartition("; ")[0] + "\n" + falls + "run_stage(work)") as process:
+        assert process.communicate(timeout=50)[1] == SENTENCE
+    assert process.returncode == 130 and time.monotonic() - began < 50
+
+
 def test_an_interruption_while_modules_are_imported_is_one_sentence() -> None:
     with start("import pipeline.base.errors; raise KeyboardInterrupt") as process:
         assert process.communicate(timeout=120)[1] == SENTENCE
