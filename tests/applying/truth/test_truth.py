@@ -99,6 +99,7 @@ def test_a_network_that_returns_the_truth_has_1_throughout(project: Path, capsys
     page = (project / "out/truth.md").read_text()
     assert "# Does it hold? 3 slides of my own" in page and "mean IoU of **1.000**" in page
     assert re.search(r"\*\*How sure:\*\* 3 \w+ are too few for an interval\.", page)
+    assert re.search(r"^Intervals: bootstrap of the 3 \w+, too few for 95 % \(", page, re.M)
     assert "Slides: 3 given = 3 compared + 0 left out." in page and "Annotations: 3 found; 0 without its slide." in page
     assert "What lies in no outline is background." in page and "3 slides. **These are few" in page
     assert all((project / "out/truth" / name).stat().st_size for name in ("ranking.png", "confusion.png", "counts.csv"))
