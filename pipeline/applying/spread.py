@@ -25,7 +25,7 @@ from pipeline.cluster.work import devices
 from pipeline.cluster.workers import TRIES, Gone, Where, Workers, opened
 
 POLL = 0.5  # seconds between two looks at what has ended
-ANSWER = 5.0  # seconds in which workers should have stopped
+ANSWER = 20.0  # seconds in which workers should have stopped
 NETWORK = "the network"
 LOST = f"{TRIES} workers were lost"
 CURE = "give each more memory by fewer --jobs, or see what a cluster's logs say"

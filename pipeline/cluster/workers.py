@@ -168,10 +168,10 @@ class Workers:
         except Exception as error:
             raise Gone(f"A worker cannot run {name} ({type(error).__name__}: {error}).") from error
 
-    def end(self) -> None:
-        """Interrupt all that runs and start nothing more; returns when all has ended."""
+    def end(self, patience: float = PATIENCE) -> None:
+        """Interrupt all that runs, start nothing more, and kill what does not end in time, in s; waits for nothing."""
         with suppress(Exception):  # who cannot be reached kills what it runs when it finds itself alone
-            self._client.run(work.end, self.run, PATIENCE, on_error="ignore")
+            self._client.run(work.end, self.run, patience, wait=False, on_error="ignore")
 
     def each(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Have every worker that can be reached call a function."""
@@ -205,15 +205,37 @@ def opened(where: Where) -> Iterator[Workers]:
     for left in where.folder.glob(".dask-jobqueue.worker.*"):  # by one that was killed
         left.unlink()
     if where.scheduler:
-        try:
-            client = Client(where.scheduler, timeout=10)
-        except (OSError, ValueError) as error:
-            raise Problem(f"--scheduler {where.scheduler} does not answer ({error}); start one there.") from None
-        with client:
+        with _client(where.scheduler) as client:
             yield Workers(client, where)
     else:
         with _cluster(where) as cluster, Client(cluster) as client:
             yield Workers(client, where)
+
+
+def check(where: Where) -> None:
+    """Refuse a cluster or a scheduler that is not there, before anything is begun.
+
+    Raises:
+        Problem: Dask's configuration has no such cluster, or the scheduler does not answer.
+    """
+    if where.cluster:
+        section_of(where.cluster)
+    if where.scheduler:
+        _client(where.scheduler).close()
+
+
+def _client(scheduler: str) -> Any:
+    """Who speaks with a scheduler that runs already.
+
+    Raises:
+        Problem: it does not answer.
+    """
+    from distributed import Client
+
+    try:
+        return Client(scheduler, timeout=10)
+    except (OSError, ValueError) as error:
+        raise Problem(f"--scheduler {scheduler} does not answer ({error}); start one there.") from None
 
 
 def _cluster(where: Where) -> Any:

@@ -255,14 +255,22 @@ def _is_sound(path: Path) -> bool:
 
 
 def _take(lock: IO[str], owner: str) -> None:
-    """Lock a file, and say who is waited for where another process has it."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        _say_waiting(owner, lock.read().strip())
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Lock a file, and say who is waited for where another process has it, and where yet another one is next."""
+    told = None
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            process = lock.read().strip()
+            if told is None or process not in {told, ""}:  # empty while the next one writes its number
+                _say_waiting(owner, process)
+                told = process
+            time.sleep(POLL)
+        else:
+            return
 
 
 def _say_waiting(owner: str, process: str) -> None:
-    print(f"Waiting for {owner} (process {process}), which is at work in this project.", flush=True)
+    known = f" (process {process})" if process else ""
+    print(f"Waiting for {owner}{known}, which is at work in this project.", flush=True)

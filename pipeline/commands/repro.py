@@ -42,24 +42,26 @@ def run(arguments: argparse.Namespace) -> None:
     jobs, threads = shares(arguments)
     targets = chosen(arguments.targets)
     check_parameters()
-    for variable in ASKED:
-        asked(variable)
-    if arguments.cluster:
-        from pipeline.cluster.workers import section_of
+    _, devices, nodes = map(asked, ASKED)
+    where = None
+    if jobs > 1 or arguments.cluster or arguments.scheduler:
+        from pipeline.cluster import workers
 
-        section_of(arguments.cluster)  # before another one is waited for
+        where = workers.Where(jobs, arguments.cluster, arguments.scheduler, threads, arguments.stages_a_gpu)
+        workers.check(where)  # before another one is waited for
     hear_interruptions()
     with heal.alone():
         without_git()
         if not is_stale(targets):
             print("Everything is up to date.")
-        elif jobs == 1 and not arguments.cluster and not arguments.scheduler:
+            return
+        if devices * nodes > 1:
+            print(f"Each training takes {devices * nodes} processes (LOBULE_DEVICES {devices}, LOBULE_NODES {nodes}).")
+        if where is None:
             run_dvc(targets, threads)
         else:
-            from pipeline.cluster.workers import Where
             from pipeline.commands import side_by_side
 
-            where = Where(jobs, arguments.cluster, arguments.scheduler, threads, arguments.stages_a_gpu)
             side_by_side.bring_up_to_date(targets, where)
 
 

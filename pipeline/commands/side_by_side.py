@@ -45,25 +45,25 @@ def bring_up_to_date(targets: Sequence[str] | None, where: workers.Where) -> Non
                 while work.step() and not interrupted():
                     pass
             except BaseException:
-                work.stop()
+                work.stop(interrupted)
                 raise
             if interrupted():
-                board.say("Interrupted: what runs is ended, which may take some seconds.")
-                work.stop()
+                board.say("Interrupted: what runs is ended, which may take some seconds; a second Ctrl-C kills it.")
+                work.stop(interrupted)
                 raise KeyboardInterrupt(f"{work.ran} stages ran to their end")
     work.raise_failures()
     print(f"Everything is up to date: {work.ran} stages ran, {work.restored} came out of the cache.")
 
 
 @contextmanager
-def interruptions() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C, SIGTERM or SIGHUP came: the first one is only noted, so that no file of DVC's is torn by it."""
+def interruptions() -> Iterator[Callable[[], int]]:
+    """How often Ctrl-C, SIGTERM or SIGHUP came: two are only noted, so that no file of DVC's is torn by them."""
     came: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if came:
-            raise KeyboardInterrupt
         came.append(number)
+        if len(came) > 2:
+            raise KeyboardInterrupt
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     old = {number: signal.getsignal(number) for number in numbers}
@@ -71,7 +71,7 @@ def interruptions() -> Iterator[Callable[[], bool]]:
         if old[number] is not signal.SIG_IGN:  # under nohup
             signal.signal(number, note)
     try:
-        yield lambda: bool(came)
+        yield lambda: len(came)
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
@@ -113,12 +113,16 @@ class Work:
         self._show()
         return bool(self._after or self._running)
 
-    def stop(self) -> None:
-        """Interrupt what runs; what had ended by itself is kept."""
+    def stop(self, interrupted: Callable[[], int]) -> None:
+        """Interrupt what runs, and kill it once interrupted twice; what had ended by itself is kept."""
         self._stopping = True
         self._hands.end()
-        while self._running and self._take_in(ANSWER):
-            pass
+        until, killed = time.monotonic() + workers.PATIENCE + ANSWER, False
+        while self._running and time.monotonic() < until:
+            self._take_in(POLL)
+            if not killed and interrupted() > 1:
+                self._hands.end(patience=0.0)
+                until, killed = time.monotonic() + ANSWER, True
         for users in self._users.values():  # of what a worker ran that cannot be reached
             users.close()
 

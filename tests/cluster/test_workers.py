@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import Problem
-from pipeline.cluster import workers
+from pipeline.cluster import work, workers
 from pipeline.cluster.work import Ended, Job
 
 SMALL = {"cores": 1.0, "GPU": 0.0, "memory": 1.0}
@@ -95,16 +95,15 @@ def test_who_wants_more_than_there_is_gets_all_there_is(two: workers.Workers) ->
 
 
 @pytest.mark.slow
-def test_an_interruption_reaches_all_and_starts_nothing_more(
-    two: workers.Workers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(workers, "PATIENCE", 1.0)
+def test_an_interruption_reaches_all_and_starts_nothing_more(two: workers.Workers) -> None:
     assert two.fits(SMALL)
     stubborn = "trap '' INT; touch begun; sleep 60 & wait; sleep 60"
     two.start("stubborn", job(two, "stubborn", stubborn), SMALL, 0)
     while not Path("begun").exists():
         pass
-    two.end()
+    two.end(patience=1.0)
+    while two.run not in work.ended:
+        pass
     two.start("late", job(two, "late", "touch late-ran"), SMALL, 0)
     found = ended(two, 2)
     assert code(found["stubborn"]) == -signal.SIGKILL

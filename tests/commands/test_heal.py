@@ -1,9 +1,11 @@
 """What a killed DVC leaves is mended, cut wherever it may be; what another DVC holds is left alone."""
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -222,6 +224,25 @@ def test_real_dvc_goes_on_after_each_and_makes_nothing_again(folder: Path) -> No
 def heal_databases(folder: Path) -> list[Path]:
     """DVC's database of hashes of a project."""
     return [path for path in heal._site_cache().rglob("cache.db") if path.parent.name == "local"]
+
+
+def test_who_waits_says_whom_for_and_who_comes_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "lock"
+    with path.open("a+") as theirs, path.open("a+") as mine:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=heal._take, args=(mine, "DVC"))
+        waiting.start()
+        told = ""
+        for number in (1, 2):
+            path.write_text(str(number))  # as whoever has it does
+            while f"Waiting for DVC (process {number}), " not in told:
+                told += capsys.readouterr().out
+                time.sleep(0.05)
+        fcntl.flock(theirs, fcntl.LOCK_UN)
+        waiting.join()
+        with path.open("a+") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert "process )" not in told
 
 
 @pytest.mark.slow

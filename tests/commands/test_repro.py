@@ -100,6 +100,7 @@ def test_a_pipeline_that_cannot_be_read_is_one_line(folder: Path) -> None:
         ({"LOBULE_WORKERS": "nonsense"}, [], "LOBULE_WORKERS is 'nonsense' in the environment; give a whole number"),
         ({"LOBULE_DEVICES": "0"}, [], "LOBULE_DEVICES is '0' in the environment; give a whole number"),
         ({}, ["--jobs", "2", "--cluster", "moon"], "Dask's configuration has no jobqueue.moon; a name is one of "),
+        ({}, ["--scheduler", "tcp://127.0.0.1:9"], "--scheduler tcp://127.0.0.1:9 does not answer ("),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_waits_or_runs(

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipeline.cluster.workers import PATIENCE
 from pipeline.commands.dvc_steps import log_of, ranks
 from tests.commands import project
 from tests.commands.beside import State, dvc, lobule, repro, running_scheduler, said, state
@@ -144,7 +145,7 @@ def test_what_was_done_stays_done_when_it_is_interrupted(slow_stages: Path, expe
         assert process.wait() == 130
     *before, last = said(slow_stages).splitlines()
     assert re.fullmatch(r"lobule: interrupted \([34] stages ran to their end\); run the same command .*", last)
-    assert "Interrupted: what runs is ended, which may take some seconds." in before
+    assert "Interrupted: what runs is ended, which may take some seconds; a second Ctrl-C kills it." in before
     assert "train@plain' was interrupted." in said(slow_stages)
     for path in slow_stages.glob("began-*"):
         path.unlink()
@@ -154,6 +155,28 @@ def test_what_was_done_stays_done_when_it_is_interrupted(slow_stages: Path, expe
     assert sorted(line.split()[0] for line in (slow_stages / "ran").read_text().splitlines()) == (
         ["first"] * 2 + ["second"] * 2
     )
+
+
+def test_a_second_interruption_kills_what_does_not_hear_the_first(slow_stages: Path) -> None:
+    definition = slow_stages / "studies/first/dvc.yaml"
+    deaf = "trap '' INT; touch began-${item}; for _ in $(seq 600); do sleep 1; done"
+    definition.write_text(definition.read_text().replace("sleep 0.7", deaf))
+    with lobule(slow_stages, "repro", "--jobs", "3", "first") as process:
+        while len(list(slow_stages.glob("began-*"))) < 2:
+            assert process.poll() is None, said(slow_stages)
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        while "Interrupted: " not in said(slow_stages):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        begin = time.monotonic()
+        assert process.wait() == 130
+        assert time.monotonic() - begin < PATIENCE
+    *before, last = said(slow_stages).splitlines()
+    assert re.fullmatch(r"lobule: interrupted \(\d stages ran to their end\); run the same command .*", last)
+    assert sorted(before[-2:]) == [
+        f"Stage 'studies/first/dvc.yaml:train@{variant}' was interrupted." for variant in ("augmented", "plain")
+    ]
 
 
 @pytest.mark.parametrize("whom", ["runner", "runner", "stage"])
