@@ -1,5 +1,6 @@
 """Pictures without tiles (PNG, JPEG, flat TIFF), read as slides; they are held in memory, so their size has a limit."""
 
+import html
 import re
 import warnings
 from pathlib import Path
@@ -13,7 +14,7 @@ from pipeline.slides.tiff import UNREADABLE
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 LARGEST = 150_000_000  # px, of four bytes each in memory
-MICRONS = {"µm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4}  # OME's units
+MICRONS = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4}  # OME's units; some write a Greek μ
 
 
 def open_flat(path: Path) -> openslide.ImageSlide | None:
@@ -51,7 +52,8 @@ def ome_resolution(path: Path) -> float | None:
     except UNREADABLE:
         return None
     pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", text)
-    found = dict(re.findall(r'(PhysicalSize[XY](?:Unit)?)="([^"]*)"', pixels.group())) if pixels else {}
+    told = html.unescape(pixels.group()) if pixels else ""  # in ASCII µ is written &#181;
+    found = {name: value for name, _, value in re.findall(r"""(PhysicalSize[XY](?:Unit)?)=(["'])(.*?)\2""", told)}
     try:
         sizes = [float(found[f"PhysicalSize{x}"]) * MICRONS[found.get(f"PhysicalSize{x}Unit", "µm")] for x in "XY"]
     except (KeyError, ValueError):
