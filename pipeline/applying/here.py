@@ -113,6 +113,8 @@ def tell(found: AppliedSlide) -> None:
     """Say that a slide is done."""
     rate = found.square_millimetres / found.seconds if found.seconds else 0
     print(f"{found.name}: {found.square_millimetres:.3g} mm2 in {found.seconds:.1f} s ({rate:.3g} mm2/s)", flush=True)
+    for note in found.notes:
+        print(f"lobule: {found.name}: {note}", file=sys.stderr, flush=True)
 
 
 def tell_failed(name: str, why: str) -> None:

@@ -10,11 +10,11 @@ from pipeline.applying.reading import Picture
 from pipeline.applying.task import Detect
 from pipeline.base.errors import Problem
 from pipeline.base.fetch import sha256_of
-from pipeline.base.paths import PLANS, variant_folder
 from pipeline.base.records import Model
 from pipeline.base.study import DetectionStudy, PixelStudy, read_study, study_names, variant
 from pipeline.base.study_blocks import DetectorPredict, Instances
 from pipeline.models import weights
+from pipeline.packages.variants import job_of
 from pipeline.tiles.objects import Objects
 
 TASKS = ("segmentation", "detection", "tiles")
@@ -55,7 +55,11 @@ def choose(name: str, run: int | None, seed: int | None, instances: str | None, 
     Raises:
         Problem: there is no such model, it is of a task that cannot be applied, or nobody tells how to use it.
     """
-    folder = Path(name) if (Path(name) / "model.json").exists() else _of_variant(name, run, seed)
+    folder = Path(name)
+    if not (folder / "model.json").exists():
+        if folder.is_dir():
+            raise Problem(f"{folder} has no model.json; give a folder of weights, a package, or STUDY/VARIANT-PLAN.")
+        folder = job_of(name, run, seed).folder / "weights"
     record = Model.read(folder / "model.json")
     if record.task not in TASKS:
         raise Problem(f"{folder} is a model of the task {record.task}; `lobule apply` takes {', '.join(TASKS)} only.")
@@ -110,21 +114,6 @@ def detector(model: Chosen, device: torch.device) -> Detect:
         )
 
     return detect
-
-
-def _of_variant(name: str, run: int | None, seed: int | None) -> Path:
-    study_name, _, row = name.partition("/")
-    variant_name, _, plan = row.rpartition("-")
-    if not variant_name or plan not in PLANS or study_name not in study_names():
-        raise Problem(f"{name!r} is neither a folder with model.json nor STUDY/VARIANT-PLAN, as reports tell it.")
-    study = read_study(study_name)
-    number, first = run or study.runs[0], study.seeds[0] if seed is None else seed
-    folder = variant_folder(study_name, number, first, variant_name, plan) / "weights"
-    if not (folder / "model.json").exists():
-        raise Problem(
-            f"{folder} holds no model; run `dvc repro` or `dvc pull`, or name another variant, --run or --seed."
-        )
-    return folder
 
 
 def _study(record: Model) -> PixelStudy | DetectionStudy | None:

@@ -16,11 +16,13 @@ from pipeline.applying.windows import Window
 from pipeline.slides.slide import Slide
 
 SIDE = 512  # px of a square
+GREY = 12  # of 255 between a pixel's channels, at most: what JPEG makes of a grey one
 Picture = npt.NDArray[np.uint8]  # (H, W, 3)
 
 
 class Pixels:
-    """The pixels of a slide; white beyond its border.
+    """The pixels of a slide; beyond its border their mirror image (Ronneberger et al., 2015, "overlap-tile strategy"):
+    a white margin is what no network saw in training, and changes what it says of the tissue before it.
 
     Args:
         kept: squares that are in memory at once, at most.
@@ -32,6 +34,7 @@ class Pixels:
         self.grid = slide.grid(SIDE, SIDE, microns_per_pixel)
         self._slide, self._greyscale, self._pool, self._kept = slide, greyscale, pool, kept
         self._squares: OrderedDict[tuple[int, int], Future[Picture]] = OrderedDict()
+        self._has_colour: bool | None = None  # None before anything was read
 
     def prepare(self, windows: Iterable[Window]) -> None:
         """Begin to read what windows will need."""
@@ -41,19 +44,37 @@ class Pixels:
 
     def read(self, window: Window) -> Picture:
         """The pixels of a window, (height, width, 3)."""
-        picture = np.full((window.height, window.width, 3), 255, np.uint8)
+        source = self._source(window)
+        picture = np.empty((source.height, source.width, 3), np.uint8)
         for row, column in self._positions(window):
             square = self._square(row, column).result()
             top, left = row * SIDE, column * SIDE
-            part = window.part_of(Window(top, left, *square.shape[:2]))
-            here = part.rows_from(window.top), part.columns_from(window.left)
+            part = source.part_of(Window(top, left, *square.shape[:2]))
+            here = part.rows_from(source.top), part.columns_from(source.left)
             picture[here] = square[part.rows_from(top), part.columns_from(left)]
-        return picture
+        if source == window:
+            return picture
+        rows = mirrored(window.top, window.bottom, self.grid.height) - source.top
+        columns = mirrored(window.left, window.right, self.grid.width) - source.left
+        return picture[rows[:, None], columns]
+
+    def notes(self) -> list[str]:
+        """What a person should know of the pixels that were read."""
+        if self._has_colour is False and not self._greyscale:
+            return [f"{self._slide.path} has no colour, and the model saw colours: what it finds there means little."]
+        return []
+
+    def _source(self, window: Window) -> Window:
+        """What of the slide a window that begins on it shows."""
+        rows = mirrored(window.top, window.bottom, self.grid.height)
+        columns = mirrored(window.left, window.right, self.grid.width)
+        top, left = int(rows.min()), int(columns.min())
+        return Window(top, left, int(rows.max()) + 1 - top, int(columns.max()) + 1 - left)
 
     def _positions(self, window: Window) -> Iterable[tuple[int, int]]:
-        inside = window.part_of(Window(0, 0, self.grid.height, self.grid.width))
-        for row in range(inside.top // SIDE, -(-inside.bottom // SIDE)):
-            for column in range(inside.left // SIDE, -(-inside.right // SIDE)):
+        source = self._source(window)
+        for row in range(source.top // SIDE, -(-source.bottom // SIDE)):
+            for column in range(source.left // SIDE, -(-source.right // SIDE)):
                 yield row, column
 
     def _square(self, row: int, column: int) -> "Future[Picture]":
@@ -67,4 +88,12 @@ class Pixels:
 
     def _read(self, row: int, column: int) -> Picture:
         pixels = self._slide.read(self.grid, column, row)
+        if not self._has_colour:
+            self._has_colour = bool((np.ptp(pixels, axis=2) > GREY).any())
         return np.asarray(Image.fromarray(pixels).convert("L").convert("RGB")) if self._greyscale else pixels
+
+
+def mirrored(start: int, stop: int, length: int) -> npt.NDArray[np.int64]:
+    """Places from `start` to `stop` of a line with so many px, those beyond its end counted back from there."""
+    places = np.arange(start, stop) % (2 * length)
+    return np.minimum(places, 2 * length - 1 - places)

@@ -9,17 +9,16 @@ from pathlib import Path
 from pipeline.applying import cells as cell_work
 from pipeline.applying.blending import Predict
 from pipeline.applying.field import Regions
+from pipeline.applying.inputs import NUCLEI, OME_TIFF, POINTS
 from pipeline.applying.reading import Picture
 from pipeline.base.records import AppliedParameters
 from pipeline.base.study_blocks import Instances
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.tiles.objects import Objects
 
-STATE = 2  # raised when what lies in a slide's folder is read otherwise
+STATE = 3  # raised when what lies in a slide's folder is read otherwise
 BLOCK = 2048  # px at the model's resolution on a side of what is predicted at once,
 MANY = 8  # and half of it where there are more classes, since each has a map of sums
-
-OME_TIFF = "ome.tif"  # what the name of a slide's maps ends in
 
 Detect = Callable[[Picture], Objects]
 
@@ -48,8 +47,8 @@ class Task:
         """What the names of a slide's results end in: outlines first."""
         outlined = "geojson.gz" if self.parameters.gzip else "geojson"
         more = {
-            "points.geojson": self.parameters.points,
-            "nuclei.parquet": self.parameters.parquet,
+            POINTS: self.parameters.points,
+            NUCLEI: self.parameters.parquet,
             OME_TIFF: self.ome_tiff,
         }
         return (outlined, "csv", "png", *(kind for kind, is_wanted in more.items() if is_wanted))
@@ -71,7 +70,7 @@ class Task:
             STATE,
             self.kind,
             self.sha256,
-            self.parameters.model_dump(),
+            self.parameters.shaping(),
             str(path.resolve()),
             file.st_size,
             file.st_mtime_ns,

@@ -7,6 +7,7 @@ is killed goes on from the last of them, and ends in the same bytes.
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +15,8 @@ from pathlib import Path
 from pipeline.applying.blending import Blender, Sums, decide
 from pipeline.applying.cells import Cells
 from pipeline.applying.field import Field, look, tile_grid
-from pipeline.applying.inputs import OPTION, open_slide
+from pipeline.applying.folder import refuse_others
+from pipeline.applying.inputs import NUCLEI, OME_TIFF, OPTION, POINTS, STATE, open_slide, results_of
 from pipeline.applying.maps import Maps, Position
 from pipeline.applying.nuclei_table import write_nuclei
 from pipeline.applying.ome_tiff import write_ome_tiff
@@ -31,7 +33,7 @@ from pipeline.applying.results import (
     write_table,
 )
 from pipeline.applying.rows import work_rows
-from pipeline.applying.task import OME_TIFF, Task
+from pipeline.applying.task import Task
 from pipeline.applying.windows import Window
 from pipeline.base.files import read_json, replacing, write_json
 from pipeline.base.progress import area_bar
@@ -48,30 +50,53 @@ def apply_to(path: Path, name: str, out: Path, task: Task) -> AppliedSlide:
         Problem: the slide cannot be read, or its resolution does not fit.
     """
     started = time.monotonic()
-    state, key = out / ".lobule" / name, task.key(path)
-    done, results = state / "done.json", [out / f"{name}.{kind}" for kind in task.kinds]
-    if (state / "key").exists() and (state / "key").read_text() == key:
-        if done.exists() and all(result.exists() for result in results):
-            _tidy(state)
-            return AppliedSlide.model_validate(read_json(done))
-    else:
-        shutil.rmtree(state, ignore_errors=True)
-        state.mkdir(parents=True)
-        for result in (*results, out / f"{name}.{OME_TIFF}"):  # of the slide as it was
-            result.unlink(missing_ok=True)
-        with replacing(state / "key") as temporary:
-            temporary.write_text(key)
-    with open_slide(path, task.parameters.microns_per_pixel) as slide:
-        work = _work if task.kind == "segmentation" else work_rows
-        found, corner = work(slide, name, out, state, task), slide.corner
-    if task.parameters.points:
-        write_points(out / f"{name}.points.geojson", results[0], task.classes, colours(task.classes))
-    if task.parameters.parquet:
-        write_nuclei(out / f"{name}.nuclei.parquet", name, results[0], corner, found.microns_per_pixel)
+    state, key = out / STATE / name, task.key(path)
+    done, results = state / "done.json", {kind: out / f"{name}.{kind}" for kind in task.kinds}
+    _begin(state, key, results_of(name, out))
+    lacking = [kind for kind, result in results.items() if not result.exists()]
+    if done.exists() and not lacking:
+        _tidy(state)
+        return AppliedSlide.model_validate(read_json(done))
+    try:
+        with open_slide(path, task.parameters.microns_per_pixel) as slide:
+            if done.exists() and {POINTS, NUCLEI}.issuperset(lacking):
+                found = AppliedSlide.model_validate(read_json(done))
+            else:
+                work = _work if task.kind == "segmentation" else work_rows
+                found = work(slide, name, out, state, task)
+            corner = slide.corner
+    except Exception:
+        if [each.name for each in state.rglob("*") if each.is_file()] == ["key"]:  # nothing was begun
+            shutil.rmtree(state)
+        raise
+    outlined = results[task.kinds[0]]
+    if POINTS in results:
+        write_points(results[POINTS], outlined, task.classes, colours(task.classes))
+    if NUCLEI in results:
+        write_nuclei(results[NUCLEI], name, outlined, corner, found.microns_per_pixel)
     found = found.model_copy(update={"seconds": round(time.monotonic() - started, 2)})
     write_json(done, found.model_dump(mode="json"))
     _tidy(state)
     return found
+
+
+def _begin(state: Path, key: str, results: Sequence[Path]) -> None:
+    """Forget what lies there of the slide as it was, or under other parameters; what nobody made here is left alone.
+
+    Raises:
+        Problem: what this would overwrite.
+    """
+    if (state / "key").exists() and (state / "key").read_text() == key:
+        return
+    if state.exists():
+        for result in results:
+            result.unlink(missing_ok=True)
+        shutil.rmtree(state)
+    else:
+        refuse_others(results)
+    state.mkdir(parents=True)
+    with replacing(state / "key") as temporary:
+        temporary.write_text(key)
 
 
 def _tidy(state: Path) -> None:
@@ -90,7 +115,7 @@ def _work(slide: Slide, name: str, out: Path, state: Path, task: Task) -> Applie
     cells = Cells(
         state / "cells", maps, grid, task.background, task.instances, task.regions, describe, task.cell, task.margin
     )
-    find_objects(slide, name, field, maps, cells, task)
+    notes = find_objects(slide, name, field, maps, cells, task)
     write_geojson(out / f"{name}.{task.kinds[0]}", cells)
     nuclei = count_nuclei(cells, len(task.classes)) if task.instances else None
     counts = count_pixels(cells.look, grid, len(task.classes), picture_side(grid))
@@ -99,11 +124,16 @@ def _work(slide: Slide, name: str, out: Path, state: Path, task: Task) -> Applie
     write_picture(out / f"{name}.png", slide, grid, counts, tints, task.background)
     if task.ome_tiff:
         write_ome_tiff(out / f"{name}.{OME_TIFF}", name, cells.look, grid, tints)
-    return describe_slide(slide, name, grid, field.tiles, task.classes, pixels, nuclei)
+    found = describe_slide(slide, name, grid, field.tiles, task.classes, pixels, nuclei)
+    return found.model_copy(update={"notes": notes})
 
 
-def find_objects(slide: Slide, name: str, field: Field, maps: Maps, cells: Cells, task: Task) -> None:
-    """Predict the blocks that lack a file and, beside it, work through the cells, each once what it sees is there."""
+def find_objects(slide: Slide, name: str, field: Field, maps: Maps, cells: Cells, task: Task) -> list[str]:
+    """Predict the blocks that lack a file and, beside it, work through the cells, each once what it sees is there.
+
+    Returns:
+        What a person should know of the slide.
+    """
     assert task.predict is not None
     grid, size = field.grid, field.grid.tile_size
     tiles = {position: field.tiles_in(block) for position, block in maps.blocks.items()}
@@ -140,6 +170,7 @@ def find_objects(slide: Slide, name: str, field: Field, maps: Maps, cells: Cells
         outlined += [outliner.submit(cells.work, position) for position in waiting]
         for future in outlined:
             future.result()
+    return pixels.notes()
 
 
 def _decide(maps: Maps, position: Position, sums: Sums, total: Sums) -> None:

@@ -257,6 +257,10 @@ class AppliedParameters(BaseModel):
     parquet: bool  # whether there is one with a row a nucleus, too
     engine: str  # what the network ran on: torch or onnx
 
+    def shaping(self) -> dict[str, object]:
+        """Those that what is found depends on; not which of its forms are written of the outlines, too."""
+        return self.model_dump(exclude={"points", "parquet"})
+
 
 class AppliedSlide(BaseModel):
     """A slide that a model was applied to."""
@@ -272,6 +276,7 @@ class AppliedSlide(BaseModel):
     square_millimetres: float  # that were looked at
     nuclei: dict[str, int] | None  # class -> number; None where areas are sought
     seconds: float  # of the last call
+    notes: list[str] = []  # what a person should know of it
 
 
 class Applied(Record):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.applying.options import add_arguments, check, parameters_of
+from pipeline.applying.page import SAMPLE, write_page
 from pipeline.applying.truth.asked import asked
 from pipeline.base.errors import Problem, hear_interruptions
 from pipeline.base.records import Applied, AppliedParameters
@@ -39,7 +40,6 @@ def run(arguments: argparse.Namespace) -> None:
     slides = find_slides(arguments.inputs, arguments.out)  # before torch is imported, which takes seconds
     from pipeline.applying.field import Regions
     from pipeline.applying.folder import folders_of
-    from pipeline.applying.page import write_page
     from pipeline.applying.spread import workers_for
     from pipeline.applying.truth.work import Done, compare, plan
 
@@ -86,7 +86,6 @@ def apply_model(
     """
     from pipeline.applying.folder import alone
     from pipeline.applying.here import Asked, Here, task_of
-    from pipeline.applying.page import write_page
     from pipeline.applying.results import summarise
     from pipeline.applying.spread import Spread
 
@@ -135,7 +134,8 @@ def chosen(arguments: argparse.Namespace, name: str) -> "Chosen":
     model = choose(name, arguments.of_run, arguments.seed, arguments.instances, arguments.minimum_size)
     asked = [name for name in ("points", "parquet") if getattr(arguments, name)]
     if asked and model.instances is None and model.record.task != "detection":
-        raise Problem(f"{model.folder} finds no nuclei so; leave --{asked[0]} out, or give --instances watershed.")
+        cure = ", or give --instances watershed" if model.record.task == "segmentation" else ""
+        raise Problem(f"{model.folder} finds no nuclei so; leave --{asked[0]} out{cure}.")
     if arguments.ome_tiff and model.record.task != "segmentation":
         raise Problem(f"{model.folder} is a model of the task {model.record.task}: no class map; leave --ome-tiff out.")
     if arguments.engine == "onnx" and model.record.task == "detection":
@@ -154,4 +154,4 @@ def announce(model: "Chosen", parameters: AppliedParameters, slides: int) -> Non
     )
     print(f"finds {what} in {slides} slide(s), by {parameters.engine}; its licence: {record.licence}.", flush=True)
     if record.sample:
-        print("It was trained on drawn tiles alone: what it finds on a real slide means nothing.", flush=True)
+        print(SAMPLE, flush=True)

@@ -1,18 +1,20 @@
 """The variant that a person wants to give away, and its figures in the report: of these weights, or refused."""
 
 import math
+from difflib import get_close_matches
 
 import pandas as pd
 
 from pipeline.base.errors import Problem
 from pipeline.base.params import read_params
 from pipeline.base.parquet import read_rows
-from pipeline.base.paths import PLANS, REPORTS
+from pipeline.base.paths import REPORTS
 from pipeline.base.records import Metrics, Model
 from pipeline.base.study import DetectionStudy, read_study, study_names, variant
 from pipeline.metrics.pixel import BACKGROUND
 from pipeline.plans.job import Job
 
+LIKE = 0.5  # of two names that may be meant for each other (difflib's ratio)
 DIGITS = 1e-6  # relative; scores.csv has ten
 
 
@@ -24,19 +26,27 @@ def job_of(name: str, run: int | None, seed: int | None) -> Job:
     """
     study_name, _, row = name.partition("/")
     variant_name, _, plan = row.rpartition("-")
-    if not variant_name or plan not in PLANS or study_name not in study_names():
-        raise Problem(f"{name!r} is no STUDY/VARIANT-PLAN; give one as in reports/STUDY/scores.csv.")
+    if not row or study_name not in study_names():
+        known = [each for study in study_names() for each in names_of(study)]
+        near = get_close_matches(name, known, cutoff=LIKE)
+        told = f"; it may be {' or '.join(near)}" if near else ""
+        raise Problem(f"{name!r} is no STUDY/VARIANT-PLAN as in reports/STUDY/scores.csv{told}.")
     study = read_study(study_name)
-    trained = [*study.trained(read_params().encoder), *((name, "balanced") for name in study.classifiers)]
-    if (variant_name, plan) not in trained:
-        names = ", ".join(f"{study_name}/{one}-{other}" for one, other in trained)
-        raise Problem(f"{study_name} trains no {row}; it trains {names}.")
+    if name not in names_of(study_name):
+        raise Problem(f"{study_name} trains no {row}; it trains {', '.join(names_of(study_name))}.")
     encoder, settings = variant(study, variant_name)
     number, first = run or study.runs[0], study.seeds[0] if seed is None else seed
     job = Job(study_name, number, first, variant_name, plan, encoder, settings)
     if not (job.folder / "weights" / "model.json").exists():
         raise Problem(f"{job.folder / 'weights'} holds no model; run `dvc repro` or `dvc pull`, or name another one.")
     return job
+
+
+def names_of(study: str) -> list[str]:
+    """STUDY/VARIANT-PLAN of all that a study trains."""
+    settings = read_study(study)
+    trained = [*settings.trained(read_params().encoder), *((name, "balanced") for name in settings.classifiers)]
+    return [f"{study}/{variant_name}-{plan}" for variant_name, plan in trained]
 
 
 def figures_of(job: Job, record: Model) -> pd.DataFrame:

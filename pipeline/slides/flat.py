@@ -24,7 +24,7 @@ def open_flat(path: Path) -> openslide.ImageSlide | None:
         Problem: it has too many pixels, more than 8 bits a channel, or is damaged.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore")  # what cannot be read is told below
         try:
             picture = Image.open(path)
         except (UnidentifiedImageError, OSError, SyntaxError):

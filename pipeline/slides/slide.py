@@ -88,6 +88,8 @@ class Slide:
         self.path = path
         if not path.is_file():
             raise Problem(f"{path} is not there; give the folder in which the slides lie.")
+        if not path.stat().st_size:
+            raise Problem(f"{path} is empty; {CURE}.")
         check_whole(path, CURE)
         try:
             self._slide = openslide.OpenSlide(path)

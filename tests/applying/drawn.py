@@ -66,7 +66,7 @@ def draw_areas(height: int, width: int, seed: int = 0) -> Drawn:
 
 
 def predict(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
-    """Probability 1 of the class whose colour a pixel has; white beyond the slide is background."""
+    """Probability 1 of the class whose colour a pixel has."""
     distance = ((images[:, None].astype(int) - COLOURS[:, None, None].astype(int)) ** 2).sum(axis=-1)
     found = np.zeros(distance.shape, np.uint16)
     np.put_along_axis(found, distance.argmin(axis=1)[:, None], FULL, axis=1)

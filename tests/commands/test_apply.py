@@ -111,6 +111,7 @@ def test_one_bad_slide_is_told_and_the_others_are_done(project: Path, capsys: py
     said = refused(capsys, "slides", "--instances", "none")
     assert "lobule: broken: slides/broken.svs is no slide that OpenSlide can open" in said
     assert said.endswith("lobule: 1 of 3 slides failed, as said above: broken.\n")
+    assert not (project / "out/.lobule/broken").exists()
     record = Applied.read(Path("out/run.json"))
     assert [slide.name for slide in record.slides] == ["one", "two"] and set(record.failed) == {"broken"}
 
@@ -176,7 +177,7 @@ def test_what_cannot_be_is_refused_before_any_work(project: Path, capsys: pytest
     assert "leave --parquet out" in refused(capsys, "slides", "--instances", "none", "--parquet")
     with pytest.raises(SystemExit):
         fabricated.run(commands.main, "apply", "no/such", "slides", "--out", "out")
-    assert "'no/such' is neither a folder with model.json nor STUDY/VARIANT-PLAN" in capsys.readouterr().err
+    assert "'no/such' is no STUDY/VARIANT-PLAN" in capsys.readouterr().err
     assert not (project / "out").exists()
 
 
@@ -188,17 +189,88 @@ def test_two_slides_of_one_name_are_refused(project: Path, capsys: pytest.Captur
 def test_a_folder_of_results_is_of_one_model_and_one_call(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     apply("slides/one.tif", "--instances", "none")
     other = refused(capsys, "slides/one.tif", "--instances", "watershed")
-    assert "out holds results of another model or other parameters" in other
+    assert "out holds results with another --instances, --minimum-size; give it as before, another --out, or" in other
+    make_model(project / "weights2", microns_per_pixel=0.25)
+    file = project / "weights2/model.safetensors"
+    torch.manual_seed(4)
+    weights.save(build("unet", 3, 4, [16, 8, 4]), file)
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        fabricated.run(commands.main, "apply", "weights2", "slides/one.tif", "--instances", "none", "--out", "out")
+    assert "out holds results of another model; give another --out, or remove it" in capsys.readouterr().err
     with Path("out/.lobule/lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "another `lobule apply` is at work in out" in refused(capsys, "slides/one.tif", "--instances", "none")
 
 
-def test_results_in_a_folder_of_slides_are_no_slides(project: Path) -> None:
+def test_results_in_a_folder_of_slides_are_no_slides(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(speckled(30, 30)).save("slides/old.png")
-    assert set(find_slides([project], project / "out")) == {"one", "two", "old"}
-    with pytest.raises(Problem, match="has no slide"):
-        find_slides([project], project / "slides")
+    apply("slides/one.tif", "--instances", "none")
+    apply("slides/two.tif", "--instances", "none", "--ome-tiff")
+    assert set(find_slides([project], project / "elsewhere")) == {"one", "two", "old"}
+    assert f"{project}: 3 pictures in it are results of `lobule apply`, no slides." in capsys.readouterr().out
+    with pytest.raises(Problem, match="out has no slide"):
+        find_slides([project / "out"], project / "elsewhere")
+    found = find_slides([project / "slides/one.tif", project / "slides/two.tif"], project / "slides")  # beside them
+    assert list(found) == ["one", "two"]
+
+
+def test_nothing_that_no_call_wrote_is_written_over(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(speckled(30, 30)).save("flat.png")
+    (project / "flat.geojson").write_text("mine")
+    before = (project / "flat.png").read_bytes()
+    words = ["apply", "weights", "flat.png", "--microns-per-pixel", "0.5", "--instances", "none", "--out"]
+    for out in (".", str(project)):
+        with pytest.raises(SystemExit):
+            fabricated.run(commands.main, *words, out)
+        assert "flat.png would be overwritten by its own results" in capsys.readouterr().err
+    (project / "out").mkdir()
+    for kind in ("geojson", "png", "nuclei.parquet"):
+        mine = project / f"out/one.{kind}"
+        mine.write_text("mine")
+        said = refused(capsys, "slides", "--instances", "none")
+        assert f"lobule: one: out/one.{kind} is there and `lobule apply` did not write it; give another --out" in said
+        assert said.endswith("lobule: 1 of 2 slides failed, as said above: one.\n")
+        assert mine.read_text() == "mine" and not (project / "out/.lobule/one").exists()
+        mine.unlink()
+    (project / "new").mkdir()
+    (project / "new/summary.csv").write_text("mine")
+    with pytest.raises(SystemExit):
+        fabricated.run(commands.main, "apply", "weights", "slides", "--instances", "none", "--out", "new")
+    assert "new/summary.csv is there and `lobule apply` did not write it" in capsys.readouterr().err
+    assert (project / "new/summary.csv").read_text() == (project / "flat.geojson").read_text() == "mine"
+    assert (project / "flat.png").read_bytes() == before
+    apply("slides", "--instances", "none")  # what it wrote itself it may write again
+    (project / "slides/one.tif").touch()
+    apply("slides", "--instances", "none")
+
+
+def test_a_row_a_nucleus_may_be_asked_for_afterwards(project: Path) -> None:
+    words = ["slides/one.tif", "--instances", "watershed"]
+    apply(*words)
+    outlined = (project / "out/one.geojson").stat().st_mtime_ns
+    apply(*words, "--parquet", "--points")
+    assert (project / "out/one.geojson").stat().st_mtime_ns == outlined
+    fabricated.run(commands.main, "apply", "weights", *words, "--parquet", "--points", "--out", "at-once")
+    for kind in ("nuclei.parquet", "points.geojson", "geojson"):
+        assert (project / f"out/one.{kind}").read_bytes() == (project / f"at-once/one.{kind}").read_bytes()
+
+
+def test_a_slide_without_colour_is_told(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(speckled(100, 130)).convert("L").save("grey.png")
+    apply("grey.png", "slides/one.tif", "--microns-per-pixel", "0.5", "--instances", "none")
+    said = capsys.readouterr().err
+    assert "lobule: grey: grey.png has no colour, and the model saw colours" in said and "one.tif has no" not in said
+    assert [len(slide.notes) for slide in Applied.read(Path("out/run.json")).slides] == [1, 0]
+    assert "grey.png has no colour" in Path("out/index.html").read_text(encoding="utf-8")
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "file").write_text("")
+    for out in ("file/below", "/proc/below"):
+        with pytest.raises(SystemExit):
+            fabricated.run(commands.main, "apply", "weights", "slides", "--instances", "none", "--out", out)
+        assert capsys.readouterr().err.startswith(f"lobule: {out} cannot be made (")
 
 
 def test_regions_limit_the_work(project: Path) -> None:

@@ -68,6 +68,8 @@ def asked(arguments: argparse.Namespace) -> Asked | None:
         path = getattr(arguments, name)
         if path is not None and not is_there(path):
             raise Problem(f"--{name.replace('_', '-')} is {path}, which is not there; give another path.")
+        if path is not None and path.resolve().is_relative_to((arguments.out / "truth").resolve()):
+            raise Problem(f"--{name.replace('_', '-')} is {path}, where the comparison is written; give another --out.")
     classes: dict[str, str] = {}
     for text in arguments.classes or []:
         mine, equals, theirs = (part.strip() for part in text.partition("="))

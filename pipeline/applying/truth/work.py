@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.applying.field import Regions, look, tile_grid
-from pipeline.applying.inputs import OPTION, open_slide
+from pipeline.applying.folder import refuse_others
+from pipeline.applying.inputs import OPTION, STATE, open_slide
 from pipeline.applying.model import Chosen
 from pipeline.applying.truth import report
 from pipeline.applying.truth.asked import Asked
@@ -53,8 +54,12 @@ def plan(models: Sequence[Chosen], slides: Mapping[str, Path], asked: Asked, out
 
     Raises:
         Problem: a model is of a task without outlines, models have other classes, nothing can be compared, or a model
-            was trained on a slide.
+            was trained on a slide, or what no call wrote lies where the comparison goes.
     """
+    if not (out / "truth/scores.csv").is_file():
+        refuse_others([out / "truth"])
+    if not (out / STATE).is_dir():
+        refuse_others([out / "truth.md"])
     first = models[0]
     for model in models:
         if model.record.task == "tiles":
