@@ -18,16 +18,8 @@ from typing import Any
 
 from pipeline.base.errors import Problem
 from pipeline.cluster import work
+from pipeline.cluster.queues import queued, section_of
 
-CLUSTERS = {
-    "htcondor": "HTCondorCluster",
-    "lsf": "LSFCluster",
-    "moab": "MoabCluster",
-    "oar": "OARCluster",
-    "pbs": "PBSCluster",
-    "sge": "SGECluster",
-    "slurm": "SLURMCluster",
-}
 TMP = Path(".dvc/tmp")
 LOOPBACK = "127.0.0.1:0"  # for web pages, which Dask cannot be kept from serving; these have none
 LOOK = 1.0  # seconds between two looks at which workers there are
@@ -239,7 +231,7 @@ def _client(scheduler: str) -> Any:
 
 
 def _cluster(where: Where) -> Any:
-    """A local cluster in this process, or one of dask-jobqueue's with so many jobs.
+    """A local cluster in this process, or one of a queue's jobs.
 
     Raises:
         Problem: Dask's configuration has none of this name, or not what it needs.
@@ -273,38 +265,7 @@ def _cluster(where: Where) -> Any:
         return LocalCluster(
             n_workers=1, threads_per_worker=where.jobs * where.threads, processes=False, memory_limit=0, **common
         )
-    import dask_jobqueue
-
-    kind, section = section_of(where.cluster)
-    dask.config.set({f"jobqueue.{where.cluster}": section})
-    try:
-        cluster = getattr(dask_jobqueue, CLUSTERS[kind])(
-            config_name=where.cluster, security=True, shared_temp_directory=str(where.folder.resolve())
-        )
-        cluster.adapt(minimum_jobs=where.jobs, maximum_jobs=where.jobs)  # a job that ends early is replaced
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        said = " ".join(str(error).split())
-        raise Problem(f"jobqueue.{where.cluster} of Dask's configuration cannot be used ({said}).") from None
-    return cluster
-
-
-def section_of(cluster: str) -> tuple[str, dict[str, Any]]:
-    """The kind of a cluster, of `CLUSTERS`, and what Dask's configuration says of it.
-
-    Raises:
-        Problem: it says nothing.
-    """
-    import dask
-    import dask_jobqueue  # noqa: F401 - brings what holds for each kind
-
-    kind = cluster.partition("-")[0]
-    section = dask.config.get(f"jobqueue.{cluster}", None)
-    if kind not in CLUSTERS or section is None:
-        raise Problem(
-            f"Dask's configuration has no jobqueue.{cluster}; a name is one of {', '.join(CLUSTERS)}, alone or"
-            " with a word of your own after a hyphen, and its section goes into ~/.config/dask/jobqueue.yaml."
-        )
-    return kind, dask.config.get(f"jobqueue.{kind}") | section
+    return queued(where.cluster, where.jobs, where.folder)
 
 
 def python_folder() -> str:
