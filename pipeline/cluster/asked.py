@@ -14,7 +14,10 @@ def add_arguments(parser: argparse.ArgumentParser, what: str, otherwise: str) ->
         otherwise: how many where none are given.
     """
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help=f"{what} at once, of a cluster its jobs (default: {otherwise})"
+        "--jobs",
+        type=int,
+        metavar="N",
+        help=f"{what} at once (default: {otherwise}); of a --cluster its jobs, no default",
     )
     cluster = parser.add_mutually_exclusive_group()
     cluster.add_argument("--cluster", metavar="NAME", help="on the cluster jobqueue.NAME of Dask's configuration")

@@ -48,6 +48,13 @@ class Ended:
     code: int
     seconds: float
 
+    def told(self) -> str:
+        """How, in words."""
+        if self.code >= 0:
+            return f"exit code {self.code}"
+        why = ", most often for want of memory" if -self.code == signal.SIGKILL else ""
+        return f"killed by signal {-self.code}{why}"
+
 
 async def join(marker: str, token: str, stages_a_gpu: int, dask_worker: Any = None) -> bool:
     """Say what this worker has (cores, GPUs, bytes of memory), once it has seen that it shares the folder."""

@@ -1,7 +1,7 @@
 """The workers of a Dask cluster: they take stages as long as they have what these need, and tell which have ended.
 
-The cluster is a local one in this process, which no other machine can reach; or one of dask-jobqueue's, whose jobs
-prove by certificates of their own who they are; or one that runs already.
+The cluster is a local one in this process, which no other machine can reach; or jobs of a queue; or one that runs
+already.
 """
 
 import logging
@@ -18,7 +18,7 @@ from typing import Any
 
 from pipeline.base.errors import Problem
 from pipeline.cluster import work
-from pipeline.cluster.queues import queued, section_of
+from pipeline.cluster.queues import SETTINGS, Jobs, close, queued, section_of
 
 TMP = Path(".dvc/tmp")
 LOOPBACK = "127.0.0.1:0"  # for web pages, which Dask cannot be kept from serving; these have none
@@ -36,6 +36,7 @@ BOUNDED = {  # a worker that takes more than its part of the memory is ended, no
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
 }
+MEND = f"mend its section in {SETTINGS}, or give another one"
 TRIES = 3  # of a stage whose worker is lost
 
 Needs = Mapping[str, float]  # cores, GPU, bytes of memory
@@ -61,9 +62,9 @@ class Gone(Problem):
 class Workers:
     """The workers of a cluster, each of which has been seen to share the project's folder."""
 
-    def __init__(self, client: Any, where: Where) -> None:
+    def __init__(self, client: Any, where: Where, jobs: Jobs | None = None) -> None:
         self.run = uuid.uuid4().hex
-        self._client, self._where = client, where
+        self._client, self._where, self._jobs = client, where, jobs or Jobs()
         self._workers: dict[str, Needs] = {}
         self._looked = -LOOK
         self._needs: dict[str, Needs] = {}  # of the stages that run
@@ -76,13 +77,16 @@ class Workers:
         """What each worker has, by its address.
 
         Raises:
-            Gone: one does not share the project's folder, or cannot import this package; the scheduler is not there.
+            Gone: one does not share the project's folder, or cannot import this package; the scheduler is not there, or
+                the queue takes no job.
         """
         from distributed.comm import CommClosedError
 
         if time.monotonic() < self._looked + LOOK:
             return self._workers
         self._looked = time.monotonic()
+        if self._jobs.refused and not self._jobs.taken:
+            raise Gone(f"--cluster {self._where.cluster} takes no job: {self._jobs.refused.rstrip('.')}; {MEND}.")
         try:
             found = self._client.scheduler_info()["workers"]
         except (OSError, ValueError) as error:
@@ -199,9 +203,14 @@ def opened(where: Where) -> Iterator[Workers]:
     if where.scheduler:
         with _client(where.scheduler) as client:
             yield Workers(client, where)
-    else:
-        with _cluster(where) as cluster, Client(cluster) as client:
-            yield Workers(client, where)
+        return
+    jobs = Jobs()
+    cluster = queued(where.cluster, where.jobs, where.folder, jobs) if where.cluster else _local(where)
+    try:
+        with Client(cluster) as client:
+            yield Workers(client, where, jobs)
+    finally:
+        close(cluster)
 
 
 def check(where: Where) -> None:
@@ -230,42 +239,35 @@ def _client(scheduler: str) -> Any:
         raise Problem(f"--scheduler {scheduler} does not answer ({error}); start one there.") from None
 
 
-def _cluster(where: Where) -> Any:
-    """A local cluster in this process, or one of a queue's jobs.
-
-    Raises:
-        Problem: Dask's configuration has none of this name, or not what it needs.
-    """
+def _local(where: Where) -> Any:
+    """A cluster on this machine, in this process unless `where` says in processes of their own."""
     import dask
+    from distributed import LocalCluster
+    from distributed.system import MEMORY_LIMIT
 
-    if where.cluster is None:
-        from distributed import LocalCluster
-        from distributed.system import MEMORY_LIMIT
-
-        dask.config.set({f"distributed.{who}.http.routes": [] for who in ("scheduler", "worker")})
-        common = {
-            "silence_logs": logging.CRITICAL if where.processes else logging.ERROR,  # a lost worker is told here
-            "dashboard_address": LOOPBACK,
-            "worker_dashboard_address": LOOPBACK,
-            "local_directory": str(where.folder / "dask"),
-        }
-        if where.processes:
-            dask.config.set(BOUNDED)
-            # Other users of this machine may reach the port, but without a certificate nobody is listened to.
-            return LocalCluster(
-                n_workers=where.jobs,
-                threads_per_worker=where.threads,
-                memory_limit=MEMORY_LIMIT // where.jobs,
-                security=True,
-                env={"TQDM_DISABLE": "1"},  # bars of several processes would overwrite each other
-                preload=["pipeline.cluster.deaf"],
-                **common,
-            )
-        # One thread a core, of which a stage takes as many as it has threads.
+    dask.config.set({f"distributed.{who}.http.routes": [] for who in ("scheduler", "worker")})
+    common = {
+        "silence_logs": logging.CRITICAL if where.processes else logging.ERROR,  # a lost worker is told here
+        "dashboard_address": LOOPBACK,
+        "worker_dashboard_address": LOOPBACK,
+        "local_directory": str(where.folder / "dask"),
+    }
+    if where.processes:
+        dask.config.set(BOUNDED)
+        # Other users of this machine may reach the port, but without a certificate nobody is listened to.
         return LocalCluster(
-            n_workers=1, threads_per_worker=where.jobs * where.threads, processes=False, memory_limit=0, **common
+            n_workers=where.jobs,
+            threads_per_worker=where.threads,
+            memory_limit=MEMORY_LIMIT // where.jobs,
+            security=True,
+            env={"TQDM_DISABLE": "1"},  # bars of several processes would overwrite each other
+            preload=["pipeline.cluster.deaf"],
+            **common,
         )
-    return queued(where.cluster, where.jobs, where.folder)
+    # One thread a core, of which a stage takes as many as it has threads.
+    return LocalCluster(
+        n_workers=1, threads_per_worker=where.jobs * where.threads, processes=False, memory_limit=0, **common
+    )
 
 
 def python_folder() -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from pipeline.base.apart import asked
 from pipeline.base.errors import Problem, hear_interruptions
 from pipeline.base.params import PARAMS
-from pipeline.base.study import STUDIES, read_study, study_names
+from pipeline.base.study import STUDIES, read_study, study_names, variant
 from pipeline.cluster.asked import add_arguments as add_cluster_arguments
 from pipeline.cluster.asked import shares
 from pipeline.commands import heal
@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     targets = chosen(arguments.targets)
     check_parameters()
     _, devices, nodes = map(asked, ASKED)
+    check_batches(targets, devices * nodes)
     where = None
     if jobs > 1 or arguments.cluster or arguments.scheduler:
         from pipeline.cluster import workers
@@ -106,6 +107,26 @@ def check_parameters() -> None:
         check_project()
     for name in study_names():
         check_study(read_study(name))
+
+
+def check_batches(targets: Sequence[str] | None, processes: int) -> None:
+    """Refuse more processes than a training has images in a batch, before any is started.
+
+    Raises:
+        Problem: a variant of a study that is asked for has such a batch.
+    """
+    if processes == 1:
+        return
+    for name in study_names():
+        if targets is not None and not any(target.startswith(f"{STUDIES.as_posix()}/{name}/") for target in targets):
+            continue
+        study = read_study(name)
+        for changed in [study, *(variant(study, each)[1] for each in study.variants)]:
+            if changed.train.batch < processes:
+                raise Problem(
+                    f"LOBULE_DEVICES and LOBULE_NODES ask for {processes} processes, and {STUDIES}/{name}/params.yaml"
+                    f" trains with batches of {changed.train.batch} images; ask for as many at most."
+                )
 
 
 def is_stale(targets: Sequence[str] | None) -> bool:

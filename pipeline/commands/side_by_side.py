@@ -50,9 +50,14 @@ def bring_up_to_date(targets: Sequence[str] | None, where: workers.Where) -> Non
             if interrupted():
                 board.say("Interrupted: what runs is ended, which may take some seconds; a second Ctrl-C kills it.")
                 work.stop(interrupted)
-                raise KeyboardInterrupt(f"{work.ran} stages ran to their end")
+                raise KeyboardInterrupt(work.so_far())
     work.raise_failures()
-    print(f"Everything is up to date: {work.ran} stages ran, {work.restored} came out of the cache.")
+    print(f"Everything is up to date: {stages(work.ran)} ran, {work.restored} came out of the cache.")
+
+
+def stages(count: int) -> str:
+    """So many, in words."""
+    return f"{count} stage{'' if count == 1 else 's'}"
 
 
 @contextmanager
@@ -94,6 +99,7 @@ class Work:
         self._users: dict[str, ExitStack] = {}
         self._lost: dict[str, int] = {}
         self._failed: dict[str, str] = {}
+        self._told: set[str] = set()  # of them, those whose own words say why
         self._skipped = 0
         self._stopping = False
         self._estimate = Estimate()
@@ -134,10 +140,16 @@ class Work:
         """
         if not self._failed:
             return
-        told = "; ".join(f"{name} ({why})" for name, why in self._failed.items())
         skipped = f"; {self._skipped} that need them were not run" if self._skipped else ""
-        stages = "stage" if len(self._failed) == 1 else "stages"
-        raise Problem(f"{len(self._failed)} {stages} failed: {told}{skipped}; mend it and run the same command again.")
+        raise Problem(f"{self._failures()}{skipped}; mend it and run the same command again.")
+
+    def so_far(self) -> str:
+        """What became of the stages, when it is interrupted."""
+        return "; ".join([f"{stages(self.ran)} ran to the end", *([self._failures()] if self._failed else [])])
+
+    def _failures(self) -> str:
+        told = "; ".join(f"{name} ({why})" for name, why in self._failed.items())
+        return f"{stages(len(self._failed))} failed: {told}"
 
     def _next(self) -> Stage | None:
         """Of the stages for which nothing must be waited and that the workers have room for, the one most follows."""
@@ -169,6 +181,7 @@ class Work:
 
     def _fail(self, stage: Stage, why: str) -> None:
         """Leave out all that depends on a stage."""
+        why = why.rstrip(".")
         self._failed[stage.addressing] = why
         left_out = {stage}
         while more := {other for other, before in self._after.items() if before & left_out}:
@@ -176,7 +189,8 @@ class Work:
             self._skipped += len(more)
             for other in more:
                 del self._after[other]
-        self._board.say(f"Stage '{stage.addressing}' failed: {why}.")
+        if stage.addressing not in self._told:
+            self._board.say(f"Stage '{stage.addressing}' failed: {why}.")
 
     def _begin(self, stage: Stage) -> bool:
         """What DVC does before it runs a command; whether there is one to run."""
@@ -238,8 +252,11 @@ class Work:
             self._attempt(stage, lambda: self._begin_anew(stage))
         else:
             said = log_of(name).read_text(encoding="utf-8", errors="replace").rstrip() if log_of(name).exists() else ""
-            after = f"Stage '{name}' ended after {clock(time.monotonic() - since)}"
+            verb = "failed" if how is None or how.code else "ended"
+            after = f"Stage '{name}' {verb} after {clock(time.monotonic() - since)}"
             self._board.say("\n  ".join([f"{after} and said:", *said.splitlines()]) if said else f"{after}.")
+            if said and verb == "failed":
+                self._told.add(name)
             self._attempt(stage, lambda: self._end(stage, how, said))
         return True
 
@@ -255,8 +272,7 @@ class Work:
             if how is None:
                 raise Problem(f"{workers.TRIES} workers that ran it were lost")
             if how.code:
-                signal_or_code = f"exit code {how.code}" if how.code > 0 else f"signal {-how.code}"
-                raise Problem(": ".join([signal_or_code, *said.splitlines()[-1:]]))
+                raise Problem(": ".join([how.told(), *said.splitlines()[-1:]]))
             keep(stage)
         self.ran += 1
         self._estimate.learn(stage.addressing, how.seconds)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import Problem
+from pipeline.base.study import read_study, study_names
 from pipeline.commands import heal, repro
+from tests import fabricated
 from tests.commands import project
 
 CORES = os.cpu_count() or 1
@@ -114,6 +116,17 @@ def test_what_cannot_be_is_refused_before_anything_waits_or_runs(
         done = project.lobule(folder, "repro", *words)
     assert (done.returncode, done.stderr.splitlines()[-1].startswith(f"lobule: {told}")) == (1, True), done.stderr
     assert ran(folder) == set()
+
+
+def test_more_processes_than_a_batch_has_images_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    fabricated.make_params()
+    least = min(read_study(name).train.batch for name in study_names())
+    repro.check_batches(None, least)
+    for targets in (None, [f"studies/{name}/dvc.yaml" for name in study_names()]):
+        with pytest.raises(Problem, match=rf"ask for {least + 1} processes, and studies/\w+/params.yaml trains with"):
+            repro.check_batches(targets, least + 1)
+    repro.check_batches(["dvc.yaml:summary"], 99)
 
 
 @pytest.mark.slow

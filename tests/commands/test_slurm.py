@@ -1,5 +1,6 @@
 """`lobule repro --cluster`: the script and the configuration of the documentation, run by a stand-in for Slurm."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -84,6 +85,24 @@ def test_the_script_of_the_documentation_makes_all(folder: Path, whole: tuple[Pa
     assert "up to date" in dvc(folder, "status")
     assert len(list(slurm.jobs.iterdir())) >= 3  # its own and those that it asked for
     assert not list((folder / ".dvc/tmp").glob(".dask-jobqueue*"))  # the certificates are gone
+
+
+@pytest.mark.parametrize("words", [None, "Batch job submission failed: Invalid partition name specified"])
+def test_a_queue_that_takes_no_job_is_one_sentence(folder: Path, slurm: Slurm, words: str | None) -> None:
+    programs = Path(slurm.environment["PATH"].split(os.pathsep)[0])
+    if words is None:
+        (programs / "sbatch").unlink()
+    else:
+        (programs / "sbatch").write_text(f"#!/bin/sh\necho 'sbatch: error: {words}' >&2\nexit 1\n")
+    with lobule(folder, "repro", "--cluster", "slurm", "--jobs", "2", env=slurm.environment) as process:
+        assert process.wait(LIMIT) == 1
+    *before, last = said(folder).splitlines()
+    told = "there is no sbatch on this machine's PATH" if words is None else f"sbatch: error: {words}"
+    assert last == (
+        f"lobule: --cluster slurm takes no job: {told}; mend its section in ~/.config/dask/jobqueue.yaml,"
+        " or give another one."
+    )
+    assert set(before) <= {"Waiting for the first worker."}
 
 
 def test_a_lost_worker_costs_its_stage_a_second_beginning(
