@@ -15,13 +15,15 @@ OPTION = "--microns-per-pixel"
 OME_TIFF, POINTS, NUCLEI = "ome.tif", "points.geojson", "nuclei.parquet"
 KINDS = ("geojson", "geojson.gz", "csv", "png", OME_TIFF, POINTS, NUCLEI)  # what the names of results end in
 STATE = ".lobule"  # the folder, beside results, of what is known of each slide
+OWN = {"lock", "model"}  # files in it, so that no slide has these names
 
 
 def find_slides(paths: Sequence[Path], out: Path) -> dict[str, Path]:
     """Every slide by its name, files as given and those in folders sorted; results of an earlier call are none.
 
     Raises:
-        Problem: a path is not there, a folder has no slide, two slides have one name, or a slide has that of a result.
+        Problem: a path is not there, a folder has no slide, two slides have one name, or a slide has that of a result
+            or of a file of this program's.
     """
     found: dict[str, Path] = {}
     for path in paths:
@@ -32,6 +34,8 @@ def find_slides(paths: Sequence[Path], out: Path) -> dict[str, Path]:
             raise Problem(f"{path} has no slide ({', '.join(sorted(SUFFIXES))}); give another folder.")
         for each in slides:
             name = name_of(each)
+            if name in OWN:
+                raise Problem(f"{each} has a name that `lobule apply` keeps for itself; rename it.")
             if found.setdefault(name, each) != each:
                 raise Problem(
                     f"{found[name]} and {each} would both be {name} in {out}; rename one, or take two folders."

@@ -184,6 +184,8 @@ def test_what_cannot_be_is_refused_before_any_work(project: Path, capsys: pytest
 def test_two_slides_of_one_name_are_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(speckled(100, 130)).save("one.png")
     assert "would both be one in out" in refused(capsys, "slides", "one.png")
+    Image.fromarray(speckled(100, 130)).save("model.png")
+    assert "model.png has a name that `lobule apply` keeps for itself; rename it" in refused(capsys, "model.png")
 
 
 def test_a_folder_of_results_is_of_one_model_and_one_call(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
