@@ -71,3 +71,11 @@ with work._group("run") as group:
     _, alive = psutil.wait_procs(stages, timeout=300)
     assert len(stages) == 2
     assert not alive
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [(3, "exit code 3"), (-15, "killed by signal 15"), (-9, "killed by signal 9, most often for want of memory")],
+)
+def test_an_end_is_told_in_words(code: int, told: str) -> None:
+    assert work.Ended(code, 1.0).told() == told

@@ -122,6 +122,8 @@ def test_a_failure_stops_what_depends_on_it_and_nothing_else(slow_stages: Path, 
     assert last.startswith("lobule: 3 stages failed: ")
     for variant in ("plain", "augmented"):
         assert f"studies/first/dvc.yaml:train@{variant} (exit code 3: broken)" in last
+        assert said(slow_stages).count(f"train@{variant}' failed after ") == 1
+        assert f"train@{variant}' failed: " not in said(slow_stages)  # its own words stand there
     assert "studies/second/dvc.yaml:report (" in last
     assert "second-report' does not exist" in last
     assert "); 2 that need them were not run; mend it and run the same command again." in last
@@ -144,7 +146,7 @@ def test_what_was_done_stays_done_when_it_is_interrupted(slow_stages: Path, expe
         process.send_signal(signal.SIGINT)
         assert process.wait() == 130
     *before, last = said(slow_stages).splitlines()
-    assert re.fullmatch(r"lobule: interrupted \([34] stages ran to their end\); run the same command .*", last)
+    assert re.fullmatch(r"lobule: interrupted \([34] stages? ran to the end\); run the same command .*", last)
     assert "Interrupted: what runs is ended, which may take some seconds; a second Ctrl-C kills it." in before
     assert "train@plain' was interrupted." in said(slow_stages)
     for path in slow_stages.glob("began-*"):
@@ -173,7 +175,7 @@ def test_a_second_interruption_kills_what_does_not_hear_the_first(slow_stages: P
         assert process.wait() == 130
         assert time.monotonic() - begin < PATIENCE
     *before, last = said(slow_stages).splitlines()
-    assert re.fullmatch(r"lobule: interrupted \(\d stages ran to their end\); run the same command .*", last)
+    assert re.fullmatch(r"lobule: interrupted \(\d stages? ran to the end\); run the same command .*", last)
     assert sorted(before[-2:]) == [
         f"Stage 'studies/first/dvc.yaml:train@{variant}' was interrupted." for variant in ("augmented", "plain")
     ]
