@@ -4,6 +4,7 @@ A dictionary lies in its file as a pickle, which may hold any program. Only what
 """
 
 import pickle
+import threading
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -20,6 +21,8 @@ HARMLESS = {
     ("numpy._core.numeric", "_frombuffer"),
     ("_codecs", "encode"),
 }
+# NumPy reads a header by Python's parser, whose count of its depth is shared by threads in 3.11.
+ONE_AT_A_TIME = threading.Lock()
 BROKEN = (ValueError, OSError, EOFError, pickle.UnpicklingError, AttributeError, TypeError, KeyError, IndexError)
 
 
@@ -70,7 +73,9 @@ def read_array(member: Member) -> Labels:
         Problem: it is none, or holds no whole numbers from 0 on.
     """
     try:
-        return _whole(np.load(member.path, allow_pickle=False), member)
+        with ONE_AT_A_TIME:
+            values = np.load(member.path, allow_pickle=False)
+        return _whole(values, member)
     except BROKEN as error:
         raise Problem(f"{member} is no array of numbers ({error}); save a mask as one with numpy.save.") from None
 
@@ -78,7 +83,8 @@ def read_array(member: Member) -> Labels:
 def _header(file: BinaryIO) -> np.dtype[Any]:
     """The type of the elements, as the file's beginning has it; what follows is the content."""
     read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-    _, _, kind = read[np.lib.format.read_magic(file)[0]](file)
+    with ONE_AT_A_TIME:
+        _, _, kind = read[np.lib.format.read_magic(file)[0]](file)
     return kind
 
 
