@@ -18,9 +18,10 @@ from pipeline.plans.job import Job
 from pipeline.reporting.markdown import literal
 from pipeline.reporting.paper import headline
 from pipeline.reporting.rendering import figure, render
-from pipeline.reporting.scoring import Figure
+from pipeline.reporting.scoring import CONFIDENCE, Figure
 
 TEMPLATE = "card.md.j2"
+TRAINING = "train_"  # how scores on the training side begin
 LISTED = 40  # names of shards or patients in a row of the card; model.json has all
 
 
@@ -42,6 +43,8 @@ def card(job: Job, record: Model, figures: pd.DataFrame, left_out: Sequence[str]
         question=paper.question,
         headline=paper.label,
         figures=[row for _, row in figures.iterrows()],
+        intervals=intervals(figures),
+        training_side=figures["score"].str.startswith(TRAINING).any(),
         rows=[
             (words(row["score"], classes), "n/a" if is_rare(row["score"], record.task, classes, few) else shown(row))
             for row in figures.to_dict("records")
@@ -54,10 +57,34 @@ def card(job: Job, record: Model, figures: pd.DataFrame, left_out: Sequence[str]
         has_onnx=not any(ONNX in sentence for sentence in left_out),
         has_torchscript=not any(TORCHSCRIPT in sentence for sentence in left_out),
         outputs=list(OUTPUTS[record.task]),
+        applied=applied(job),
         flips=getattr(job.settings.predict, "flips", False),
         seen=[(part, counted(part)) for part in record.trained_on],
         listed=listed,
     )
+
+
+def applied(job: Job) -> str:
+    """Options of `lobule apply` that the study says, away from it."""
+    settings = job.settings
+    if isinstance(settings, DetectionStudy):
+        return f" --score {settings.predict.score:g}"
+    if job.task == "tiles":
+        return ""
+    if settings.instances is None:
+        return " --instances none"
+    return f" --instances {settings.instances.method} --minimum-size {settings.instances.minimum_size}"
+
+
+def intervals(figures: pd.DataFrame) -> list[str]:
+    """What the brackets are, a phrase for each number of units that they are over."""
+    found = []
+    of = figures[["units", "unit"]].assign(training=figures["score"].str.startswith(TRAINING))
+    for units, unit, is_training in of.drop_duplicates().itertuples(index=False):
+        holds = 1 - 2 * 0.5**units >= CONFIDENCE  # as reports have it
+        what = "95 % intervals" if holds else "too few for 95 %, a bootstrap"
+        found.append(f"{what} over {units} {literal(unit)}{' on the training side' if is_training else ''}")
+    return found
 
 
 def shown(row: Mapping[Any, Any]) -> str:

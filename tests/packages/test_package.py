@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -17,6 +18,7 @@ from pipeline import commands
 from pipeline.applying.model import choose
 from pipeline.base.records import Model
 from pipeline.packages import formats
+from pipeline.packages.card import intervals
 from pipeline.packages.formats import AGREES, run_onnx, run_torchscript, running
 from pipeline.packages.networks import outgoing
 from pipeline.packages.variants import job_of
@@ -146,7 +148,8 @@ def test_the_card_tells_data_licence_figures_and_what_was_seen(there: Path) -> N
         "| F1 of neoplastic | 0.400 [0.30, 0.50] |",
         "| F1 of dead | n/a |",
         '"n/a" where too little was tested to tell, as in the report: fewer than 30 nuclei of dead.',
-        "intervals over 48 test tiles",
+        "In brackets 95 % intervals over 48 test tiles",
+        "`lobule apply . slide.svs --out results --instances ",
         "(drawn), 6 tiles, source `aaaaaaaaaaaa`. Parts: fold1. Patients: Mr_7.",
         "Not for diagnosis",
         "| 2 | dead |",
@@ -158,6 +161,16 @@ def test_the_card_tells_data_licence_figures_and_what_was_seen(there: Path) -> N
     assert {*sums} == FILES - {"SHA256SUMS"}
     for name, wanted in sums.items():
         assert hashlib.sha256(Path("out", name).read_bytes()).hexdigest() == wanted
+
+
+def test_brackets_are_told_for_what_they_are() -> None:
+    rows = [("train_accuracy", 36, "patients"), ("accuracy", 8, "patients"), ("mean_iou", 5, "slides")]
+    found = intervals(pd.DataFrame(rows, columns=["score", "units", "unit"]))
+    assert found == [
+        "95 % intervals over 36 patients on the training side",
+        "95 % intervals over 8 patients",
+        "too few for 95 %, a bootstrap over 5 slides",
+    ]
 
 
 def test_a_licence_without_derivatives_and_weights_of_unknown_past_are_told(

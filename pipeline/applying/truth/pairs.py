@@ -33,6 +33,7 @@ class Pairs:
     without: dict[str, str]  # slide -> why it has no annotation
     alone: dict[str, str]  # annotation, as it is called -> why it has no slide
     files: int  # annotations that were found
+    rule: str  # how masks are called that have no slide's name, `{}` being the slide's; "{}" where there are none
 
 
 def pair(slides: Mapping[str, Path], folder: Path, class_maps: Path | None, out: Path) -> Pairs:
@@ -58,7 +59,9 @@ def pair(slides: Mapping[str, Path], folder: Path, class_maps: Path | None, out:
         and file.path.resolve() not in inputs
         and not any(file.path.resolve().is_relative_to(place.resolve()) for place in apart)
     ]
-    found = _by_slide(candidates, named)
+    found, rule = _by_slide(candidates, named)
+    if rule != "{}":
+        print(f"{folder}: masks are called as their slides, {rule!r} being the rule that most follow")
     used, without = {}, {}
     for name, slide in slides.items():
         files = found.get(name, [])
@@ -80,11 +83,14 @@ def pair(slides: Mapping[str, Path], folder: Path, class_maps: Path | None, out:
             f" {first}.geojson, .xml or, where it is a mask, .png."
         )
     reason = "no slide of its name was given"
-    return Pairs(used, without, {str(file.name): reason for file in alone}, len(candidates))
+    return Pairs(used, without, {str(file.name): reason for file in alone}, len(candidates), rule)
 
 
-def _by_slide(candidates: list[File], named: Mapping[str, str]) -> dict[str, list[File]]:
-    """Annotations by slide; masks that have no slide's name may have it with something around it: one_mask.png."""
+def _by_slide(candidates: list[File], named: Mapping[str, str]) -> tuple[dict[str, list[File]], str]:
+    """Annotations by slide; masks that have no slide's name may have it with something around it: one_mask.png.
+
+    And the rule by which these are called. What is around it is parted from it: 101.png is of no slide called 01.
+    """
     found: dict[str, list[File]] = {}
     rest = []
     for file in candidates:
@@ -94,11 +100,14 @@ def _by_slide(candidates: list[File], named: Mapping[str, str]) -> dict[str, lis
             rest.append(file)
     bases = {bare for bare, name in named.items() if name not in found}
     rule = rule_of(bases, [_bare(file.name.name) for file in rest])
+    before, _, after = rule.partition("{}")
+    if before[-1:].isalnum() or after[:1].isalnum():
+        rule = "{}"
     for file in rest:
         bare = name_of(PurePosixPath(file.name.name.lower()), rule)
         if bare in bases:
             found.setdefault(named[bare], []).append(file)
-    return found
+    return found, rule
 
 
 def _bare(name: str) -> str:

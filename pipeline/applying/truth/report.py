@@ -83,7 +83,8 @@ def write(
         for name, table in parts.items():
             if len(table):
                 table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n", float_format="%.10g")
-        figures.ranking(rows, paper.score, paper.label, folder / "ranking.png", "")
+        if not evidence.few:  # whose intervals it would draw
+            figures.ranking(rows, paper.score, paper.label, folder / "ranking.png", "")
         figures.confusions(variants, rows, classes, folder / "confusion.png")
     rows = [row | {"model": literal(row["model"])} for row in rows]
     page = rendering.render(

@@ -130,6 +130,8 @@ def compare(found: Plan, done: Sequence[Done], slides: Mapping[str, Path], regio
     ]
     used = {name: slides[name] for name in counts[0]}
     words = [*found.truths.words]
+    if found.pairs.rule != "{}":
+        words.append(f"Masks are called as their slides, with something around: {found.pairs.rule}.")
     bare = [name for name in used if not found.truths.parts_nuclei(found.pairs.used[name])]
     if bare and all(finds_nuclei(each.model) for each in done):
         words.append(

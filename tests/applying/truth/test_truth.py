@@ -102,7 +102,8 @@ def test_a_network_that_returns_the_truth_has_1_throughout(project: Path, capsys
     assert re.search(r"^Intervals: bootstrap of the 3 \w+, too few for 95 % \(", page, re.M)
     assert "Slides: 3 given = 3 compared + 0 left out." in page and "Annotations: 3 found; 0 without its slide." in page
     assert "What lies in no outline is background." in page and "3 slides. **These are few" in page
-    assert all((project / "out/truth" / name).stat().st_size for name in ("ranking.png", "confusion.png", "counts.csv"))
+    assert all((project / "out/truth" / name).stat().st_size for name in ("confusion.png", "counts.csv"))
+    assert not (project / "out/truth/ranking.png").exists() and "ranking.png" not in page  # of intervals that are none
     touched = (project / "out/one.geojson").stat().st_mtime_ns
     apply("slides")
     assert (project / "out/one.geojson").stat().st_mtime_ns == touched  # what is done is not done again
@@ -124,6 +125,7 @@ def test_results_that_lie_there_are_compared_and_several_models_are_tested(proje
     assert found["worse-plain", "aji"] == 1 > found["worse-plain", "mpq_images"]
     page = (project / "out/truth.md").read_text()
     assert "## Which differences are more than chance?" in page and "unet-plain has the highest mean IoU" in page
+    assert "cannot be told on so few patients" in page and "| n/a | too few patients to tell |" in page
     assert "bootstrap of the 2 patients" in page and "pattern ^(.) on the names" in page.replace("&#94;", "^")
     (folder,) = (project / "out").glob("elsewhere-worse-plain-*")
     assert (folder / "one.geojson").exists() and (folder / "run.json").exists()
@@ -142,6 +144,22 @@ def test_areas_and_masks_have_the_models_codes(project: Path) -> None:
     found = intervals()["unet-plain"]
     assert found["mean_iou"] == 1 and "aji" not in found
     assert "Masks hold codes of background, tumour, stroma." in (project / "out/truth.md").read_text()
+
+
+def test_what_stands_around_a_slides_name_is_parted_from_it(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in NAMES:
+        truth = draw_areas(100, 120, seed=len(name))
+        truth.write(project / f"areas/{name}.tif")
+        for folder, before in (("near", "x"), ("around", "GT_")):
+            (project / folder).mkdir(exist_ok=True)
+            Image.fromarray(truth.classes).save(project / folder / f"{before}{name}.png")
+    words = ("areas", "--instances", "none")
+    assert "near holds no annotation of any of 3 slide(s)" in refused(capsys, *words, truth="near")
+    apply(*words, truth="around")
+    assert (
+        "around: masks are called as their slides, 'gt_{}' being the rule that most follow" in capsys.readouterr().out
+    )
+    assert "Masks are called as their slides, with something around: gt&#95;{}." in Path("out/truth.md").read_text()
 
 
 def test_a_legend_says_what_the_values_of_masks_are(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
