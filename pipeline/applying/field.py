@@ -18,6 +18,8 @@ from pipeline.slides.slide import Grid, Slide
 from pipeline.slides.tiling import GLASS, PATCH, SHARP, shows_tissue
 
 WIDEST = 8192  # px of the overview's longer side, at most
+GREY = 12  # of 255 between a pixel's channels, at most: what JPEG makes of a grey one
+STRIP = 256  # rows of the overview in which colour is sought at once
 MARGIN = 25.0  # µm around a region that are predicted, too, so that a nucleus at its border is whole
 
 Mask = npt.NDArray[np.bool_]
@@ -29,6 +31,7 @@ class Field:
 
     grid: Grid
     chosen: Mask
+    has_colour: bool = True  # as far as anybody looked
 
     @property
     def tiles(self) -> int:
@@ -102,17 +105,21 @@ def look(slide: Slide, grid: Grid, background: float, regions: Regions | None) -
         Problem: no region lies on the slide.
     """
     chosen: Mask = np.ones((grid.rows, grid.columns), np.bool_)
+    has_colour = True
     if background:
         longest = max(slide.width, slide.height)
         wanted = min(int(grid.tile_size * grid.downsample / PATCH), longest // SHARP)
         downsample = max(1, wanted, -(-longest // WIDEST))
-        chosen = shows_tissue(grid, slide.overview(downsample), grid.downsample / downsample, GLASS * background)
+        overview = slide.overview(downsample)
+        strips = (overview[top : top + STRIP] for top in range(0, len(overview), STRIP))
+        has_colour = any((np.ptp(strip, axis=2) > GREY).any() for strip in strips)
+        chosen = shows_tissue(grid, overview, grid.downsample / downsample, GLASS * background)
     if regions is not None:
         near = regions.meet(grid)
         if not near.any():
             raise Problem(f"{regions.path} has no region on {slide.path}; it was drawn on another slide.")
         chosen = chosen & near
-    return Field(grid, chosen)
+    return Field(grid, chosen, has_colour)
 
 
 def tile_grid(slide: Slide, size: int, overlap: int, microns_per_pixel: float, parameter: str) -> Grid:

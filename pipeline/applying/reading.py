@@ -16,7 +16,6 @@ from pipeline.applying.windows import Window
 from pipeline.slides.slide import Slide
 
 SIDE = 512  # px of a square
-GREY = 12  # of 255 between a pixel's channels, at most: what JPEG makes of a grey one
 Picture = npt.NDArray[np.uint8]  # (H, W, 3)
 
 
@@ -34,7 +33,6 @@ class Pixels:
         self.grid = slide.grid(SIDE, SIDE, microns_per_pixel)
         self._slide, self._greyscale, self._pool, self._kept = slide, greyscale, pool, kept
         self._squares: OrderedDict[tuple[int, int], Future[Picture]] = OrderedDict()
-        self._has_colour: bool | None = None  # None before anything was read
 
     def prepare(self, windows: Iterable[Window]) -> None:
         """Begin to read what windows will need."""
@@ -57,12 +55,6 @@ class Pixels:
         rows = mirrored(window.top, window.bottom, self.grid.height) - source.top
         columns = mirrored(window.left, window.right, self.grid.width) - source.left
         return picture[rows[:, None], columns]
-
-    def notes(self) -> list[str]:
-        """What a person should know of the pixels that were read."""
-        if self._has_colour is False and not self._greyscale:
-            return [f"{self._slide.path} has no colour, and the model saw colours: what it finds there means little."]
-        return []
 
     def _source(self, window: Window) -> Window:
         """What of the slide a window that begins on it shows."""
@@ -88,8 +80,6 @@ class Pixels:
 
     def _read(self, row: int, column: int) -> Picture:
         pixels = self._slide.read(self.grid, column, row)
-        if not self._has_colour:
-            self._has_colour = bool((np.ptp(pixels, axis=2) > GREY).any())
         return np.asarray(Image.fromarray(pixels).convert("L").convert("RGB")) if self._greyscale else pixels
 
 

@@ -13,8 +13,9 @@ import shapely
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.applying.cells import SIDE, Cells
-from pipeline.applying.field import corners
+from pipeline.applying.field import Field, corners
 from pipeline.applying.maps import Look
+from pipeline.applying.task import Task
 from pipeline.applying.windows import squares
 from pipeline.base.files import replacing
 from pipeline.base.records import AppliedSlide
@@ -32,19 +33,20 @@ COLUMNS = ["class", "area_mm2", "share", "nuclei", "nuclei_per_mm2"]
 def describe_slide(
     slide: Slide,
     name: str,
-    grid: Grid,
-    tiles: int,
-    classes: Sequence[str],
+    field: Field,
+    task: Task,
     pixels: Sequence[int],
     nuclei: Sequence[int] | None,
 ) -> AppliedSlide:
     """What run.json says of a slide, but for the seconds that it took.
 
     Args:
-        tiles: how many were looked at.
         pixels: of each class, at the grid's resolution.
         nuclei: of each class; None of areas.
     """
+    grid, notes = field.grid, []
+    if not (field.has_colour or task.greyscale):
+        notes = [f"{slide.path} has no colour, and the model saw colours: what it finds there means little."]
     return AppliedSlide(
         name=name,
         path=str(slide.path),
@@ -53,10 +55,11 @@ def describe_slide(
         height=slide.height,
         microns_per_pixel=slide.microns_per_pixel,
         downsample=grid.downsample,
-        tiles=tiles,
+        tiles=field.tiles,
         square_millimetres=round(sum(pixels) * grid.microns_per_pixel**2 / 1e6, 6),
-        nuclei=None if nuclei is None else dict(zip(classes, nuclei, strict=True)),
+        nuclei=None if nuclei is None else dict(zip(task.classes, nuclei, strict=True)),
         seconds=0,
+        notes=notes,
     )
 
 

@@ -58,8 +58,7 @@ def work_rows(slide: Slide, name: str, out: Path, state: Path, task: Task) -> Ap
     write_table(out / f"{name}.csv", task.classes, areas, nuclei, grid.microns_per_pixel)
     counts = _drawn(paths, grid, task) if task.detect else _spread(heads, field, len(task.classes))
     write_picture(out / f"{name}.png", slide, grid, counts, tints, task.background)
-    found = describe_slide(slide, name, grid, field.tiles, task.classes, areas, nuclei)
-    return found.model_copy(update={"notes": pixels.notes()})
+    return describe_slide(slide, name, field, task, areas, nuclei)
 
 
 def _head(path: Path) -> Any:

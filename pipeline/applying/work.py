@@ -115,7 +115,7 @@ def _work(slide: Slide, name: str, out: Path, state: Path, task: Task) -> Applie
     cells = Cells(
         state / "cells", maps, grid, task.background, task.instances, task.regions, describe, task.cell, task.margin
     )
-    notes = find_objects(slide, name, field, maps, cells, task)
+    find_objects(slide, name, field, maps, cells, task)
     write_geojson(out / f"{name}.{task.kinds[0]}", cells)
     nuclei = count_nuclei(cells, len(task.classes)) if task.instances else None
     counts = count_pixels(cells.look, grid, len(task.classes), picture_side(grid))
@@ -124,16 +124,11 @@ def _work(slide: Slide, name: str, out: Path, state: Path, task: Task) -> Applie
     write_picture(out / f"{name}.png", slide, grid, counts, tints, task.background)
     if task.ome_tiff:
         write_ome_tiff(out / f"{name}.{OME_TIFF}", name, cells.look, grid, tints)
-    found = describe_slide(slide, name, grid, field.tiles, task.classes, pixels, nuclei)
-    return found.model_copy(update={"notes": notes})
+    return describe_slide(slide, name, field, task, pixels, nuclei)
 
 
-def find_objects(slide: Slide, name: str, field: Field, maps: Maps, cells: Cells, task: Task) -> list[str]:
-    """Predict the blocks that lack a file and, beside it, work through the cells, each once what it sees is there.
-
-    Returns:
-        What a person should know of the slide.
-    """
+def find_objects(slide: Slide, name: str, field: Field, maps: Maps, cells: Cells, task: Task) -> None:
+    """Predict the blocks that lack a file and, beside it, work through the cells, each once what it sees is there."""
     assert task.predict is not None
     grid, size = field.grid, field.grid.tile_size
     tiles = {position: field.tiles_in(block) for position, block in maps.blocks.items()}
@@ -170,7 +165,6 @@ def find_objects(slide: Slide, name: str, field: Field, maps: Maps, cells: Cells
         outlined += [outliner.submit(cells.work, position) for position in waiting]
         for future in outlined:
             future.result()
-    return pixels.notes()
 
 
 def _decide(maps: Maps, position: Position, sums: Sums, total: Sums) -> None:

@@ -23,6 +23,7 @@ from pipeline.base.params import PARAMS
 from pipeline.base.study import STUDIES, read_study, study_names, variant
 from pipeline.cluster.asked import add_arguments as add_cluster_arguments
 from pipeline.cluster.asked import shares
+from pipeline.cluster.work import devices
 from pipeline.commands import heal
 from pipeline.health.parameters import check_project, check_study
 
@@ -42,22 +43,24 @@ def run(arguments: argparse.Namespace) -> None:
     jobs, threads = shares(arguments)
     targets = chosen(arguments.targets)
     check_parameters()
-    _, devices, nodes = map(asked, ASKED)
-    check_batches(targets, devices * nodes)
+    for variable in ASKED:
+        asked(variable)
     where = None
     if jobs > 1 or arguments.cluster or arguments.scheduler:
         from pipeline.cluster import workers
 
         where = workers.Where(jobs, arguments.cluster, arguments.scheduler, threads, arguments.stages_a_gpu)
         workers.check(where)  # before another one is waited for
+    processes = of_a_training(bool(where), bool(arguments.cluster or arguments.scheduler))
     hear_interruptions()
     with heal.alone():
         without_git()
         if not is_stale(targets):
             print("Everything is up to date.")
             return
-        if devices * nodes > 1:
-            print(f"Each training takes {devices * nodes} processes (LOBULE_DEVICES {devices}, LOBULE_NODES {nodes}).")
+        if processes > 1:
+            check_batches(targets, processes)
+            print(f"Each training takes {processes} processes, as LOBULE_DEVICES and LOBULE_NODES ask for.")
         if where is None:
             run_dvc(targets, threads)
         else:
@@ -109,14 +112,23 @@ def check_parameters() -> None:
         check_study(read_study(name))
 
 
+def of_a_training(side_by_side: bool, elsewhere: bool) -> int:
+    """How many processes a training will take of those that are asked for; 1 where only its worker can know.
+
+    Side by side each has one GPU, where there are any; alone it has all that there are.
+    """
+    gpus = len(devices())
+    if elsewhere or (side_by_side and gpus):
+        return 1
+    return min(asked("LOBULE_DEVICES"), gpus or sys.maxsize) * asked("LOBULE_NODES")
+
+
 def check_batches(targets: Sequence[str] | None, processes: int) -> None:
     """Refuse more processes than a training has images in a batch, before any is started.
 
     Raises:
         Problem: a variant of a study that is asked for has such a batch.
     """
-    if processes == 1:
-        return
     for name in study_names():
         if targets is not None and not any(target.startswith(f"{STUDIES.as_posix()}/{name}/") for target in targets):
             continue

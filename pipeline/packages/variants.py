@@ -29,8 +29,8 @@ def job_of(name: str, run: int | None, seed: int | None) -> Job:
     if not row or study_name not in study_names():
         known = [each for study in study_names() for each in names_of(study)]
         near = get_close_matches(name, known, cutoff=LIKE)
-        told = f"; it may be {' or '.join(near)}" if near else ""
-        raise Problem(f"{name!r} is no STUDY/VARIANT-PLAN as in reports/STUDY/scores.csv{told}.")
+        cure = f"it may be {' or '.join(near)}" if near else "give one, in the folder of the project that trained it"
+        raise Problem(f"{name!r} is no STUDY/VARIANT-PLAN as in reports/STUDY/scores.csv; {cure}.")
     study = read_study(study_name)
     if name not in names_of(study_name):
         raise Problem(f"{study_name} trains no {row}; it trains {', '.join(names_of(study_name))}.")

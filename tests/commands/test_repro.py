@@ -129,6 +129,24 @@ def test_more_processes_than_a_batch_has_images_are_refused(tmp_path: Path, monk
     repro.check_batches(["dvc.yaml:summary"], 99)
 
 
+@pytest.mark.parametrize(
+    ("gpus", "side_by_side", "elsewhere", "expected"),
+    [
+        ("", False, False, 8),  # on a CPU as many as are asked for
+        ("", True, False, 8),
+        ("0,1", False, False, 4),  # two GPUs and two nodes
+        ("0,1", True, False, 1),  # each is given one
+        ("", True, True, 1),  # which its worker knows
+    ],
+)
+def test_a_training_takes_the_processes_that_it_can(
+    gpus: str, side_by_side: bool, elsewhere: bool, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"CUDA_VISIBLE_DEVICES": gpus, "LOBULE_DEVICES": "4", "LOBULE_NODES": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert repro.of_a_training(side_by_side, elsewhere) == expected
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
